@@ -1,0 +1,47 @@
+// Package middleware puts a gate in front of an http.Handler that serves
+// models: it knows callers by API key, holds them to exact limits, reserves and
+// charges credits, and meters what passes. It is plain net/http.
+package middleware
+
+import (
+	"context"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+)
+
+// Limiter is what the gate needs of a limiter. Implementations are safe for
+// concurrent use.
+type Limiter interface {
+	// Reserve admits a call or refuses it; a refusal changes nothing. The error is
+	// for a limiter that can not decide (bad limits, store away), not for a refusal.
+	Reserve(ctx context.Context, request limiter.Request) (limiter.Decision, error)
+	// Settle replaces the reserved tokens by the actual ones and ends the call in
+	// flight. A handle acts once: a second Settle or Cancel changes nothing and
+	// returns limiter.ErrResolved.
+	Settle(ctx context.Context, handle limiter.Handle, actual limiter.Tokens) error
+	// Cancel takes the reservation back, the request count included: for a call
+	// that was admitted here but refused elsewhere before it ran.
+	Cancel(ctx context.Context, handle limiter.Handle) error
+}
+
+// Ledger is what the gate needs of a ledger. Implementations are safe for
+// concurrent use.
+type Ledger interface {
+	// Authenticate returns the key whose text this is. Unknown, malformed, expired
+	// and revoked keys all give ledger.ErrUnknownKey.
+	Authenticate(text string) (ledger.Key, error)
+	// Hold sets credit aside for the worst case of a call. It does not wait for a
+	// disk. A *ledger.CreditError says what is missing; ledger.ErrUnavailable means
+	// that nothing can be admitted now.
+	Hold(ctx context.Context, request ledger.HoldRequest) (ledger.Hold, error)
+	// Extend raises a hold so that it covers worst in all.
+	Extend(ctx context.Context, id ledger.HoldID, worst ledger.Quantity) (ledger.Hold, error)
+	// Checkpoint records what a running stream has consumed so far. It never waits.
+	Checkpoint(id ledger.HoldID, soFar ledger.Quantity) error
+	// Settle charges what a call consumed and returns when the charge is durable.
+	// ledger.ErrResolved: the hold was resolved before, nothing was charged now.
+	Settle(ctx context.Context, id ledger.HoldID, settlement ledger.Settlement) (ledger.Charge, error)
+	// Void gives a hold back without a charge.
+	Void(ctx context.Context, id ledger.HoldID, outcome ledger.Outcome) error
+}
