@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// commitLoop makes queued entries durable. There is no timer in the default mode:
+// whatever was queued while one commit ran goes into the next, so that batches
+// grow with the load and a lone caller waits for nobody.
+func (l *Ledger) commitLoop() {
+	defer l.done.Done()
+	for {
+		select {
+		case <-l.wake:
+		case <-l.stop:
+			return
+		}
+		if l.durability == DurabilityInterval {
+			l.pause()
+		}
+		for l.commitOne() {
+		}
+	}
+}
+
+// pause lets entries gather for an interval, unless somebody waits for them.
+func (l *Ledger) pause() {
+	timer := time.NewTimer(l.interval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.urgent:
+	case <-l.stop:
+	}
+}
+
+// commitOne makes the current batch durable. It returns false if it was empty.
+// After an error nothing is ever written again: a sync that failed once can not be
+// trusted to succeed later, because the kernel may have dropped the pages.
+func (l *Ledger) commitOne() bool {
+	l.mu.Lock()
+	b, failed := l.batch, l.failed
+	if len(b.entries) == 0 {
+		l.mu.Unlock()
+		return false
+	}
+	l.batch, l.committing = newBatch(), b
+	l.mu.Unlock()
+
+	err := failed
+	if failed == nil {
+		err = l.store.Append(context.Background(), b.entries)
+	}
+	l.mu.Lock()
+	l.committing = nil
+	if failed != nil {
+		b.err = failed
+		l.mu.Unlock()
+		close(b.done)
+		return true
+	}
+	if err != nil {
+		b.err = fmt.Errorf("write ledger: %w", err)
+		l.failed = b.err
+	} else {
+		l.durable = b.entries[len(b.entries)-1].Sequence
+		l.waitSince = l.now()
+	}
+	l.mu.Unlock()
+	close(b.done)
+	if err != nil {
+		l.events(Event{Kind: EventFailed, Err: b.err})
+	}
+	return true
+}
+
+// janitorLoop gives back what callers forgot and watches the disk.
+func (l *Ledger) janitorLoop() {
+	defer l.done.Done()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			l.checkRoom()
+			l.expire()
+		case <-l.stop:
+			return
+		}
+	}
+}
+
+// checkRoom stops admissions while the disk is nearly full, so that the charges of
+// running calls still find room.
+func (l *Ledger) checkRoom() {
+	room, err := l.store.Room()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("disk space is unknown: %w", err)
+	case room < l.reserve:
+		err = fmt.Errorf("disk is nearly full: %d bytes are free and %d are kept in reserve", room, l.reserve)
+	}
+	l.mu.Lock()
+	l.lowRoom = err
+	l.mu.Unlock()
+}
+
+// expire resolves holds whose calls should have ended long ago: a stream is charged
+// what its last checkpoint says, anything else nothing.
+func (l *Ledger) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return
+	}
+	limit := l.now().Add(-l.grace).UnixMicro()
+	for id, h := range l.core.holds {
+		if h.deadline == 0 || h.deadline >= limit {
+			continue
+		}
+		e := l.core.draft(KindVoid, id, &h)
+		if last, running := l.core.open[id]; running {
+			e.Kind, e.Amount, e.Quantity, e.Usage = KindSettle, last.entry.Amount, last.entry.Quantity, UsageCounted
+			e.Balance -= e.Amount
+		}
+		e.Outcome = OutcomeDeadline
+		if err := l.append(&e); err != nil {
+			l.failed = err
+			return
+		}
+	}
+}

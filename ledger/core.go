@@ -1,0 +1,277 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// core is the ledger's state machine: apply(entry) and nothing else changes what
+// lasts. It has no clock, no randomness, no IO and no lock of its own, so that the
+// same entries always give the same state. What does not last is the open holds:
+// they die with the process, and the log only knows how they were resolved.
+type core struct {
+	sequence int64 // of the last entry applied
+	at       int64 // its time, microseconds since 1970
+	epoch    uint64
+
+	models   names
+	prices   []pricedModel // by version, from 1
+	priceOf  map[uint32]int64
+	accounts []account
+	owners   map[string]uint32 // account id to index
+	keys     keyTable
+	usage    usageTable
+	topUps   map[[16]byte]topUp
+	open     map[HoldID]checkpoint // running streams, as far as the log knows them
+	system   systemAccounts
+
+	holds   map[HoldID]openHold
+	counter uint64
+}
+
+// account is a customer's account. available = deposited - spent - held.
+type account struct {
+	id, name  string
+	deposited Micro // top-ups and adjustments
+	spent     Micro
+	held      Micro
+	created   int64
+}
+
+func (a *account) funds() Micro     { return a.deposited - a.spent }
+func (a *account) available() Micro { return a.deposited - a.spent - a.held }
+
+// systemAccounts are the other side of every posting: all accounts together
+// always sum to zero.
+type systemAccounts struct {
+	issued   Micro // minus what was topped up
+	adjusted Micro // minus the corrections
+	revenue  Micro // plus the price of all calls
+	writeOff Micro // minus what was not paid of it
+}
+
+// pricedModel is one version of a model's price.
+type pricedModel struct {
+	model uint32
+	price Price
+}
+
+// topUp remembers what an idempotency key did.
+type topUp struct {
+	account  uint32
+	amount   Micro
+	sequence int64
+}
+
+// checkpoint is the last known consumption of a running stream.
+type checkpoint struct {
+	entry Entry
+	held  Micro
+}
+
+// openHold is credit set aside for a running call.
+type openHold struct {
+	key, account, model uint32
+	version             int64
+	price               Price
+	amount              Micro
+	deadline            int64 // microseconds; 0: none
+	requestID           string
+	stream              bool
+	checkpointAt        int64
+	checkpointed        Micro
+}
+
+func newCore() *core {
+	return &core{
+		models: newNames(), priceOf: map[uint32]int64{}, owners: map[string]uint32{},
+		keys: newKeyTable(), topUps: map[[16]byte]topUp{},
+		open: map[HoldID]checkpoint{}, holds: map[HoldID]openHold{},
+	}
+}
+
+// apply adds one entry to the state, or changes nothing and returns an error that
+// wraps ErrCorrupt. The same function runs for new entries and for those of the
+// log.
+func (c *core) apply(e *Entry) error {
+	at := e.At.UnixMicro()
+	if e.Sequence != c.sequence+1 {
+		return corrupt(e.Sequence, "follows entry %d", c.sequence)
+	}
+	if at < c.at {
+		return corrupt(e.Sequence, "is older than the entry before")
+	}
+	if err := c.applyKind(e); err != nil {
+		return corrupt(e.Sequence, "%s: %v", e.Kind, err)
+	}
+	c.sequence, c.at = e.Sequence, at
+	return nil
+}
+
+func (c *core) applyKind(e *Entry) error {
+	switch e.Kind {
+	case KindEpoch:
+		return c.applyEpoch(e)
+	case KindAccount:
+		return c.applyAccount(e)
+	case KindKey:
+		return c.applyKey(e)
+	case KindPrice:
+		return c.applyPrice(e)
+	case KindTopUp, KindAdjust:
+		return c.applyDeposit(e)
+	case KindSettle, KindVoid:
+		return c.applyCall(e)
+	case KindWriteOff:
+		return c.applyWriteOff(e)
+	case KindCheckpoint:
+		return c.applyCheckpoint(e)
+	default:
+		return fmt.Errorf("kind %d is unknown", e.Kind)
+	}
+}
+
+// applyEpoch starts a new life: no hold of an earlier one is open any more.
+func (c *core) applyEpoch(e *Entry) error {
+	if e.Hold.Epoch() <= c.epoch {
+		return fmt.Errorf("epoch %d follows epoch %d", e.Hold.Epoch(), c.epoch)
+	}
+	c.epoch, c.counter = e.Hold.Epoch(), 0
+	return nil
+}
+
+func (c *core) applyDeposit(e *Entry) error {
+	index, ok := c.owners[e.Account]
+	if !ok {
+		return fmt.Errorf("account %q is unknown", clip(e.Account))
+	}
+	a := &c.accounts[index]
+	if e.Amount < -MaxMicro || e.Amount > MaxMicro || (e.Kind == KindTopUp && e.Amount <= 0) {
+		return fmt.Errorf("amount %d is out of range", e.Amount)
+	}
+	deposited := a.deposited + e.Amount
+	if deposited > MaxMicro || deposited-a.spent-a.held < 0 {
+		return fmt.Errorf("amount %d takes the balance of account %q out of range", e.Amount, clip(e.Account))
+	}
+	if e.Balance != deposited-a.spent {
+		return fmt.Errorf("balance is %d, not %d", deposited-a.spent, e.Balance)
+	}
+	mark := referenceMark(e.Reference)
+	if _, used := c.topUps[mark]; used {
+		return errors.New("idempotency key was used before")
+	}
+	a.deposited = deposited
+	if e.Kind == KindTopUp {
+		c.system.issued -= e.Amount
+	} else {
+		c.system.adjusted -= e.Amount
+	}
+	c.topUps[mark] = topUp{account: index, amount: e.Amount, sequence: e.Sequence}
+	return nil
+}
+
+// applyCall resolves a hold: it takes the charge and gives the rest back.
+func (c *core) applyCall(e *Entry) error {
+	keyIndex, accountIndex, err := c.parties(e)
+	if err != nil {
+		return err
+	}
+	hold := c.holds[e.Hold] // zero while the log is read back
+	a, k := &c.accounts[accountIndex], &c.keys.rows[keyIndex]
+	if e.Amount < 0 || (e.Kind == KindVoid && e.Amount != 0) {
+		return fmt.Errorf("charge %d is out of range", e.Amount)
+	}
+	if e.Amount > a.available()+hold.amount {
+		return fmt.Errorf("charge %d exceeds the balance %d", e.Amount, a.available()+hold.amount)
+	}
+	if e.Balance != a.funds()-e.Amount {
+		return fmt.Errorf("balance is %d, not %d", a.funds()-e.Amount, e.Balance)
+	}
+	model, err := c.models.index(e.Model)
+	if err != nil {
+		return err
+	}
+	a.held -= hold.amount
+	k.held -= hold.amount
+	a.spent += e.Amount
+	k.spent += e.Amount
+	c.system.revenue += e.Amount
+	delete(c.holds, e.Hold)
+	delete(c.open, e.Hold)
+	row := c.usage.row(k, keyIndex, model, day(e.At.UnixMicro()))
+	row.requests++
+	row.input += e.Quantity.InputTokens
+	row.cached += e.Quantity.CachedTokens
+	row.output += e.Quantity.OutputTokens
+	row.duration += e.Quantity.Duration.Microseconds()
+	row.charged += e.Amount
+	return nil
+}
+
+// applyWriteOff records that a part of a price was not paid: it counts as revenue
+// and as a loss, and touches no customer.
+func (c *core) applyWriteOff(e *Entry) error {
+	if _, _, err := c.parties(e); err != nil {
+		return err
+	}
+	if e.Amount <= 0 || e.Amount > MaxMicro {
+		return fmt.Errorf("amount %d is out of range", e.Amount)
+	}
+	c.system.revenue += e.Amount
+	c.system.writeOff -= e.Amount
+	return nil
+}
+
+func (c *core) applyCheckpoint(e *Entry) error {
+	if _, _, err := c.parties(e); err != nil {
+		return err
+	}
+	detail, err := decodeCheckpoint(e.Detail)
+	if err != nil {
+		return err
+	}
+	if e.Amount < 0 || e.Amount > detail.Held {
+		return fmt.Errorf("charge %d exceeds the hold %d", e.Amount, detail.Held)
+	}
+	if last, running := c.open[e.Hold]; running && e.Amount < last.entry.Amount {
+		return fmt.Errorf("charge %d is below the checkpoint before, %d", e.Amount, last.entry.Amount)
+	}
+	if e.Hold.Epoch() != c.epoch {
+		return fmt.Errorf("hold %s is of another epoch", e.Hold)
+	}
+	kept := *e
+	kept.Detail = nil
+	c.open[e.Hold] = checkpoint{entry: kept, held: detail.Held}
+	return nil
+}
+
+// parties finds the key and the account that an entry names.
+func (c *core) parties(e *Entry) (key, account uint32, err error) {
+	id, _ := parseKeyID(e.KeyID)
+	key, ok := c.keys.byID[id]
+	if !ok {
+		return 0, 0, fmt.Errorf("key %q is unknown", clip(e.KeyID))
+	}
+	account = c.keys.rows[key].owner
+	if c.accounts[account].id != e.Account {
+		return 0, 0, fmt.Errorf("key %s does not belong to account %q", e.KeyID, clip(e.Account))
+	}
+	return key, account, nil
+}
+
+// moment turns stored microseconds back into a time; zero stays zero.
+func moment(microseconds int64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(microseconds).UTC()
+}
+
+// micros is the inverse of moment.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}

@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// maxOpenHolds bounds the calls that run at the same time.
+const maxOpenHolds = 1 << 20
+
+// hold sets credit aside for a call, or says why it can not.
+func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
+	id, _ := parseKeyID(request.KeyID)
+	keyIndex, ok := c.keys.byID[id]
+	if !ok || !c.keys.rows[keyIndex].live(now) {
+		return Hold{}, ErrUnknownKey
+	}
+	if len(c.holds) >= maxOpenHolds || c.counter >= maxCounter {
+		return Hold{}, unavailable(fmt.Errorf("%d calls are running", len(c.holds)))
+	}
+	model, err := c.models.index(request.Model)
+	if err != nil {
+		return Hold{}, err
+	}
+	version, price := c.price(model)
+	k := &c.keys.rows[keyIndex]
+	h := openHold{
+		key: keyIndex, account: k.owner, model: model, version: version, price: price,
+		deadline: micros(request.Deadline), requestID: request.RequestID, stream: request.Stream,
+		checkpointAt: now.UnixMicro(),
+	}
+	amount, err := c.cover(&h, request.Worst)
+	if err != nil {
+		return Hold{}, err
+	}
+	c.reserve(&h, amount)
+	c.counter++
+	holdID := makeHoldID(c.epoch, c.counter)
+	c.holds[holdID] = h
+	return Hold{ID: holdID, Amount: amount}, nil
+}
+
+// extend raises a hold so that it covers worst in all. It never lowers one.
+func (c *core) extend(id HoldID, worst Quantity) (Hold, error) {
+	h, err := c.openHold(id)
+	if err != nil {
+		return Hold{}, err
+	}
+	amount, err := c.cover(&h, worst)
+	if err != nil {
+		return Hold{}, err
+	}
+	if amount > h.amount {
+		c.reserve(&h, amount)
+		c.holds[id] = h
+	}
+	return Hold{ID: id, Amount: h.amount}, nil
+}
+
+// reserve moves the difference to amount from available to held.
+func (c *core) reserve(h *openHold, amount Micro) {
+	c.accounts[h.account].held += amount - h.amount
+	c.keys.rows[h.key].held += amount - h.amount
+	h.amount = amount
+}
+
+// cover returns what the worst case costs, if account and budget have that much.
+func (c *core) cover(h *openHold, worst Quantity) (Micro, error) {
+	worst.CachedTokens = 0 // nobody knows yet what is cached
+	amount, exact := h.price.Cost(worst)
+	a, k := &c.accounts[h.account], &c.keys.rows[h.key]
+	if amount <= h.amount && exact {
+		return amount, nil
+	}
+	if available := a.available() + h.amount; amount > available || !exact {
+		return 0, &CreditError{
+			Needed: amount, Available: available, Held: a.held - h.amount,
+			Never: amount > a.funds() || !exact,
+		}
+	}
+	if k.flags&keyHasBudget != 0 {
+		if left := k.budget - k.spent - k.held + h.amount; amount > left {
+			return 0, &CreditError{
+				Budget: true, Needed: amount, Available: max(left, 0), Held: k.held - h.amount,
+				Never: amount > k.budget-k.spent,
+			}
+		}
+	}
+	return amount, nil
+}
+
+// openHold finds a hold, or says that it was resolved or never existed.
+func (c *core) openHold(id HoldID) (openHold, error) {
+	h, ok := c.holds[id]
+	if ok {
+		return h, nil
+	}
+	if id.Epoch() > c.epoch || (id.Epoch() == c.epoch && id.Counter() > c.counter) || id.Counter() == 0 {
+		return h, fmt.Errorf("%w %s", ErrUnknownHold, id)
+	}
+	return h, ErrResolved
+}
+
+// draft starts an entry about a hold.
+func (c *core) draft(kind Kind, id HoldID, h *openHold) Entry {
+	key := &c.keys.rows[h.key]
+	return Entry{
+		Kind: kind, Hold: id, Account: c.accounts[h.account].id, KeyID: string(key.id[:]),
+		Model: c.models.text[h.model], RequestID: h.requestID, PriceVersion: h.version,
+		Balance: c.accounts[h.account].funds(),
+	}
+}
+
+// settlement returns the entry that charges a call, and how much of the price
+// nobody pays: more than hold, balance and budget have is never taken.
+func (c *core) settlement(id HoldID, h *openHold, s Settlement) (e Entry, writeOff Micro) {
+	cost, _ := h.price.Cost(s.Quantity)
+	most := h.amount
+	if cost > most {
+		extra := c.accounts[h.account].available()
+		if k := &c.keys.rows[h.key]; k.flags&keyHasBudget != 0 {
+			extra = min(extra, max(k.budget-k.spent-k.held, 0))
+		}
+		most += extra
+	}
+	e = c.draft(KindSettle, id, h)
+	e.Amount = min(cost, most)
+	e.Balance -= e.Amount
+	e.Quantity, e.Usage, e.Outcome = s.Quantity, s.Usage, s.Outcome
+	return e, cost - e.Amount
+}
+
+// drop gives a hold back without an entry: its call never ran.
+func (c *core) drop(id HoldID, h *openHold) {
+	c.accounts[h.account].held -= h.amount
+	c.keys.rows[h.key].held -= h.amount
+	delete(c.holds, id)
+}
+
+// price returns the price of a model and its version.
+func (c *core) price(model uint32) (int64, Price) {
+	version, ok := c.priceOf[model]
+	if !ok {
+		version = c.priceOf[0]
+	}
+	if version == 0 {
+		return 0, defaultPrice
+	}
+	return version, c.prices[version-1].price
+}
+
+func (c *core) applyPrice(e *Entry) error {
+	var price Price
+	if err := json.Unmarshal(e.Detail, &price); err != nil {
+		return fmt.Errorf("detail: %w", err)
+	}
+	if err := price.validate(); err != nil {
+		return err
+	}
+	if e.PriceVersion != int64(len(c.prices))+1 {
+		return fmt.Errorf("price version %d follows version %d", e.PriceVersion, len(c.prices))
+	}
+	model, err := c.models.index(e.Model)
+	if err != nil {
+		return err
+	}
+	c.prices = append(c.prices, pricedModel{model: model, price: price})
+	c.priceOf[model] = e.PriceVersion
+	return nil
+}
+
+func (c *core) applyAccount(e *Entry) error {
+	var detail accountDetail
+	if err := json.Unmarshal(e.Detail, &detail); err != nil {
+		return fmt.Errorf("detail: %w", err)
+	}
+	if e.Account == "" {
+		return fmt.Errorf("account without an id")
+	}
+	if index, ok := c.owners[e.Account]; ok {
+		c.accounts[index].name = detail.Name
+		return nil
+	}
+	c.owners[e.Account] = uint32(len(c.accounts))
+	c.accounts = append(c.accounts, account{id: e.Account, name: detail.Name, created: e.At.UnixMicro()})
+	return nil
+}
+
+// accountDetail is the detail of an account entry.
+type accountDetail struct {
+	Name string `json:"name,omitempty"`
+}
+
+// checkpointDetail is the detail of a checkpoint entry.
+type checkpointDetail struct {
+	Held Micro `json:"held"`
+}
+
+func decodeCheckpoint(raw []byte) (detail checkpointDetail, err error) {
+	if err = json.Unmarshal(raw, &detail); err != nil {
+		err = fmt.Errorf("detail: %w", err)
+	}
+	return detail, err
+}

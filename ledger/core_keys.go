@@ -1,0 +1,260 @@
+package ledger
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"time"
+)
+
+// Flags of a key row.
+const (
+	keyAllOwners = 1 << iota
+	keyHasBudget
+	keyForeign // imported by hash: its text does not contain its id
+)
+
+// keyRow is one key without pointers: with a million keys the garbage collector
+// must have nothing to walk. What varies in length lives in the table's arena and
+// in shared policies.
+type keyRow struct {
+	hash                      [32]byte // SHA-256 of the text
+	id                        keyID
+	role                      Role
+	flags                     uint8
+	hintLength                uint8
+	nameLength                uint16
+	owner                     uint32
+	policy                    uint32
+	version                   uint32
+	usage                     uint32 // first usage row
+	text                      uint64 // where id, hint and name stand in the arena
+	budget, held, spent       Micro
+	created, expires, revoked int64 // microseconds; 0: never
+}
+
+// keyExtra is what few keys have.
+type keyExtra struct {
+	previousHash    [32]byte // secret before the last rotation
+	previousUntil   int64
+	previousLimits  []Limits
+	hasPrevious     bool
+	limitsChangedAt int64
+	metadata        map[string]string
+}
+
+// keyPolicy is what many keys share. It is never changed, only replaced.
+type keyPolicy struct {
+	Models []string       `json:"models,omitempty"`
+	Limits []Limits       `json:"limits,omitempty"`
+	Scopes []string       `json:"scopes,omitempty"`
+	CIDRs  []netip.Prefix `json:"cidrs,omitempty"`
+}
+
+// keyTable finds keys by id and by hash.
+type keyTable struct {
+	rows     []keyRow
+	byID     map[keyID]uint32
+	byHash   map[[16]byte]uint32 // imported keys only, by the head of their hash
+	hints    map[uint64]struct{} // of owner and hint; may hold more than there are
+	extras   map[uint32]keyExtra
+	policies policyTable
+	arena    arena
+	seed     maphash.Seed
+}
+
+func newKeyTable() keyTable {
+	return keyTable{
+		byID: map[keyID]uint32{}, byHash: map[[16]byte]uint32{}, hints: map[uint64]struct{}{},
+		extras: map[uint32]keyExtra{}, policies: newPolicyTable(), seed: maphash.MakeSeed(),
+	}
+}
+
+// keyRecord is the detail of a key entry: the whole key, so that the last entry
+// of a key tells all about it.
+type keyRecord struct {
+	Name            string            `json:"name"`
+	Hint            string            `json:"hint,omitempty"`
+	Role            Role              `json:"role"`
+	AllOwners       bool              `json:"all_owners,omitempty"`
+	Foreign         bool              `json:"foreign,omitempty"`
+	Policy          keyPolicy         `json:"policy"`
+	PreviousLimits  *[]Limits         `json:"previous_limits,omitempty"`
+	LimitsChangedAt int64             `json:"limits_changed_at,omitempty"`
+	Budget          *Micro            `json:"budget,omitempty"`
+	CreatedAt       int64             `json:"created_at"`
+	ExpiresAt       int64             `json:"expires_at,omitempty"`
+	RevokedAt       int64             `json:"revoked_at,omitempty"`
+	Metadata        map[string]string `json:"metadata,omitempty"`
+	Version         int64             `json:"version"`
+	Hash            string            `json:"sha256"`
+	PreviousHash    string            `json:"previous_sha256,omitempty"`
+	PreviousUntil   int64             `json:"previous_until,omitempty"`
+}
+
+// applyKey puts a key into the state as its record says.
+func (c *core) applyKey(e *Entry) error {
+	var record keyRecord
+	if err := json.Unmarshal(e.Detail, &record); err != nil {
+		return fmt.Errorf("detail: %w", err)
+	}
+	id, ok := parseKeyID(e.KeyID)
+	owner, known := c.owners[e.Account]
+	if !ok || !known {
+		return fmt.Errorf("key %q of account %q: malformed id or unknown account", clip(e.KeyID), clip(e.Account))
+	}
+	row := keyRow{
+		id: id, owner: owner, role: record.Role, created: record.CreatedAt, expires: record.ExpiresAt,
+		revoked: record.RevokedAt, version: uint32(record.Version),
+	}
+	extra := keyExtra{limitsChangedAt: record.LimitsChangedAt, metadata: record.Metadata, previousUntil: record.PreviousUntil}
+	if err := decodeHash(record.Hash, &row.hash); err != nil {
+		return err
+	}
+	if record.PreviousHash != "" {
+		if err := decodeHash(record.PreviousHash, &extra.previousHash); err != nil {
+			return err
+		}
+	}
+	if record.PreviousLimits != nil {
+		extra.previousLimits, extra.hasPrevious = *record.PreviousLimits, true
+	}
+	if record.AllOwners {
+		row.flags |= keyAllOwners
+	}
+	if record.Foreign {
+		row.flags |= keyForeign
+	}
+	if record.Budget != nil {
+		row.flags |= keyHasBudget
+		row.budget = *record.Budget
+	}
+	index, exists := c.keys.byID[id]
+	if exists {
+		if old := &c.keys.rows[index]; old.version+1 != row.version || old.owner != owner {
+			return fmt.Errorf("version %d of key %s follows version %d", row.version, e.KeyID, old.version)
+		}
+	} else if row.version != 1 {
+		return fmt.Errorf("key %s starts with version %d", e.KeyID, row.version)
+	}
+	c.keys.put(index, exists, row, extra, record)
+	return nil
+}
+
+// put stores a row under its index, or as a new one.
+func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, record keyRecord) {
+	var oldPolicy uint32
+	if exists {
+		old := &t.rows[index]
+		row.held, row.spent, row.usage = old.held, old.spent, old.usage
+		row.text, row.hintLength, row.nameLength = old.text, old.hintLength, old.nameLength
+		oldPolicy = old.policy
+	} else {
+		index = uint32(len(t.rows))
+		t.rows = append(t.rows, keyRow{})
+		t.byID[row.id] = index
+	}
+	if hint, name := t.text(&row); !exists || hint != record.Hint || name != record.Name {
+		row.hintLength, row.nameLength = uint8(len(record.Hint)), uint16(len(record.Name))
+		row.text = t.arena.add(string(row.id[:]) + record.Hint + record.Name)
+	}
+	row.policy = t.policies.acquire(record.Policy)
+	if exists {
+		t.policies.release(oldPolicy)
+	}
+	if row.flags&keyForeign != 0 {
+		t.byHash[[16]byte(row.hash[:16])] = index
+		if extra.previousUntil != 0 {
+			// Rotation gives a foreign key a text of our own; the old one stays
+			// findable by its hash.
+			t.byHash[[16]byte(extra.previousHash[:16])] = index
+		}
+	}
+	if extra.previousUntil == 0 && !extra.hasPrevious && extra.limitsChangedAt == 0 && len(extra.metadata) == 0 {
+		delete(t.extras, index)
+	} else {
+		t.extras[index] = extra
+	}
+	t.rows[index] = row
+	t.hints[t.hintMark(row.owner, record.Hint)] = struct{}{}
+}
+
+// text returns the hint and the name of a row.
+func (t *keyTable) text(row *keyRow) (hint, name string) {
+	text := t.arena.get(row.text, keyIDLength+int(row.hintLength)+int(row.nameLength))
+	if text == "" {
+		return "", ""
+	}
+	return text[keyIDLength : keyIDLength+int(row.hintLength)], text[keyIDLength+int(row.hintLength):]
+}
+
+// snapshot makes the public form of a row. It allocates once, for the texts; slices
+// and maps are shared and must not be changed.
+func (c *core) keySnapshot(index uint32) Key {
+	row := &c.keys.rows[index]
+	text := c.keys.arena.get(row.text, keyIDLength+int(row.hintLength)+int(row.nameLength))
+	nameAt := keyIDLength + int(row.hintLength)
+	policy := c.keys.policies.list[row.policy].policy
+	key := Key{
+		ID: text[:keyIDLength], Hint: text[keyIDLength:nameAt], Name: text[nameAt:],
+		Owner: c.accounts[row.owner].id, Role: row.role,
+		AllOwners: row.flags&keyAllOwners != 0, HasBudget: row.flags&keyHasBudget != 0,
+		Models: policy.Models, Limits: policy.Limits, Scopes: policy.Scopes, CIDRs: policy.CIDRs,
+		Budget: row.budget, Held: row.held, Spent: row.spent, Version: int64(row.version),
+		CreatedAt: moment(row.created), ExpiresAt: moment(row.expires), RevokedAt: moment(row.revoked),
+	}
+	if extra, ok := c.keys.extras[index]; ok {
+		key.PreviousLimits, key.LimitsChangedAt, key.Metadata = extra.previousLimits, moment(extra.limitsChangedAt), extra.metadata
+	}
+	return key
+}
+
+// record is the inverse of applyKey: the whole key as its next entry tells it.
+func (c *core) keyRecord(index uint32) keyRecord {
+	row := &c.keys.rows[index]
+	hint, name := c.keys.text(row)
+	record := keyRecord{
+		Name: name, Hint: hint, Role: row.role, AllOwners: row.flags&keyAllOwners != 0, Foreign: row.flags&keyForeign != 0,
+		Policy: c.keys.policies.list[row.policy].policy, CreatedAt: row.created, ExpiresAt: row.expires,
+		RevokedAt: row.revoked, Version: int64(row.version), Hash: hex.EncodeToString(row.hash[:]),
+	}
+	if row.flags&keyHasBudget != 0 {
+		budget := row.budget
+		record.Budget = &budget
+	}
+	if extra, ok := c.keys.extras[index]; ok {
+		record.LimitsChangedAt, record.Metadata = extra.limitsChangedAt, extra.metadata
+		if extra.hasPrevious {
+			record.PreviousLimits = &extra.previousLimits
+		}
+		if extra.previousUntil != 0 {
+			record.PreviousHash, record.PreviousUntil = hex.EncodeToString(extra.previousHash[:]), extra.previousUntil
+		}
+	}
+	return record
+}
+
+// decodeHash reads 64 hexadecimal digits.
+func decodeHash(text string, target *[32]byte) error {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(target) {
+		return fmt.Errorf("%q is not a SHA-256 in hexadecimal", clip(text))
+	}
+	copy(target[:], raw)
+	return nil
+}
+
+// live reports whether a key may be used now.
+func (row *keyRow) live(now time.Time) bool {
+	return row.revoked == 0 && (row.expires == 0 || now.UnixMicro() < row.expires)
+}
+
+// hintMark is one number for an owner's hint.
+func (t *keyTable) hintMark(owner uint32, hint string) uint64 {
+	return maphash.Comparable(t.seed, struct {
+		owner uint32
+		hint  string
+	}{owner, hint})
+}

@@ -1,0 +1,159 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Kind says what an entry records.
+type Kind uint8
+
+// The kinds of entries.
+const (
+	KindEpoch      Kind = iota + 1 // a process opened the ledger
+	KindAccount                    // an account was made or renamed
+	KindKey                        // a key was made, changed, rotated or revoked
+	KindPrice                      // a model got a price
+	KindTopUp                      // credit was added to an account
+	KindAdjust                     // an account was corrected, up or down
+	KindSettle                     // a call was charged
+	KindVoid                       // a call ran and was not charged
+	KindWriteOff                   // a part of a call's price that nobody paid
+	KindCheckpoint                 // what a running stream has consumed so far
+)
+
+var kindNames = []string{"", "epoch", "account", "key", "price", "topup", "adjust", "settle", "void", "writeoff", "checkpoint"}
+
+// String returns the kind's name on the wire, for example settle.
+func (k Kind) String() string {
+	if int(k) >= len(kindNames) {
+		return ""
+	}
+	return kindNames[k]
+}
+
+// ParseKind is the inverse of Kind.String.
+func ParseKind(name string) (Kind, error) {
+	if at := slices.Index(kindNames, name); at > 0 {
+		return Kind(at), nil
+	}
+	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip(name))
+}
+
+// ParseUsageSource is the inverse of UsageSource.String.
+func ParseUsageSource(name string) UsageSource {
+	switch name {
+	case "counted":
+		return UsageCounted
+	case "estimated":
+		return UsageEstimated
+	default:
+		return UsageReported
+	}
+}
+
+// ParseOutcome is the inverse of Outcome.String.
+func ParseOutcome(name string) Outcome {
+	return Outcome(max(slices.Index(outcomeNames[:], name), 0))
+}
+
+// Entry is one record of the log. The log is append-only and the only thing that
+// is true: all balances follow from it.
+type Entry struct {
+	Sequence  int64     // 1, 2, 3, ... without gaps
+	At        time.Time // UTC, whole microseconds, never earlier than the entry before
+	Kind      Kind
+	Account   string
+	KeyID     string
+	Model     string
+	RequestID string
+	// Reference is the idempotency key of a top-up or adjustment, and for a key
+	// what was done to it: created, updated, rotated or revoked.
+	Reference string
+	Hold      HoldID
+	Quantity  Quantity // of a call
+	// Amount is what was charged (settle), added (topup, adjust) or lost (writeoff),
+	// and the charge so far of a checkpoint.
+	Amount Micro
+	// Balance is the account's balance after the entry: what is available and what
+	// is held together.
+	Balance      Micro
+	PriceVersion int64
+	Usage        UsageSource
+	Outcome      Outcome
+	// Detail is the rest of a key, price, account or checkpoint as JSON. It can
+	// hold hashes of secrets and is therefore not part of the entry's own JSON.
+	Detail []byte
+}
+
+// isCall reports whether the entry resolves a hold.
+func (e *Entry) isCall() bool { return e.Kind == KindSettle || e.Kind == KindVoid }
+
+// jsonEntry is an Entry on the wire.
+type jsonEntry struct {
+	Sequence     int64  `json:"seq"`
+	At           string `json:"at"`
+	Kind         string `json:"kind"`
+	Account      string `json:"account,omitempty"`
+	KeyID        string `json:"key_id,omitempty"`
+	Model        string `json:"model,omitempty"`
+	RequestID    string `json:"request_id,omitempty"`
+	Reference    string `json:"reference,omitempty"`
+	Hold         string `json:"hold,omitempty"`
+	Input        *int64 `json:"input_tokens,omitempty"`
+	Output       *int64 `json:"output_tokens,omitempty"`
+	Cached       *int64 `json:"cached_tokens,omitempty"`
+	Duration     *int64 `json:"duration_us,omitempty"`
+	Charged      *Micro `json:"charged_micro,omitempty"`
+	Amount       *Micro `json:"amount_micro,omitempty"`
+	Usage        string `json:"usage,omitempty"`
+	Outcome      string `json:"outcome,omitempty"`
+	PriceVersion int64  `json:"price_version,omitempty"`
+	Balance      *Micro `json:"balance_micro,omitempty"`
+}
+
+// MarshalJSON writes the entry as one line of the export.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	out := jsonEntry{
+		Sequence: e.Sequence, At: e.At.UTC().Format(time.RFC3339Nano), Kind: e.Kind.String(),
+		Account: e.Account, KeyID: e.KeyID, Model: e.Model, RequestID: e.RequestID,
+		Reference: e.Reference, PriceVersion: e.PriceVersion,
+	}
+	if e.Hold != 0 {
+		out.Hold = e.Hold.String()
+	}
+	switch e.Kind {
+	case KindSettle, KindVoid, KindCheckpoint:
+		duration := e.Quantity.Duration.Microseconds()
+		out.Input, out.Output, out.Cached = &e.Quantity.InputTokens, &e.Quantity.OutputTokens, &e.Quantity.CachedTokens
+		out.Duration, out.Charged = &duration, &e.Amount
+		out.Usage, out.Outcome = e.Usage.String(), e.Outcome.String()
+	case KindTopUp, KindAdjust, KindWriteOff:
+		out.Amount = &e.Amount
+	}
+	if e.Account != "" && e.Kind != KindKey {
+		out.Balance = &e.Balance
+	}
+	return json.Marshal(out)
+}
+
+// The counter takes the lower 40 bits of a HoldID.
+const (
+	counterBits = 40
+	maxEpoch    = 1<<24 - 1
+	maxCounter  = 1<<counterBits - 1
+)
+
+// makeHoldID puts a HoldID together.
+func makeHoldID(epoch, counter uint64) HoldID { return HoldID(epoch<<counterBits | counter) }
+
+// Epoch returns the number of the process start that gave the id out.
+func (id HoldID) Epoch() uint64 { return uint64(id) >> counterBits }
+
+// Counter returns the number of the hold within its epoch.
+func (id HoldID) Counter() uint64 { return uint64(id) & maxCounter }
+
+// String returns "epoch|counter".
+func (id HoldID) String() string { return fmt.Sprintf("%d|%d", id.Epoch(), id.Counter()) }

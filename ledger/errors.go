@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrConflict is wrapped by *ConflictError.
+var ErrConflict = errors.New("version conflict")
+
+// ErrNotFound says that no key or account has this id.
+var ErrNotFound = errors.New("not found")
+
+// ErrExists says that an account or key with this id or secret exists already.
+var ErrExists = errors.New("exists already")
+
+// ErrRevoked says that a key was revoked and can not be changed any more.
+var ErrRevoked = errors.New("key is revoked")
+
+// ErrIdempotencyReused says that an idempotency key was used before with another
+// account or amount.
+var ErrIdempotencyReused = errors.New("idempotency key was used with another request")
+
+// ErrInvalid is wrapped by *InvalidError.
+var ErrInvalid = errors.New("invalid value")
+
+// ErrCorrupt is wrapped by errors about a log that does not add up. The message
+// names the first bad entry.
+var ErrCorrupt = errors.New("ledger is corrupt")
+
+// ErrUnknownHold says that a hold id was never given out.
+var ErrUnknownHold = errors.New("unknown hold")
+
+// ConflictError says that a key changed since the caller read it.
+type ConflictError struct {
+	Current int64 // the key's version now
+}
+
+// Error implements error.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("version conflict: the current version is %d", e.Current)
+}
+
+// Unwrap makes errors.Is(err, ErrConflict) work.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// InvalidError names a value that can not be accepted.
+type InvalidError struct {
+	Field  string // name on the wire, for example limits.rpm
+	Reason string
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+// Unwrap makes errors.Is(err, ErrInvalid) work.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+// unavailable wraps the reason why nothing is admitted.
+func unavailable(reason error) error { return fmt.Errorf("%w: %w", ErrUnavailable, reason) }
+
+// corrupt says which entry does not add up.
+func corrupt(sequence int64, format string, arguments ...any) error {
+	return fmt.Errorf("%w: entry %d: %s", ErrCorrupt, sequence, fmt.Sprintf(format, arguments...))
+}

@@ -1,0 +1,290 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const defaultOwner = "default"
+
+// CreateKey makes a key and returns it with its text, which is never shown again.
+// An unknown owner gets an account. It returns when the key is durable. Errors
+// about values wrap ErrInvalid.
+func (l *Ledger) CreateKey(ctx context.Context, request NewKey) (Key, Secret, error) {
+	request, err := request.normal()
+	if err != nil {
+		return Key{}, Secret{}, err
+	}
+	var id keyID
+	var text string
+	err = l.write(ctx, func() ([]*Entry, error) {
+		if id, err = l.freeID(); err != nil {
+			return nil, err
+		}
+		owner, known := l.core.owners[request.Owner]
+		if text, err = l.freeText(request.Role, id, owner, known); err != nil {
+			return nil, err
+		}
+		return l.newKeyEntries(request, id, sha256.Sum256([]byte(text)), hintOf(text), false), nil
+	})
+	if err != nil {
+		return Key{}, Secret{}, err
+	}
+	key, _ := l.Key(string(id[:]))
+	return key, newSecret(text), nil
+}
+
+// ImportKey makes a key whose text exists already and is known only by its
+// SHA-256. hint is the first and last four characters of the text, if they are
+// known. If a key with this hash exists, it is returned with ErrExists.
+func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Size]byte, hint string) (Key, error) {
+	request, err := request.normal()
+	if err != nil {
+		return Key{}, err
+	}
+	if err := validText("hint", hint, 0, 2*hintSide); err != nil {
+		return Key{}, err
+	}
+	var id keyID
+	err = l.write(ctx, func() ([]*Entry, error) {
+		if index, ok := l.core.keys.byHash[[16]byte(hash[:16])]; ok {
+			id = l.core.keys.rows[index].id
+			return nil, fmt.Errorf("key %s: %w", id[:], ErrExists)
+		}
+		if id, err = l.freeID(); err != nil {
+			return nil, err
+		}
+		return l.newKeyEntries(request, id, hash, hint, true), nil
+	})
+	key, _ := l.Key(string(id[:]))
+	return key, err
+}
+
+// newKeyEntries returns the entry of a new key and, if its owner is new too, that
+// of the account.
+func (l *Ledger) newKeyEntries(request NewKey, id keyID, hash [32]byte, hint string, foreign bool) []*Entry {
+	var entries []*Entry
+	if _, ok := l.core.owners[request.Owner]; !ok {
+		entries = append(entries, accountEntry(request.Owner, ""))
+	}
+	record := keyRecord{
+		Name: request.Name, Hint: hint, Role: request.Role, AllOwners: request.AllOwners, Foreign: foreign,
+		Policy:    keyPolicy{Models: request.Models, Limits: request.Limits, Scopes: request.Scopes, CIDRs: request.CIDRs},
+		CreatedAt: max(l.now().UnixMicro(), 1), ExpiresAt: micros(request.ExpiresAt), Metadata: request.Metadata,
+		Version: 1, Hash: hex.EncodeToString(hash[:]),
+	}
+	if request.HasBudget {
+		record.Budget = &request.Budget
+	}
+	return append(entries, keyEntry(request.Owner, string(id[:]), "created", record))
+}
+
+func keyEntry(owner, id, what string, record keyRecord) *Entry {
+	detail, err := json.Marshal(record)
+	if err != nil {
+		// A record is made of texts, numbers and networks: there is nothing to fail.
+		panic("ledger: encode key: " + err.Error())
+	}
+	return &Entry{Kind: KindKey, Account: owner, KeyID: id, Reference: what, Detail: detail}
+}
+
+// freeID draws an id that no key has.
+func (l *Ledger) freeID() (id keyID, err error) {
+	for {
+		if err := randomBase62(l.random, id[:]); err != nil {
+			return id, fmt.Errorf("make key: %w", err)
+		}
+		if _, taken := l.core.keys.byID[id]; !taken {
+			return id, nil
+		}
+	}
+}
+
+// freeText draws a key's text whose hint no other key of the owner has: some
+// clients find a key in a list by nothing else.
+func (l *Ledger) freeText(role Role, id keyID, owner uint32, known bool) (string, error) {
+	const attempts = 1000
+	for range attempts {
+		text, err := mintText(l.random, l.prefix, role, id)
+		if err != nil {
+			return "", err
+		}
+		if _, taken := l.core.keys.hints[l.core.keys.hintMark(owner, hintOf(text))]; !taken || !known {
+			return text, nil
+		}
+	}
+	return "", fmt.Errorf("make key: no free hint in %d attempts, the owner has too many keys", attempts)
+}
+
+// Effective says when changed limits act.
+type Effective uint8
+
+const (
+	// EffectiveNow makes changed limits act at once. It is the default.
+	EffectiveNow Effective = iota
+	// EffectiveNextWindow leaves the old limits in force until the next full minute
+	// (minute limits) and the next midnight (day limits).
+	EffectiveNextWindow
+)
+
+// KeyPatch is a change of a key. Nil fields stay as they are.
+type KeyPatch struct {
+	Name      *string
+	Models    *[]string
+	Limits    *[]Limits
+	Effective Effective // of Limits
+	Scopes    *[]string
+	CIDRs     *[]netip.Prefix
+	Budget    *Budget
+	ExpiresAt *time.Time         // the zero time: never
+	Metadata  *map[string]string // replaces all
+}
+
+// Budget is what a key may ever spend.
+type Budget struct {
+	Unlimited bool
+	Amount    Micro // if not Unlimited; what was spent already counts
+}
+
+// UpdateKey changes a key and returns when that is durable. version is the version
+// that the caller read, or 0 for any; a *ConflictError carries the current one.
+// Revoked keys can not be changed: ErrRevoked.
+func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch KeyPatch) (Key, error) {
+	return l.changeKey(ctx, id, version, "updated", func(record *keyRecord) error { return patch.apply(record, l.now()) })
+}
+
+// RevokeKey ends a key at once and for good. It returns when that is durable.
+// Revoking a revoked key changes nothing.
+func (l *Ledger) RevokeKey(ctx context.Context, id string) (Key, error) {
+	return l.changeKey(ctx, id, 0, "revoked", func(record *keyRecord) error {
+		record.RevokedAt = max(l.now().UnixMicro(), 1)
+		record.PreviousHash, record.PreviousUntil = "", 0
+		return nil
+	})
+}
+
+// MaxOverlap is how long an old secret may stay valid after a rotation.
+const MaxOverlap = 7 * 24 * time.Hour
+
+// RotateKey gives a key a new secret; id, budget, limits and usage stay. The old
+// secret stays valid for overlap, 0 to MaxOverlap; a secret older than that one
+// ends at once. It returns when that is durable.
+func (l *Ledger) RotateKey(ctx context.Context, id string, overlap time.Duration) (Key, Secret, error) {
+	if overlap < 0 || overlap > MaxOverlap {
+		return Key{}, Secret{}, &InvalidError{Field: "overlap", Reason: fmt.Sprintf("%s is not between 0 and %s", overlap, MaxOverlap)}
+	}
+	var text string
+	key, err := l.changeKey(ctx, id, 0, "rotated", func(record *keyRecord) (err error) {
+		raw, _ := parseKeyID(id)
+		if text, err = l.freeText(record.Role, raw, l.core.keys.rows[l.core.keys.byID[raw]].owner, true); err != nil {
+			return err
+		}
+		hash := sha256.Sum256([]byte(text))
+		record.PreviousHash, record.PreviousUntil = "", 0
+		if overlap > 0 {
+			record.PreviousHash, record.PreviousUntil = record.Hash, l.now().Add(overlap).UnixMicro()
+		}
+		record.Hash, record.Hint = hex.EncodeToString(hash[:]), hintOf(text)
+		return nil
+	})
+	if err != nil {
+		return Key{}, Secret{}, err
+	}
+	return key, newSecret(text), nil
+}
+
+// changeKey appends the next version of a key.
+func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what string, change func(*keyRecord) error) (Key, error) {
+	err := l.write(ctx, func() ([]*Entry, error) {
+		raw, _ := parseKeyID(id)
+		index, ok := l.core.keys.byID[raw]
+		if !ok {
+			return nil, fmt.Errorf("key %q: %w", clip(id), ErrNotFound)
+		}
+		record := l.core.keyRecord(index)
+		if version != 0 && version != record.Version {
+			return nil, &ConflictError{Current: record.Version}
+		}
+		if record.RevokedAt != 0 {
+			if what == "revoked" {
+				return nil, nil
+			}
+			return nil, fmt.Errorf("key %s: %w", id, ErrRevoked)
+		}
+		if err := change(&record); err != nil {
+			return nil, err
+		}
+		record.Version++
+		return []*Entry{keyEntry(l.core.accounts[l.core.keys.rows[index].owner].id, id, what, record)}, nil
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	key, _ := l.Key(id)
+	return key, nil
+}
+
+// apply changes a record as the patch says.
+func (p *KeyPatch) apply(record *keyRecord, now time.Time) error {
+	check := NewKey{
+		Name: record.Name, Models: record.Policy.Models, Limits: record.Policy.Limits, Scopes: record.Policy.Scopes,
+		CIDRs: record.Policy.CIDRs, Metadata: record.Metadata, Role: record.Role, AllOwners: record.AllOwners,
+	}
+	set(&check.Name, p.Name)
+	set(&check.Models, p.Models)
+	set(&check.Limits, p.Limits)
+	set(&check.Scopes, p.Scopes)
+	set(&check.CIDRs, p.CIDRs)
+	set(&check.Metadata, p.Metadata)
+	if p.Budget != nil && !p.Budget.Unlimited {
+		check.HasBudget, check.Budget = true, p.Budget.Amount
+	}
+	checked, err := check.normal()
+	if err != nil {
+		return err
+	}
+	if p.Limits != nil {
+		record.changeLimits(checked.Limits, p.Effective, now)
+	}
+	record.Name, record.Metadata = checked.Name, checked.Metadata
+	record.Policy = keyPolicy{Models: checked.Models, Limits: checked.Limits, Scopes: checked.Scopes, CIDRs: checked.CIDRs}
+	if p.Budget != nil {
+		record.Budget = nil
+		if !p.Budget.Unlimited {
+			record.Budget = &checked.Budget
+		}
+	}
+	if p.ExpiresAt != nil {
+		record.ExpiresAt = micros(*p.ExpiresAt)
+	}
+	return nil
+}
+
+// changeLimits notes what the limits were, if they are to act later.
+func (r *keyRecord) changeLimits(limits []Limits, effective Effective, now time.Time) {
+	if slices.Equal(limits, r.Policy.Limits) {
+		return
+	}
+	if effective == EffectiveNow {
+		r.PreviousLimits, r.LimitsChangedAt = nil, 0
+		return
+	}
+	previous := slices.Clone(r.Policy.Limits)
+	if previous == nil {
+		previous = []Limits{}
+	}
+	r.PreviousLimits, r.LimitsChangedAt = &previous, now.UnixMicro()
+}
+
+// set replaces a value if there is a new one.
+func set[T any](target *T, value *T) {
+	if value != nil {
+		*target = *value
+	}
+}

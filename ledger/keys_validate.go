@@ -1,0 +1,148 @@
+package ledger
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Bounds of what one key may carry.
+const (
+	maxKeyModels   = 1000
+	maxKeyRows     = 1000
+	maxKeyScopes   = 100
+	maxKeyNetworks = 100
+	maxMetadata    = 64
+	maxMetaKey     = 64
+	maxMetaValue   = 1024
+	maxLimit       = int64(MaxMicro)
+)
+
+// normal checks a request and fills in the defaults.
+func (r NewKey) normal() (NewKey, error) {
+	if r.Owner == "" {
+		r.Owner = defaultOwner
+	}
+	if r.Role > RoleAdmin {
+		return r, &InvalidError{Field: "role", Reason: "must be member or admin"}
+	}
+	if r.AllOwners && r.Role != RoleAdmin {
+		return r, &InvalidError{Field: "all_owners", Reason: "is for admin keys only"}
+	}
+	if r.HasBudget && (r.Budget < 0 || r.Budget > MaxMicro) {
+		return r, &InvalidError{Field: "budget", Reason: fmt.Sprintf("is not between 0 and %s credits", MaxMicro)}
+	}
+	for _, check := range []error{
+		validText("name", r.Name, 1, maxName),
+		validText("owner", r.Owner, 1, maxAccountID),
+		validTexts("models", r.Models, maxKeyModels, maxModelName),
+		validTexts("scopes", r.Scopes, maxKeyScopes, maxModelName),
+		validLimits(r.Limits),
+		validMetadata(r.Metadata),
+	} {
+		if check != nil {
+			return r, check
+		}
+	}
+	if len(r.CIDRs) > maxKeyNetworks {
+		return r, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("more than %d networks", maxKeyNetworks)}
+	}
+	for _, network := range r.CIDRs {
+		if !network.IsValid() {
+			return r, &InvalidError{Field: "cidrs", Reason: "contains an invalid network"}
+		}
+	}
+	// The caller may reuse its slices, the ledger's are shared for ever.
+	r.Models, r.Limits, r.Scopes, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Scopes), slices.Clone(r.CIDRs)
+	for i := range r.Limits {
+		if r.Limits[i].TokenType == "" {
+			r.Limits[i].TokenType = "total"
+		}
+	}
+	return r, nil
+}
+
+// validTexts checks a list of names.
+func validTexts(field string, texts []string, most, longest int) error {
+	if len(texts) > most {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("more than %d items", most)}
+	}
+	for i, text := range texts {
+		if err := validText(fmt.Sprintf("%s[%d]", field, i), text, 1, longest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validLimits checks rows of limits: no negative number, no row twice.
+func validLimits(rows []Limits) error {
+	if len(rows) > maxKeyRows {
+		return &InvalidError{Field: "limits", Reason: fmt.Sprintf("more than %d rows", maxKeyRows)}
+	}
+	type scope struct{ model, tokenType string }
+	seen := make(map[scope]bool, len(rows))
+	for _, row := range rows {
+		field := "limits"
+		if row.Model != "" {
+			field = "model_limits"
+		}
+		if err := validText(field+".model", row.Model, 0, maxModelName); err != nil {
+			return err
+		}
+		for _, part := range []struct {
+			name  string
+			value int64
+		}{{"rpm", row.RPM}, {"tpm", row.TPM}, {"rpd", row.RPD}, {"tpd", row.TPD}, {"max_in_flight", row.MaxInFlight}} {
+			if part.value < 0 || part.value > maxLimit {
+				return &InvalidError{Field: field + "." + part.name, Reason: fmt.Sprintf("%d is not between 0 (no limit) and %d", part.value, maxLimit)}
+			}
+		}
+		switch row.TokenType {
+		case "":
+			row.TokenType = "total"
+		case "total", "input", "output":
+		default:
+			return &InvalidError{Field: field + ".token_type", Reason: "must be total, input or output"}
+		}
+		if at := (scope{row.Model, row.TokenType}); seen[at] {
+			return &InvalidError{Field: field, Reason: fmt.Sprintf("two rows for model %q and token type %s", row.Model, row.TokenType)}
+		} else {
+			seen[at] = true
+		}
+	}
+	return nil
+}
+
+// validMetadata checks what an admin attached to a key.
+func validMetadata(metadata map[string]string) error {
+	if len(metadata) > maxMetadata {
+		return &InvalidError{Field: "metadata", Reason: fmt.Sprintf("more than %d members", maxMetadata)}
+	}
+	for key, value := range metadata {
+		if err := validText("metadata", key, 1, maxMetaKey); err != nil {
+			return err
+		}
+		if err := validText("metadata."+key, value, 0, maxMetaValue); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ParseCIDRs reads networks such as 10.0.0.0/8 and single addresses.
+func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			address, addressErr := netip.ParseAddr(text)
+			if addressErr != nil {
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q is neither a network nor an address", clip(text))}
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}

@@ -1,0 +1,129 @@
+package ledger
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// A key's text is prefix, role, public id, secret and checksum:
+//
+//	pk_m_ 0123456789 01234567890123456789012345678901 012345
+//
+// The underscore makes a double click select all of it. The checksum finds typing
+// errors and lets scanners for leaked secrets work without asking the ledger.
+const (
+	keyIDLength    = 10
+	secretLength   = 32 // 32 base62 digits carry 190 bits
+	checksumLength = 6
+	keyBodyLength  = keyIDLength + secretLength + checksumLength
+	maxKeyText     = 512 // no foreign key is longer
+	hintSide       = 4   // characters of the text at each end of a hint
+	defaultPrefix  = "pk"
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+var prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
+
+// keyID is the public part of a key's text.
+type keyID [keyIDLength]byte
+
+// parseKeyID reads a public id. Ids of another length are no ids of ours.
+func parseKeyID(text string) (id keyID, ok bool) {
+	if len(text) != keyIDLength {
+		return id, false
+	}
+	copy(id[:], text)
+	return id, true
+}
+
+// mintText makes the text of a key with the given public id.
+func mintText(random io.Reader, prefix string, role Role, id keyID) (string, error) {
+	body := make([]byte, keyIDLength+secretLength, keyBodyLength)
+	copy(body, id[:])
+	if err := randomBase62(random, body[keyIDLength:]); err != nil {
+		return "", fmt.Errorf("make key: %w", err)
+	}
+	letter := "_m_"
+	if role == RoleAdmin {
+		letter = "_a_"
+	}
+	head := prefix + letter
+	sum := checksum(head, body)
+	return head + string(append(body, sum[:]...)), nil
+}
+
+// randomBase62 fills target with uniform base62 digits.
+func randomBase62(random io.Reader, target []byte) error {
+	// 248 is the largest multiple of 62 below 256: larger bytes are drawn again,
+	// because a plain remainder would prefer the first digits.
+	const fair = 248
+	buffer := make([]byte, 2*len(target))
+	for filled := 0; filled < len(target); {
+		if _, err := io.ReadFull(random, buffer); err != nil {
+			return err
+		}
+		for _, b := range buffer {
+			if b < fair && filled < len(target) {
+				target[filled] = base62[b%62]
+				filled++
+			}
+		}
+	}
+	return nil
+}
+
+// checksum is the CRC-32 of head and body as six base62 digits.
+func checksum(head string, body []byte) (digits [checksumLength]byte) {
+	value := crc32Of(head + string(body))
+	for i := checksumLength - 1; i >= 0; i-- {
+		digits[i] = base62[value%62]
+		value /= 62
+	}
+	return digits
+}
+
+// parseText finds the public id in a key's text. own is false if the text does
+// not have the shape of a key with this prefix; valid says whether the checksum
+// is right.
+func parseText(prefix, text string) (id keyID, own, valid bool) {
+	head := len(prefix) + len("_m_")
+	if len(text) != head+keyBodyLength || !strings.HasPrefix(text, prefix) {
+		return id, false, false
+	}
+	if separator := text[len(prefix):head]; separator != "_m_" && separator != "_a_" {
+		return id, false, false
+	}
+	copy(id[:], text[head:])
+	const sumAt = keyIDLength + secretLength
+	value := crc32Of(text[:head+sumAt])
+	for i := checksumLength - 1; i >= 0; i-- {
+		if text[head+sumAt+i] != base62[value%62] {
+			return id, true, false
+		}
+		value /= 62
+	}
+	return id, true, true
+}
+
+// hintOf returns the first and the last four characters of a key's text, which is
+// how clients of some platforms find a key in a list.
+func hintOf(text string) string {
+	if len(text) < 4*hintSide {
+		return ""
+	}
+	return text[:hintSide] + text[len(text)-hintSide:]
+}
+
+// crc32Of is the CRC-32 of a text. The library's function wants bytes, which would
+// cost an allocation at each authentication.
+func crc32Of(text string) uint32 {
+	sum := ^uint32(0)
+	for i := range len(text) {
+		sum = crc32.IEEETable[byte(sum)^text[i]] ^ sum>>8
+	}
+	return ^sum
+}

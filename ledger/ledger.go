@@ -1,0 +1,263 @@
+// Package ledger knows callers by key, holds and charges their credit, and keeps a
+// log of it that cannot lose or invent money. A call first takes a hold that covers
+// its worst case, and later settles it to what it really cost, exactly once. A
+// charge is durable before the caller sees the end of the answer.
+//
+// The state is a deterministic state machine in memory; its log is an append-only
+// table in a Store, see package sqlitestore. The package knows no HTTP.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Ledger is an open ledger. All methods are safe for concurrent use.
+type Ledger struct {
+	config
+	store Store
+
+	mu         sync.Mutex
+	core       *core
+	batch      *batch    // entries that wait for the next commit
+	committing *batch    // entries that are being made durable, nil if none are
+	waitSince  time.Time // when the oldest entry that is not durable was made
+	durable    int64     // sequence of the last durable entry
+	failed     error     // the first write error; final
+	closing    bool
+	lowRoom    error // why there is not enough disk space, nil if there is
+
+	wake   chan struct{}
+	urgent chan struct{}
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// batch is what one commit makes durable together. err is valid once done is
+// closed.
+type batch struct {
+	entries []Entry
+	done    chan struct{}
+	err     error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// Open reads a store's log back and starts a new epoch. Calls that ran when the
+// last process died are resolved by the crash policy. The ledger owns the store
+// from here on and closes it, also if Open fails.
+func Open(ctx context.Context, store Store, opts ...Option) (*Ledger, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	l := &Ledger{
+		config: c, store: store, core: newCore(), batch: newBatch(),
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if err := l.recover(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), store.Close())
+	}
+	if !c.manual {
+		l.done.Add(2)
+		go l.commitLoop()
+		go l.janitorLoop()
+	}
+	return l, nil
+}
+
+// recover brings the state to where the log ends and starts a new epoch.
+func (l *Ledger) recover(ctx context.Context) error {
+	if err := l.store.Replay(ctx, 0, l.core.apply); err != nil {
+		return err
+	}
+	l.durable = l.core.sequence
+	if l.core.epoch >= maxEpoch {
+		return fmt.Errorf("epoch %d is the last one", l.core.epoch)
+	}
+	epoch := Entry{Kind: KindEpoch, Hold: makeHoldID(l.core.epoch+1, 0)}
+	if err := l.append(&epoch); err != nil {
+		return err
+	}
+	if err := l.resolveInterrupted(); err != nil {
+		return err
+	}
+	if l.defaultPrice != nil {
+		if _, current := l.core.price(0); current != *l.defaultPrice {
+			if err := l.append(l.priceEntry("", *l.defaultPrice)); err != nil {
+				return err
+			}
+		}
+	}
+	l.checkRoom()
+	for l.commitOne() {
+	}
+	return l.failed
+}
+
+// resolveInterrupted ends the streams that ran when the last process died.
+func (l *Ledger) resolveInterrupted() error {
+	open := make([]HoldID, 0, len(l.core.open))
+	for id := range l.core.open {
+		open = append(open, id)
+	}
+	slices.Sort(open)
+	for _, id := range open {
+		last := l.core.open[id]
+		e := last.entry
+		e.Kind, e.Outcome, e.Usage = KindSettle, OutcomeInterrupted, UsageCounted
+		switch l.crash {
+		case CrashRelease:
+			e.Kind, e.Amount = KindVoid, 0
+		case CrashFull:
+			e.Amount = last.held
+		}
+		e.Balance = l.core.accounts[l.core.owners[e.Account]].funds() - e.Amount
+		if err := l.append(&e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append gives an entry its place in the log, applies it and queues it for the
+// next commit. The caller holds the lock and has checked the entry.
+func (l *Ledger) append(e *Entry) error {
+	e.Sequence = l.core.sequence + 1
+	now := l.now()
+	e.At = time.UnixMicro(max(now.UnixMicro(), l.core.at)).UTC()
+	if err := l.core.apply(e); err != nil {
+		return err
+	}
+	if len(l.batch.entries) == 0 && l.durable == e.Sequence-1 {
+		l.waitSince = now
+	}
+	l.batch.entries = append(l.batch.entries, *e)
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// admitting returns why nothing is admitted now, nil if calls are.
+func (l *Ledger) admitting(now time.Time) error {
+	switch {
+	case l.failed != nil:
+		return unavailable(l.failed)
+	case l.closing:
+		return unavailable(errors.New("it is closing"))
+	case l.lowRoom != nil:
+		return unavailable(l.lowRoom)
+	case len(l.batch.entries) >= l.maxPending:
+		return unavailable(fmt.Errorf("%d entries wait for the disk", len(l.batch.entries)))
+	case l.durable < l.core.sequence && now.Sub(l.waitSince) > l.maxLag:
+		return unavailable(fmt.Errorf("the disk has not answered for %s", now.Sub(l.waitSince).Round(time.Millisecond)))
+	}
+	return nil
+}
+
+// writable returns why nothing can be written any more, nil if it can.
+func (l *Ledger) writable() error {
+	if l.failed != nil {
+		return unavailable(l.failed)
+	}
+	return nil
+}
+
+// write appends entries under the lock and waits until they are durable. make is
+// called with the lock held and returns the entries, or an error that stops it
+// all.
+func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) error {
+	l.mu.Lock()
+	if err := l.writable(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	entries, err := prepare()
+	if err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	for _, e := range entries {
+		if err := l.append(e); err != nil {
+			l.mu.Unlock()
+			return err
+		}
+	}
+	// Also a call that changed nothing waits: what it found may not be durable yet.
+	b := l.batch
+	if len(b.entries) == 0 {
+		b = l.committing
+	}
+	l.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	return l.wait(ctx, b, true)
+}
+
+// wait waits until a batch is durable.
+func (l *Ledger) wait(ctx context.Context, b *batch, urgent bool) error {
+	if urgent && l.durability == DurabilityInterval {
+		select {
+		case l.urgent <- struct{}{}:
+		default:
+		}
+	}
+	if l.manual {
+		for l.commitOne() {
+		}
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the disk: %w", ctx.Err())
+	}
+	if b.err != nil {
+		return unavailable(b.err)
+	}
+	return nil
+}
+
+// Ready returns nil if calls are admitted, and otherwise why they are not.
+func (l *Ledger) Ready() error {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.admitting(now)
+}
+
+// Close makes everything durable and closes the store. Calls that still run are
+// resolved by the crash policy at the next start. Close returns the first write
+// error there ever was, so that a process can exit with a failure.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closing = true
+	l.mu.Unlock()
+	close(l.stop)
+	finished := make(chan struct{})
+	go func() { l.done.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+		return fmt.Errorf("close ledger: %w", ctx.Err())
+	}
+	for l.commitOne() {
+	}
+	l.mu.Lock()
+	failed := l.failed
+	if failed == nil {
+		l.failed = errors.New("it is closed")
+	}
+	l.mu.Unlock()
+	return errors.Join(failed, l.store.Close())
+}

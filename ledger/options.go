@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Durability says what the end of a call waits for. Top-ups, key changes and
+// revocations always wait until they are durable.
+type Durability uint8
+
+const (
+	// DurabilitySettle makes Settle return when the charge is durable. It is the
+	// default: who saw the end of an answer can find its charge, even after a power
+	// loss.
+	DurabilitySettle Durability = iota
+	// DurabilityInterval makes Settle return at once; charges become durable within
+	// the interval. A crash loses at most that much, in the callers' favour.
+	DurabilityInterval
+)
+
+// CrashPolicy says what happens to streams that ran when the process died. Calls
+// that are not streams are never charged then: their callers got nothing.
+type CrashPolicy uint8
+
+const (
+	// CrashCheckpoint charges what the last checkpoint says. It is the default.
+	CrashCheckpoint CrashPolicy = iota
+	// CrashRelease charges nothing.
+	CrashRelease
+	// CrashFull charges the whole hold. It writes one more entry for each stream, at
+	// its start.
+	CrashFull
+)
+
+// config is what options set.
+type config struct {
+	now             func() time.Time
+	random          io.Reader
+	prefix          string
+	defaultPrice    *Price
+	durability      Durability
+	interval        time.Duration
+	crash           CrashPolicy
+	grace           time.Duration
+	snapshotEvery   int64
+	reserve         int64
+	maxLag          time.Duration
+	maxPending      int
+	checkpointEvery time.Duration
+	events          func(Event)
+	thresholds      Thresholds
+	manual          bool // tests: no goroutines, the test commits
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		now: time.Now, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
+		grace: 30 * time.Second, snapshotEvery: 200_000, reserve: 64 << 20, maxLag: 2 * time.Second,
+		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {},
+	}
+	for _, option := range opts {
+		if err := option(&c); err != nil {
+			return c, fmt.Errorf("open ledger: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Option changes how a ledger works.
+type Option func(*config) error
+
+// WithClock sets the clock. It must not be slower than the real one by more than
+// the calls' deadlines allow; it may run backwards, entries' times do not.
+func WithClock(now func() time.Time) Option {
+	return func(c *config) error { c.now = now; return nil }
+}
+
+// WithRandom sets where keys' secrets and ids come from; by default crypto/rand.
+func WithRandom(source io.Reader) Option {
+	return func(c *config) error { c.random = source; return nil }
+}
+
+// WithPrefix sets the first part of new keys' texts, by default "pk": a lower-case
+// letter and up to 15 lower-case letters or digits. Keys with another prefix stop
+// being recognised.
+func WithPrefix(prefix string) Option {
+	return func(c *config) error {
+		if !prefixPattern.MatchString(prefix) {
+			return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip(prefix), prefixPattern)}
+		}
+		c.prefix = prefix
+		return nil
+	}
+}
+
+// WithDefaultPrice sets the price of models without one of their own. By default
+// that is one credit a minute.
+func WithDefaultPrice(price Price) Option {
+	return func(c *config) error { c.defaultPrice = &price; return price.validate() }
+}
+
+// WithInterval chooses DurabilityInterval: charges become durable within the
+// interval, 10 ms to 1 s.
+func WithInterval(interval time.Duration) Option {
+	return func(c *config) error {
+		if interval < 10*time.Millisecond || interval > time.Second {
+			return &InvalidError{Field: "interval", Reason: fmt.Sprintf("%s is not between 10ms and 1s", interval)}
+		}
+		c.durability, c.interval = DurabilityInterval, interval
+		return nil
+	}
+}
+
+// WithCrashPolicy says what happens to streams that ran when the process died.
+func WithCrashPolicy(policy CrashPolicy) Option {
+	return func(c *config) error { c.crash = policy; return nil }
+}
+
+// WithGrace sets how long after its deadline a hold is given back by the ledger
+// itself; by default 30 s.
+func WithGrace(grace time.Duration) Option {
+	return func(c *config) error { c.grace = grace; return nil }
+}
+
+// WithSnapshotEvery sets how many entries come between two snapshots; by default
+// 200,000. Fewer make the next start faster.
+func WithSnapshotEvery(entries int64) Option {
+	return func(c *config) error {
+		if entries < 1 {
+			return &InvalidError{Field: "snapshot_every", Reason: "must be at least 1"}
+		}
+		c.snapshotEvery = entries
+		return nil
+	}
+}
+
+// WithReserve sets the free disk space in bytes below which no call is admitted,
+// so that there is room left for the charges of those that run; by default 64 MiB.
+func WithReserve(bytes int64) Option {
+	return func(c *config) error { c.reserve = bytes; return nil }
+}
+
+// WithEvents sets what is told about write-offs, thresholds and failures. The
+// function is called from the goroutine that caused the event, without locks, and
+// must return soon.
+func WithEvents(observe func(Event), thresholds Thresholds) Option {
+	return func(c *config) error {
+		if observe != nil {
+			c.events, c.thresholds = observe, thresholds
+		}
+		return nil
+	}
+}

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+)
+
+// Free as a price says that the quantity costs nothing, where a zero would mean
+// something else.
+const Free Micro = -1
+
+// Price is what a model costs. The zero Price costs nothing. The cost of a call
+// is the sum of all parts, rounded up to a whole micro-credit once.
+type Price struct {
+	Minute Micro `json:"minute"` // per minute of compute
+	Input  Micro `json:"input"`  // per million input tokens
+	// CachedInput is the price of a million input tokens that the upstream had
+	// cached. Zero means as Input, so that a forgotten field gives nothing away;
+	// Free means that they cost nothing. It never exceeds Input, because a hold is
+	// sized before anybody knows what is cached.
+	CachedInput Micro `json:"cached_input"`
+	Output      Micro `json:"output"`  // per million output tokens
+	Request     Micro `json:"request"` // per call
+}
+
+// defaultPrice is the price of models that have none of their own: one credit a
+// minute.
+var defaultPrice = Price{Minute: Credit}
+
+// The common denominator of the time price (microseconds in a minute) and the
+// token prices (tokens in a million).
+const (
+	microsecondsPerMinute = 60_000_000
+	minutesOverMillion    = 60 // microsecondsPerMinute / tokens in a million
+)
+
+// Cost returns what a quantity costs, rounded up to a whole micro-credit. Time
+// counts in whole microseconds. exact is false if the cost exceeds MaxMicro,
+// which is then what is returned.
+func (p Price) Cost(quantity Quantity) (cost Micro, exact bool) {
+	cached := min(max(quantity.CachedTokens, 0), max(quantity.InputTokens, 0))
+	var sum wide
+	sum.add(quantity.Duration.Microseconds(), int64(p.Minute), 1)
+	sum.add(quantity.InputTokens-cached, int64(p.Input), minutesOverMillion)
+	sum.add(cached, int64(p.cachedInput()), minutesOverMillion)
+	sum.add(quantity.OutputTokens, int64(p.Output), minutesOverMillion)
+	sum.add(int64(p.Request), microsecondsPerMinute, 1)
+	return sum.ceil(microsecondsPerMinute)
+}
+
+// cachedInput resolves the two special values of CachedInput.
+func (p Price) cachedInput() Micro {
+	switch p.CachedInput {
+	case 0:
+		return p.Input
+	case Free:
+		return 0
+	default:
+		return p.CachedInput
+	}
+}
+
+// validate checks a price that an operator set.
+func (p Price) validate() error {
+	for _, part := range []struct {
+		name  string
+		value Micro
+	}{{"minute", p.Minute}, {"input", p.Input}, {"cached_input", max(p.CachedInput, 0)}, {"output", p.Output}, {"request", p.Request}} {
+		if part.value < 0 || part.value > MaxMicro {
+			return &InvalidError{Field: "price." + part.name, Reason: fmt.Sprintf("%d micro-credits is not between 0 and %d", part.value, MaxMicro)}
+		}
+	}
+	if p.CachedInput < Free || p.CachedInput > p.Input {
+		return &InvalidError{Field: "price.cached_input", Reason: "must not exceed the input price"}
+	}
+	return nil
+}
+
+// validate checks a quantity from outside.
+func (q Quantity) validate() error {
+	if q.InputTokens < 0 || q.CachedTokens < 0 || q.OutputTokens < 0 || q.Duration < 0 {
+		return &InvalidError{Field: "quantity", Reason: "must not be negative"}
+	}
+	return nil
+}
+
+// day returns the number of the UTC day that a moment falls into, counted from
+// 1970-01-01. It is the day of usage rows.
+func day(microseconds int64) int32 {
+	const perDay = int64(24 * time.Hour / time.Microsecond)
+	whole := microseconds / perDay
+	if microseconds%perDay < 0 {
+		whole--
+	}
+	return int32(whole)
+}

@@ -1,0 +1,271 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// KeyState is whether a key can be used.
+type KeyState uint8
+
+const (
+	// AnyState matches all keys. It is the zero value.
+	AnyState KeyState = iota
+	// StateActive is a key that can be used.
+	StateActive
+	// StateExpired is a key past its expiry.
+	StateExpired
+	// StateRevoked is a key that was revoked.
+	StateRevoked
+)
+
+// State returns what state a key is in at a moment.
+func (k Key) State(now time.Time) KeyState {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return StateRevoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return StateExpired
+	default:
+		return StateActive
+	}
+}
+
+// KeyQuery chooses keys. Zero fields match all.
+type KeyQuery struct {
+	Owner string
+	Role  *Role
+	State KeyState
+	Model string // keys that may use this model
+	Name  string // start of the name
+	After string // id of the last key of the page before
+	Limit int    // at most 1000, by default 100
+}
+
+// Key returns a key by its public id. ok is false if there is none.
+func (l *Ledger) Key(id string) (key Key, ok bool) {
+	raw, _ := parseKeyID(id)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	index, ok := l.core.keys.byID[raw]
+	if !ok {
+		return Key{}, false
+	}
+	return l.core.keySnapshot(index), true
+}
+
+// ListKeys returns the keys that match a query, oldest first. next is what After
+// must be for the next page, empty at the end.
+func (l *Ledger) ListKeys(query KeyQuery) (keys []Key, next string, err error) {
+	limit := pageSize(query.Limit)
+	at := uint32(0)
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if query.After != "" {
+		raw, _ := parseKeyID(query.After)
+		index, ok := l.core.keys.byID[raw]
+		if !ok {
+			return nil, "", fmt.Errorf("key %q: %w", clip(query.After), ErrNotFound)
+		}
+		at = index + 1
+	}
+	owner, known := l.core.owners[query.Owner]
+	if query.Owner != "" && !known {
+		return nil, "", nil
+	}
+	for ; int(at) < len(l.core.keys.rows); at++ {
+		if at%4096 == 4095 {
+			// Rows are never removed: a long search lets others in between.
+			l.mu.Unlock()
+			l.mu.Lock()
+		}
+		row := &l.core.keys.rows[at]
+		if (query.Owner != "" && row.owner != owner) || !query.matches(l.core, row, now) {
+			continue
+		}
+		if len(keys) == limit {
+			return keys, keys[limit-1].ID, nil
+		}
+		keys = append(keys, l.core.keySnapshot(at))
+	}
+	return keys, "", nil
+}
+
+// matches checks everything but the owner.
+func (q *KeyQuery) matches(c *core, row *keyRow, now time.Time) bool {
+	if q.Role != nil && row.role != *q.Role {
+		return false
+	}
+	if q.State != AnyState {
+		state := StateActive
+		if row.revoked != 0 {
+			state = StateRevoked
+		} else if !row.live(now) {
+			state = StateExpired
+		}
+		if state != q.State {
+			return false
+		}
+	}
+	if q.Model != "" {
+		if models := c.keys.policies.list[row.policy].policy.Models; len(models) > 0 && !slices.Contains(models, q.Model) {
+			return false
+		}
+	}
+	if q.Name != "" {
+		if _, name := c.keys.text(row); !strings.HasPrefix(name, q.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+// Empty reports whether there is neither a key nor an account yet.
+func (l *Ledger) Empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.core.keys.rows) == 0 && len(l.core.accounts) == 0
+}
+
+// UsageQuery chooses usage rows. Zero fields match all.
+type UsageQuery struct {
+	KeyID string
+	Owner string
+	Model string
+	From  time.Time // UTC day, included
+	To    time.Time // UTC day, included
+}
+
+// UsageRow is what one key used of one model on one UTC day.
+type UsageRow struct {
+	KeyID        string
+	Owner        string
+	Model        string
+	Day          time.Time // midnight UTC
+	Requests     int64     // calls that ran
+	InputTokens  int64
+	CachedTokens int64
+	OutputTokens int64
+	Duration     time.Duration
+	Charged      Micro
+}
+
+// Usage returns the usage rows that match a query, ordered by day, key and model.
+func (l *Ledger) Usage(_ context.Context, query UsageQuery) ([]UsageRow, error) {
+	l.mu.Lock()
+	rows := l.core.usageRows(query)
+	l.mu.Unlock()
+	slices.SortFunc(rows, func(a, b UsageRow) int {
+		if order := a.Day.Compare(b.Day); order != 0 {
+			return order
+		}
+		if order := strings.Compare(a.KeyID, b.KeyID); order != 0 {
+			return order
+		}
+		return strings.Compare(a.Model, b.Model)
+	})
+	return rows, nil
+}
+
+// usageRows returns the rows of the days that are not closed.
+func (c *core) usageRows(query UsageQuery) []UsageRow {
+	var out []UsageRow
+	add := func(row *usageRow) {
+		if public := c.publicUsage(row); query.matches(&public) {
+			out = append(out, public)
+		}
+	}
+	if query.KeyID == "" {
+		for i := range c.usage.rows {
+			add(&c.usage.rows[i])
+		}
+		return out
+	}
+	raw, _ := parseKeyID(query.KeyID)
+	if index, ok := c.keys.byID[raw]; ok {
+		for number := c.keys.rows[index].usage; number != noUsage; number = c.usage.rows[number-1].next {
+			add(&c.usage.rows[number-1])
+		}
+	}
+	return out
+}
+
+func (c *core) publicUsage(row *usageRow) UsageRow {
+	key := &c.keys.rows[row.key]
+	return UsageRow{
+		KeyID: string(key.id[:]), Owner: c.accounts[key.owner].id, Model: c.models.text[row.model],
+		Day: time.Unix(int64(row.day)*86400, 0).UTC(), Requests: row.requests,
+		InputTokens: row.input, CachedTokens: row.cached, OutputTokens: row.output,
+		Duration: time.Duration(row.duration) * time.Microsecond, Charged: row.charged,
+	}
+}
+
+// matches reports whether a row is asked for.
+func (q *UsageQuery) matches(row *UsageRow) bool {
+	return (q.KeyID == "" || q.KeyID == row.KeyID) && (q.Owner == "" || q.Owner == row.Owner) &&
+		(q.Model == "" || q.Model == row.Model) &&
+		(q.From.IsZero() || !row.Day.Before(q.From.UTC().Truncate(24*time.Hour))) &&
+		(q.To.IsZero() || !row.Day.After(q.To.UTC()))
+}
+
+// Entries returns at most limit durable entries (at most 10,000, by default 1000)
+// after a sequence number, in order.
+func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]Entry, error) {
+	const usual, most = 1000, 10_000
+	if limit <= 0 {
+		limit = usual
+	}
+	return l.store.Entries(ctx, max(after, 0), min(limit, most))
+}
+
+// Settled is one call that ran.
+type Settled struct {
+	KeyID        string
+	Model        string
+	At           time.Time // when it ended
+	InputTokens  int64
+	OutputTokens int64
+}
+
+// SettledSince calls use for the durable calls that ended at or after a moment, in
+// order. Counters that live in memory can be rebuilt from it after a crash.
+func (l *Ledger) SettledSince(ctx context.Context, since time.Time, use func(Settled) error) error {
+	after, err := l.store.Since(ctx, since)
+	if err != nil {
+		return err
+	}
+	return l.store.Replay(ctx, after, func(e *Entry) error {
+		if !e.isCall() {
+			return nil
+		}
+		return use(Settled{KeyID: e.KeyID, Model: e.Model, At: e.At, InputTokens: e.Quantity.InputTokens, OutputTokens: e.Quantity.OutputTokens})
+	})
+}
+
+// Stats are figures for monitoring.
+type Stats struct {
+	Keys, Accounts  int
+	OpenHolds       int
+	Held            Micro // by all open holds
+	WriteOff        Micro // ever written off
+	Sequence        int64 // of the last entry
+	DurableSequence int64 // of the last durable entry
+}
+
+// Stats returns figures for monitoring.
+func (l *Ledger) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stats := Stats{
+		Keys: len(l.core.keys.rows), Accounts: len(l.core.accounts), OpenHolds: len(l.core.holds),
+		WriteOff: -l.core.system.writeOff, Sequence: l.core.sequence, DurableSequence: l.durable,
+	}
+	for _, h := range l.core.holds {
+		stats.Held += h.amount
+	}
+	return stats
+}

@@ -1,0 +1,148 @@
+// Package sqlitestore keeps a ledger's log in one SQLite file: an append-only table
+// of entries, written in batches with one durable commit each, and snapshots of
+// the state beside it. Any sqlite3 program can read it, also while it is in use.
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver named sqlite
+)
+
+// FileName is the name of the ledger's file inside its directory.
+const FileName = "ledger.db"
+
+// Store is a ledger.Store in a SQLite file. One process at a time has it open.
+type Store struct {
+	path string
+	lock *fileLock
+
+	writing sync.Mutex // one transaction at a time
+	writer  *writer
+	readers *sql.DB
+}
+
+// ErrLocked says that another process has the ledger open.
+var ErrLocked = errors.New("another process has the ledger open")
+
+// ErrForeign says that a file is something else than a ledger.
+var ErrForeign = errors.New("file is not a ledger")
+
+// ErrNewer says that a newer version of this program wrote the file.
+var ErrNewer = errors.New("ledger was written by a newer version")
+
+// Open opens the ledger in a directory, or in a file if path ends in .db or
+// .sqlite. What is missing is made: directories with mode 0700, files with 0600.
+// ErrLocked, ErrForeign and ErrNewer say why a file can not be used; other errors
+// name the path and what the system said.
+func Open(ctx context.Context, path string) (*Store, error) {
+	file, err := prepare(path)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	lock, err := lockFile(file + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", file, err)
+	}
+	s := &Store{path: file, lock: lock}
+	if err := s.open(ctx); err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", file, errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+// FilePath returns the file that Open uses for a path.
+func FilePath(path string) string {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".db", ".sqlite", ".sqlite3":
+		return path
+	}
+	return filepath.Join(path, FileName)
+}
+
+// prepare makes the directory and the file with narrow permissions before SQLite
+// sees them: it would take those of the umask, and gives its side files those of
+// the main file.
+func prepare(path string) (string, error) {
+	file := FilePath(path)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", err
+	}
+	handle, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	// Closing this handle is safe only because SQLite has not opened the file yet:
+	// POSIX drops all locks of a process on a file when any handle of it is closed.
+	if err := handle.Close(); err != nil {
+		return "", err
+	}
+	return file, os.Chmod(file, 0o600)
+}
+
+// open connects the writer and the readers.
+func (s *Store) open(ctx context.Context) error {
+	writer, err := openWriter(ctx, dataSource(s.path, "rwc",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"))
+	if err != nil {
+		return plain(err)
+	}
+	s.writer = writer
+	if err := s.migrate(ctx); err != nil {
+		return plain(err)
+	}
+	if err := s.writer.prepare(ctx); err != nil {
+		return plain(err)
+	}
+	s.readers, err = openReaders(s.path)
+	return err
+}
+
+// openReaders connects a small pool that can not write. In WAL mode its readers
+// and the writer do not wait for each other.
+func openReaders(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dataSource(path, "rw", "busy_timeout(10000)", "query_only(1)"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	return db, nil
+}
+
+// dataSource is the driver's name for a file.
+func dataSource(path, mode string, pragmas ...string) string {
+	query := url.Values{"mode": {mode}, "_pragma": pragmas}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
+}
+
+// plain puts what SQLite says about unusable files into our words.
+func plain(err error) error {
+	if text := err.Error(); strings.Contains(text, "file is not a database") {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return err
+}
+
+// Close gives the file back. Everything that was appended is durable already.
+func (s *Store) Close() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var problems []error
+	if s.readers != nil {
+		problems = append(problems, s.readers.Close())
+	}
+	if s.writer != nil {
+		problems = append(problems, s.writer.close())
+	}
+	s.readers, s.writer = nil, nil
+	problems = append(problems, s.lock.release())
+	return errors.Join(problems...)
+}

@@ -1,0 +1,167 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// writer is the one connection that writes. It speaks to the driver directly,
+// because database/sql would add a lock and an allocation to every value.
+type writer struct {
+	db     *sql.DB
+	held   *sql.Conn
+	driver driver.Conn
+	insert driver.StmtExecContext
+	begin  driver.StmtExecContext
+	commit driver.StmtExecContext
+	values []driver.NamedValue
+}
+
+// openWriter connects.
+func openWriter(ctx context.Context, source string) (*writer, error) {
+	db, err := sql.Open("sqlite", source)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	held, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	w := &writer{db: db, held: held}
+	// The connection stays ours until close, so its driver may leave the callback.
+	err = held.Raw(func(raw any) error { w.driver = raw.(driver.Conn); return nil })
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+const insertEntry = `INSERT INTO entry (seq, at, kind, account, key_id, model, request_id, reference, hold,
+	input_tokens, cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const entryColumns = 19
+
+// prepare compiles the statements of the hot path.
+func (w *writer) prepare(ctx context.Context) error {
+	for _, statement := range []struct {
+		text   string
+		target *driver.StmtExecContext
+	}{{insertEntry, &w.insert}, {"BEGIN IMMEDIATE", &w.begin}, {"COMMIT", &w.commit}} {
+		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, statement.text)
+		if err != nil {
+			return err
+		}
+		*statement.target = compiled.(driver.StmtExecContext)
+	}
+	w.values = make([]driver.NamedValue, entryColumns)
+	for i := range w.values {
+		w.values[i].Ordinal = i + 1
+	}
+	return nil
+}
+
+// append writes entries in one transaction.
+func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
+	if _, err := w.begin.ExecContext(ctx, nil); err != nil {
+		return err
+	}
+	for i := range entries {
+		w.bind(&entries[i])
+		if _, err := w.insert.ExecContext(ctx, w.values); err != nil {
+			return errors.Join(fmt.Errorf("entry %d: %w", entries[i].Sequence, err), w.exec(ctx, "ROLLBACK"))
+		}
+	}
+	if _, err := w.commit.ExecContext(ctx, nil); err != nil {
+		return err
+	}
+	return nil
+}
+
+// bind sets the values of the insert statement. Zero values become NULL, which
+// SQLite stores in no space at all.
+func (w *writer) bind(e *ledger.Entry) {
+	v := w.values
+	v[0].Value = e.Sequence
+	v[1].Value = e.At.UnixMicro()
+	v[2].Value = e.Kind.String()
+	v[3].Value = text(e.Account)
+	v[4].Value = text(e.KeyID)
+	v[5].Value = text(e.Model)
+	v[6].Value = text(e.RequestID)
+	v[7].Value = text(e.Reference)
+	v[8].Value = number(int64(e.Hold))
+	v[9].Value = number(e.Quantity.InputTokens)
+	v[10].Value = number(e.Quantity.CachedTokens)
+	v[11].Value = number(e.Quantity.OutputTokens)
+	v[12].Value = number(e.Quantity.Duration.Microseconds())
+	v[13].Value = number(int64(e.Amount))
+	v[14].Value = nil
+	if e.Account != "" {
+		v[14].Value = int64(e.Balance)
+	}
+	v[15].Value = number(e.PriceVersion)
+	v[16].Value, v[17].Value = nil, nil
+	switch e.Kind {
+	case ledger.KindSettle, ledger.KindVoid, ledger.KindCheckpoint:
+		v[16].Value, v[17].Value = e.Usage.String(), e.Outcome.String()
+	}
+	v[18].Value = nil
+	if len(e.Detail) > 0 {
+		v[18].Value = string(e.Detail)
+	}
+}
+
+func text(s string) driver.Value {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func number(n int64) driver.Value {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// exec runs statements that return nothing.
+func (w *writer) exec(ctx context.Context, statement string, arguments ...any) error {
+	_, err := w.held.ExecContext(ctx, statement, arguments...)
+	return err
+}
+
+// integer runs a query that returns one number.
+func (w *writer) integer(ctx context.Context, query string, arguments ...any) (n int64, err error) {
+	err = w.held.QueryRowContext(ctx, query, arguments...).Scan(&n)
+	return n, err
+}
+
+// transaction runs work, all or nothing.
+func (w *writer) transaction(ctx context.Context, work func() error) error {
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := work(); err != nil {
+		return errors.Join(err, w.exec(context.WithoutCancel(ctx), "ROLLBACK"))
+	}
+	return w.exec(ctx, "COMMIT")
+}
+
+// close ends the connection.
+func (w *writer) close() error {
+	var problems []error
+	for _, statement := range []driver.StmtExecContext{w.insert, w.begin, w.commit} {
+		if compiled, ok := statement.(driver.Stmt); ok {
+			problems = append(problems, compiled.Close())
+		}
+	}
+	return errors.Join(append(problems, w.held.Close(), w.db.Close())...)
+}
