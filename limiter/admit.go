@@ -1,0 +1,165 @@
+package limiter
+
+import "math"
+
+// call is one decision under the lock of a shard.
+type call struct {
+	m  *Memory
+	sh *shard
+
+	now   int64 // ns
+	ms    int64 // now in whole ms, rounded down
+	stamp int64 // now in whole ms, rounded up
+	day   *day
+
+	key   *scope
+	model *scope // nil: no row counts the model
+	name  string // of the model
+
+	want     Tokens // that the call asks for
+	requests int64  // 1 for a new call, 0 for an extension
+}
+
+// read takes the time, once per decision: with two readings a call could be
+// refused by the one and told not to wait by the other.
+func (c *call) read() {
+	c.now = c.m.now(c.sh)
+	c.ms = c.now / 1e6
+	c.stamp = (c.now + 1e6 - 1) / 1e6
+	c.day = c.m.calendar.today(c.now)
+}
+
+// freshen drops what has left the windows and the day of the scopes, and makes
+// the axes that the rows ask for.
+func (c *call) freshen(rows []Row) {
+	for _, s := range [2]*scope{c.key, c.model} {
+		if s != nil {
+			c.sh.expireAll(s, c.ms)
+			s.roll(c.day.number)
+		}
+	}
+	for i := range rows {
+		if s := c.scope(&rows[i]); s != nil {
+			c.m.axis(c.sh, s, rows[i].Limits.TokenType)
+			if rows[i].Previous != nil {
+				c.m.axis(c.sh, s, rows[i].Previous.TokenType)
+			}
+		}
+	}
+}
+
+// scope returns the scope of a row, nil if the row does not apply to the call.
+func (c *call) scope(row *Row) *scope {
+	switch row.Model {
+	case "":
+		return c.key
+	case c.name:
+		return c.model
+	default:
+		return nil
+	}
+}
+
+// live returns the tokens of type t in the window of a scope.
+func (c *call) live(s *scope, t TokenType) int64 {
+	if t == TokensTotal {
+		return s.live()
+	}
+	return c.sh.findAxis(s, t).live()
+}
+
+// fits tells whether every limit has room for the call now.
+func (c *call) fits(rows []Row) bool {
+	for i := range rows {
+		row := &rows[i]
+		s := c.scope(row)
+		if s == nil {
+			continue
+		}
+		minute, daily := &row.Limits, &row.Limits
+		if row.Previous != nil {
+			minute, daily = c.inForce(row, c.now)
+		}
+		if c.requests > 0 && (over(int64(s.requests), 1, minute.RPM) ||
+			over(int64(s.dayRequests), 1, min(daily.RPD, math.MaxUint32)) ||
+			over(int64(s.inFlight), 1, minute.MaxInFlight)) {
+			return false
+		}
+		if minute.TPM > 0 && over(c.live(s, minute.TokenType), c.want.Of(minute.TokenType), minute.TPM) {
+			return false
+		}
+		if daily.TPD > 0 && over(s.dayTokens(daily.TokenType), c.want.Of(daily.TokenType), daily.TPD) {
+			return false
+		}
+	}
+	return true
+}
+
+// over tells whether a limit, if it is set, has no room for more.
+func over(used, more, limit int64) bool { return limit > 0 && used+more > limit }
+
+// full tells whether the counters can not take the call, limits or not.
+func (c *call) full() bool {
+	for _, s := range [2]*scope{c.key, c.model} {
+		if s != nil && (s.count() > fullCount || max(s.live(), s.dayTokens(TokensTotal)) > maxSum-2*MaxTokens) {
+			return true
+		}
+	}
+	return false
+}
+
+// charge counts the call in its scopes.
+func (c *call) charge() {
+	for _, s := range [2]*scope{c.key, c.model} {
+		if s == nil {
+			continue
+		}
+		c.hold(s, c.requests, c.want.Of(TokensTotal))
+		s.addDay(uint32(c.requests), c.want.Of(TokensTotal), c.want.Input, c.want.Output)
+		for slot := s.axis(); slot != 0; {
+			axis := c.sh.at(slot - 1)
+			c.hold(axis, 0, c.want.Of(TokenType(axis.hash)))
+			slot = axis.axis()
+		}
+	}
+}
+
+// hold charges the window of a scope: the log, or in strict mode, until the call
+// is settled, the sum beside it.
+func (c *call) hold(s *scope, requests, tokens int64) {
+	if c.m.strict {
+		s.addLive(tokens)
+		tokens = 0
+	}
+	c.sh.add(s, c.stamp, requests, tokens)
+}
+
+// headroom fills in what the tightest minute limits have left.
+func (c *call) headroom(rows []Row, decision *Decision) {
+	for i := range rows {
+		row := &rows[i]
+		s := c.scope(row)
+		if s == nil {
+			continue
+		}
+		limits := &row.Limits
+		if row.Previous != nil {
+			limits, _ = c.inForce(row, c.now)
+		}
+		if limits.RPM > 0 {
+			c.tighten(&decision.Requests, s, limits.RPM, int64(s.requests))
+		}
+		if limits.TPM > 0 {
+			axis := c.sh.findAxis(s, limits.TokenType)
+			c.tighten(&decision.Tokens, axis, limits.TPM, axis.live())
+		}
+	}
+}
+
+// tighten replaces a headroom by that of a limit with less left.
+func (c *call) tighten(h *Headroom, s *scope, limit, used int64) {
+	remaining := max(0, limit-used)
+	if h.Limit == 0 || remaining < h.Remaining {
+		*h = Headroom{Limit: limit, Remaining: remaining, Reset: millis(c.sh.emptyAt(s, c.ms) - c.ms)}
+	}
+}

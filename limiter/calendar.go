@@ -1,0 +1,99 @@
+package limiter
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// calendar tells which civil day it is. Days are numbered from 1970 on. The day
+// never falls: when the wall clock is set back the counters of the later day go
+// on, so that no date gives its quota twice.
+type calendar struct {
+	zone  *time.Location
+	wall  func() time.Time
+	mu    sync.Mutex
+	state atomic.Pointer[day]
+}
+
+// day is what the calendar found when it last read the wall clock. It does not
+// change.
+type day struct {
+	number  uint16
+	end     int64 // ns on the monotonic clock; when the next day begins
+	recheck int64 // ns; when to read the wall clock again
+	began   int64 // ns; when number was first seen
+	read    int64 // ns; when the wall clock was read
+	wall    time.Time
+}
+
+const (
+	recheckEvery = int64(time.Second)
+	// maxBehind is how long a day goes on after the wall clock was set back. A
+	// clock that once was years ahead must not stop all days for years.
+	maxBehind = int64(7 * 24 * time.Hour)
+)
+
+// today returns the day at time now (ns on the monotonic clock).
+func (c *calendar) today(now int64) *day {
+	if d := c.state.Load(); d != nil && now < d.recheck {
+		return d
+	}
+	return c.refresh(now)
+}
+
+func (c *calendar) refresh(now int64) *day {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.state.Load()
+	if old != nil && now < old.recheck {
+		return old
+	}
+	wall := c.wall().In(c.zone)
+	d := &day{number: dayNumber(wall), began: now, read: now, wall: wall}
+	if old != nil && d.number <= old.number {
+		if d.number == old.number || now-old.began < maxBehind {
+			d.number, d.began = old.number, old.began
+		}
+	}
+	d.end = now + int64(dayStart(int(d.number)+1, c.zone).Sub(wall))
+	d.recheck = min(now+recheckEvery, d.end)
+	if d.recheck <= now {
+		d.recheck = now + recheckEvery
+	}
+	c.state.Store(d)
+	return d
+}
+
+// at returns the wall time at a time of the monotonic clock.
+func (d *day) at(now int64) time.Time { return d.wall.Add(time.Duration(now - d.read)) }
+
+// after returns the monotonic time (ns) at a wall time.
+func (d *day) after(wall time.Time) int64 { return d.read + int64(wall.Sub(d.wall)) }
+
+// dayNumber returns the number of the civil date that t shows in its own zone.
+func dayNumber(t time.Time) uint16 {
+	year, month, date := t.Date()
+	number := time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix() / 86400
+	return uint16(max(1, min(number, 1<<16-2)))
+}
+
+// dayStart returns the first instant whose date in the zone has this number or a
+// later one: in zones that change to summer time at midnight a day starts at one
+// o'clock, and where the date line was moved whole dates are missing.
+func dayStart(number int, zone *time.Location) time.Time {
+	date := time.Unix(int64(number)*86400, 0).UTC()
+	start := time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
+	begin, end := start.ZoneBounds()
+	switch {
+	case int(dayNumber(start)) < number: // midnight is skipped: the day starts with the change
+		start = end
+	case begin.IsZero():
+	case int(dayNumber(begin.Add(-1).In(zone))) >= number: // midnight comes twice: the first one
+		_, offset := begin.Add(-1).In(zone).Zone()
+		start = time.Unix(int64(number)*86400-int64(offset), 0)
+	case int(dayNumber(begin)) >= number:
+		start = begin
+	}
+	return start.In(zone)
+}

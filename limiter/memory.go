@@ -1,0 +1,204 @@
+package limiter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+)
+
+// Memory is a limiter that keeps its counters in memory, for one process. All
+// methods are safe for concurrent use. It starts no goroutine and never waits:
+// contexts are accepted for the sake of stores that do, and not consulted.
+//
+// A scope costs 64 bytes, 8 bytes per log entry and about 16 bytes of index.
+// What has expired is dropped as other calls come, a little with each.
+type Memory struct {
+	shards   [shardCount]shard
+	names    hasher
+	secret   [2]uint64
+	clock    Clock // nil: the machine's
+	start    time.Time
+	calendar calendar
+	strict   bool
+	entries  int
+	maxKeys  int64
+	scopes   atomic.Int64 // scopes that count towards maxKeys
+	closed   atomic.Bool
+}
+
+// New returns an empty limiter.
+func New(options ...Option) *Memory {
+	m := &Memory{start: time.Now(), entries: DefaultEntries, maxKeys: DefaultMaxKeys}
+	m.calendar.zone, m.calendar.wall = time.UTC, time.Now
+	for _, option := range options {
+		option(m)
+	}
+	var seed [48]byte
+	rand.Read(seed[:]) // never fails
+	for i := range m.names {
+		m.names[i] = binary.LittleEndian.Uint64(seed[8*i:])
+	}
+	m.secret = [2]uint64{binary.LittleEndian.Uint64(seed[32:]), binary.LittleEndian.Uint64(seed[40:])}
+	for i := range m.shards {
+		m.shards[i].entries = m.entries
+		m.shards[i].slot = max(1, 2*windowMS/int64(m.entries))
+	}
+	return m
+}
+
+// now returns the time in ns. It is read under the lock of the shard, once per
+// call, and never falls there.
+func (m *Memory) now(sh *shard) int64 {
+	var now int64
+	if m.clock == nil {
+		now = int64(time.Since(m.start))
+	} else {
+		now = int64(m.clock.Monotonic())
+	}
+	if now < sh.last {
+		return sh.last
+	}
+	sh.last = now
+	return now
+}
+
+// Reserve admits a call and charges its upper bound of tokens to the key, and to
+// the key's use of the model if a row names that model; or refuses it and changes
+// nothing. Rows of other models do not apply. A row without limits only counts:
+// use of a model is known from the first call on that has a row for it. Errors:
+// *ValueError for values out of range, ErrFull, ErrClosed.
+func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision, err error) {
+	if err := check(request.Tokens, request.Rows); err != nil {
+		return Decision{}, err
+	}
+	if m.closed.Load() {
+		return Decision{}, ErrClosed
+	}
+	hash := m.names.key(request.Key)
+	sh := m.shard(hash)
+	sh.mu.Lock()
+	err = m.reserve(sh, hash, &request, &decision)
+	sh.mu.Unlock()
+	return decision, err
+}
+
+// shardNumber returns the shard of the key with this identity.
+func shardNumber(hash uint64) uint32 { return uint32(hash >> 56) }
+
+func (m *Memory) shard(hash uint64) *shard { return &m.shards[shardNumber(hash)] }
+
+func (m *Memory) reserve(sh *shard, hash uint64, request *Request, decision *Decision) error {
+	c := call{m: m, sh: sh, want: request.Tokens, requests: 1}
+	c.read()
+	keySlot := m.scope(sh, hash, 0, c.day.number, c.ms, 0)
+	modelSlot, counted := uint32(0), false
+	if request.Model != "" && names(request.Rows, request.Model) {
+		modelSlot = m.scope(sh, m.names.model(hash, request.Model), 1, c.day.number, c.ms, keySlot+1)
+		c.model, counted = sh.at(modelSlot), true
+	}
+	c.key, c.name = sh.at(keySlot), request.Model
+	c.freshen(request.Rows)
+	defer m.tidy(sh, c.day.number, c.ms)
+	if !c.fits(request.Rows) {
+		c.refuse(request.Rows, &decision.Refusal)
+		c.headroom(request.Rows, decision)
+		return nil
+	}
+	if c.full() {
+		return ErrFull
+	}
+	c.charge()
+	slot := sh.open.take()
+	sh.open.issued++
+	r := sh.open.at(slot)
+	*r = reservation{
+		id: sh.open.issued, stamp: c.stamp, day: c.day.number, key: keySlot + 1,
+		input: uint32(request.Tokens.Input), output: uint32(request.Tokens.Output),
+	}
+	if counted {
+		r.model = modelSlot + 1
+		c.model.inFlight++
+	}
+	c.key.inFlight++
+	if request.Timeout > 0 {
+		r.deadline = c.ms + int64(request.Timeout/time.Millisecond) + 1
+	}
+	decision.Admitted = true
+	decision.Handle = m.issue(r.id, shardNumber(hash), slot)
+	c.headroom(request.Rows, decision)
+	return nil
+}
+
+// names tells whether a row is for the model.
+func names(rows []Row, model string) bool {
+	for i := range rows {
+		if rows[i].Model == model {
+			return true
+		}
+	}
+	return false
+}
+
+// Extend raises a reservation so that it covers tokens in all, for a stream that
+// outgrows what it reserved. What is added counts from now on and is held to the
+// token limits of rows; a refusal changes nothing. A direction in which the
+// reservation covers more already stays as it is. Errors: those of Reserve,
+// ErrForged, ErrResolved.
+func (m *Memory) Extend(_ context.Context, handle Handle, model string, tokens Tokens, rows []Row) (decision Decision, err error) {
+	if err := check(tokens, rows); err != nil {
+		return Decision{}, err
+	}
+	if m.closed.Load() {
+		return Decision{}, ErrClosed
+	}
+	c := call{m: m, name: model}
+	slot, err := c.find(handle)
+	if err != nil {
+		return Decision{}, err
+	}
+	err = c.extend(slot, tokens, rows, &decision)
+	if decision.Admitted {
+		decision.Handle = handle
+	}
+	c.sh.mu.Unlock()
+	return decision, err
+}
+
+// Settle replaces the reserved tokens by the actual ones and ends the call in
+// flight. Tokens that were not used leave the minute and the day that they were
+// reserved in, if those still last; tokens above the reservation are charged to
+// the present ones without regard to limits: such debt keeps further calls out
+// until it has drained. Errors: ErrForged, ErrResolved, *ValueError; the
+// reservation is then as it was.
+func (m *Memory) Settle(_ context.Context, handle Handle, actual Tokens) error {
+	if err := checkTokens(actual); err != nil {
+		return err
+	}
+	return m.resolve(handle, actual, false)
+}
+
+// Cancel takes a reservation back as if the call had not been made, its request
+// count included. Errors: ErrForged, ErrResolved.
+func (m *Memory) Cancel(_ context.Context, handle Handle) error {
+	return m.resolve(handle, Tokens{}, true)
+}
+
+func (m *Memory) resolve(handle Handle, actual Tokens, undo bool) error {
+	c := call{m: m}
+	slot, err := c.find(handle)
+	if err != nil {
+		return err
+	}
+	c.settle(slot, actual, undo)
+	c.sh.mu.Unlock()
+	return nil
+}
+
+// Close makes all further admissions fail with ErrClosed. Calls in flight can
+// still be settled, and the counters exported. It always returns nil.
+func (m *Memory) Close() error {
+	m.closed.Store(true)
+	return nil
+}

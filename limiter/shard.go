@@ -1,0 +1,224 @@
+package limiter
+
+import "sync"
+
+const (
+	shardCount = 256
+	chunkSize  = 64 // scopes, or reservations, that are allocated together
+)
+
+// shard holds the scopes of some keys under one lock. The scopes of one key are
+// all in the same shard, so that one lock covers every rule of a call.
+type shard struct {
+	mu   sync.Mutex
+	last int64 // ns; the latest time seen, below which time does not fall
+
+	index  index
+	chunks []*[chunkSize]scope
+	length uint32   // scopes in chunks, free ones included
+	free   []uint32 // slots of free scopes
+	blocks blocks
+	open   reservations
+
+	overflow [2]uint32 // slots plus one of the scopes that keys, and models, beyond the cap share
+	calls    uint32
+	cursor   uint32 // scope to examine next
+	probe    uint32 // reservation to examine next
+
+	entries int   // from this ring size on entries are merged
+	slot    int64 // ms; entries in the same slot may be merged
+
+	_ [64]byte // shards do not share cache lines
+}
+
+func (sh *shard) at(slot uint32) *scope { return &sh.chunks[slot/chunkSize][slot%chunkSize] }
+
+// take returns a free slot.
+func (sh *shard) take() uint32 {
+	if n := len(sh.free); n > 0 {
+		slot := sh.free[n-1]
+		sh.free = sh.free[:n-1]
+		return slot
+	}
+	if sh.length%chunkSize == 0 {
+		sh.chunks = append(sh.chunks, new([chunkSize]scope))
+	}
+	sh.length++
+	return sh.length - 1
+}
+
+// scope returns the slot of an identity and makes a scope if it has none. The
+// scope in slot keep (plus one) is not forgotten to make place.
+func (m *Memory) scope(sh *shard, hash uint64, level int, today uint16, now int64, keep uint32) uint32 {
+	if slot := sh.find(hash); slot != 0 {
+		return slot - 1
+	}
+	if sh.overflow[level] != 0 {
+		// A key that is counted in the shared scope stays there until that is idle:
+		// in a scope of its own it would start from zero and get its limit twice.
+		if m.examine(sh, sh.overflow[level]-1, today, now); sh.overflow[level] != 0 {
+			return sh.overflow[level] - 1
+		}
+	}
+	if m.scopes.Add(1) > m.maxKeys && !m.forgetOne(sh, today, now, keep) {
+		m.scopes.Add(-1)
+		slot := sh.take()
+		*sh.at(slot) = scope{hash: overflowMark}
+		sh.overflow[level] = slot + 1
+		return slot
+	}
+	slot := sh.take()
+	*sh.at(slot) = scope{hash: hash}
+	sh.insert(hash, slot)
+	return slot
+}
+
+// forgetOne looks for a scope to forget among the next few.
+func (m *Memory) forgetOne(sh *shard, today uint16, now int64, keep uint32) bool {
+	for range min(sh.length, 16) {
+		if slot := sh.next(); slot+1 != keep && m.examine(sh, slot, today, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// next moves the cursor over the scopes.
+func (sh *shard) next() uint32 {
+	slot := sh.cursor
+	if sh.cursor++; sh.cursor >= sh.length {
+		sh.cursor = 0
+	}
+	return slot
+}
+
+// tidy is called by each decision and looks at one scope and one reservation
+// every few calls. It takes the place of a sweeper: no call waits for a sweep.
+func (m *Memory) tidy(sh *shard, today uint16, now int64) {
+	if sh.calls++; sh.calls%4 != 0 || sh.length == 0 {
+		return
+	}
+	m.examine(sh, sh.next(), today, now)
+	if n := sh.open.length; n > 0 {
+		if sh.probe++; sh.probe >= n {
+			sh.probe = 0
+		}
+		m.lapse(sh, sh.probe)
+	}
+}
+
+// examine drops what has expired in a scope, and the scope if it is idle. It
+// returns true if it dropped a scope that counts towards the cap.
+func (m *Memory) examine(sh *shard, slot uint32, today uint16, now int64) bool {
+	s := sh.at(slot)
+	if s.hash == freeMark || s.hash == inputMark || s.hash == outputMark {
+		return false
+	}
+	sh.expireAll(s, now)
+	sh.shrink(s)
+	if !s.idle(today) {
+		return false
+	}
+	for axis := s.axis(); axis != 0; {
+		next := sh.at(axis - 1).axis()
+		sh.drop(axis - 1)
+		axis = next
+	}
+	named := s.hash >= firstIdentity
+	if named {
+		sh.remove(s.hash, slot)
+		m.scopes.Add(-1)
+	}
+	for level := range sh.overflow {
+		if sh.overflow[level] == slot+1 {
+			sh.overflow[level] = 0
+		}
+	}
+	sh.drop(slot)
+	return named
+}
+
+// drop frees a slot.
+func (sh *shard) drop(slot uint32) {
+	if s := sh.at(slot); s.ring != 0 {
+		sh.blocks.release(s.ring)
+	}
+	*sh.at(slot) = scope{}
+	sh.free = append(sh.free, slot)
+}
+
+// expireAll expires a scope and its axes.
+func (sh *shard) expireAll(s *scope, now int64) {
+	sh.expire(s, now)
+	for axis := s.axis(); axis != 0; {
+		a := sh.at(axis - 1)
+		sh.expire(a, now)
+		axis = a.axis()
+	}
+}
+
+// shrink moves a ring that is nearly empty into a smaller block.
+func (sh *shard) shrink(s *scope) {
+	if class := s.ring >> 28; class > 1 && s.count() <= classWords(class)/4 {
+		sh.resize(s, class-1)
+	}
+}
+
+// axis returns the scope that counts tokens of type t: the scope itself for the
+// total, else one that hangs off it. A new axis starts with all the tokens that
+// the scope holds, as it is not known how many of them were of its direction:
+// the limit may bind too early for one window, never too late.
+func (m *Memory) axis(sh *shard, s *scope, t TokenType) *scope {
+	if t == TokensTotal {
+		return s
+	}
+	if a := sh.findAxis(s, t); a != nil {
+		return a
+	}
+	slot := sh.take()
+	a := sh.at(slot)
+	*a = scope{hash: uint64(t)}
+	a.setAxis(s.axis())
+	s.setAxis(slot + 1)
+	sh.copyTokens(a, s)
+	if m.strict {
+		sh.eachOpen(func(r *reservation) {
+			if sh.holds(r, s) {
+				a.addLive(sh.open.reserved(r).Of(t))
+			}
+		})
+	}
+	return a
+}
+
+// findAxis is axis for readers: it returns nil if there is none.
+func (sh *shard) findAxis(s *scope, t TokenType) *scope {
+	if t == TokensTotal {
+		return s
+	}
+	for slot := s.axis(); slot != 0; {
+		a := sh.at(slot - 1)
+		if a.hash == uint64(t) {
+			return a
+		}
+		slot = a.axis()
+	}
+	return nil
+}
+
+// copyTokens writes the tokens of a scope's log into the empty log of an axis.
+func (sh *shard) copyTokens(a, s *scope) {
+	if s.count() == 0 {
+		return
+	}
+	words := sh.blocks.words(s.ring)
+	stamp, previous := s.expiry()-windowMS, words[s.head()]
+	for i := range s.count() {
+		e := sh.blocks.words(s.ring)[(s.head()+i)&(len(words)-1)]
+		stamp += later(previous, e)
+		previous = e
+		if tokens := entryTokens(e); tokens > 0 {
+			sh.add(a, stamp, 0, tokens)
+		}
+	}
+}
