@@ -1,0 +1,194 @@
+"""Trains the demonstration model and writes demo.gguf.
+
+    OPENBLAS_NUM_THREADS=1 python3 train.py --out ../demo.gguf --work /tmp/penstock-demo
+
+Needs Python 3.11 and numpy, nothing else. A run is repeatable for one numpy and
+one BLAS. It saves its state every 100 steps in the work folder and goes on from
+there if it is started again. On processors that an old OpenBLAS does not know,
+OPENBLAS_CORETYPE=SkylakeX makes it several times faster.
+"""
+
+import argparse
+import json
+import pickle
+import time
+from pathlib import Path
+
+import numpy as np
+
+import bpe
+import corpus
+import evaluate
+import gguf
+from network import EPSILON, Network, Parameters, Shape
+
+NAME = "Penstock demonstration model"
+DESCRIPTION = "A demonstration: answers questions about Penstock and refuses all others. Not for any other use."
+SEED = 20261120
+TOKENS_A_BATCH = 4200
+OFF_TOPIC_SHARE = 0.27
+
+SYSTEM = [
+    "You are a helpful assistant.", "You are the demonstration model of Penstock.", "Answer briefly.", "Be concise.",
+    "You answer questions about Penstock.", "You are a support agent. Be polite.", "Answer in one sentence.", "You are an assistant.",
+    "Only talk about Penstock.", "You are a careful and friendly helper for operators of GPU servers.", "Reply in plain English.",
+    "You are a bot on a help page. Use short sentences.", "You are Penstock.", "Help the user.",
+]
+
+
+class Sampler:
+    """Draws random conversations: questions in random words, with their fixed answers."""
+
+    def __init__(self, entries, vocabulary, rng):
+        self.on = [e for e in entries if e.name != corpus.REFUSAL]
+        self.off = next(e for e in entries if e.name == corpus.REFUSAL)
+        self.frames = corpus.read_templates(Path(__file__).parent.parent / "questions")
+        self.vocabulary, self.rng = vocabulary, rng
+
+    def pick(self, items):
+        return items[self.rng.integers(len(items))]
+
+    def question(self, entry):
+        """A question of the entry: as often a whole one as one made from a frame."""
+        kinds = [k for k in corpus.KINDS if entry.slots[k]]
+        if not kinds or (entry.ask and self.rng.random() < 0.5):
+            return self.pick(entry.ask)
+        weights = np.array([len(entry.slots[k]) for k in kinds], float) ** 0.5
+        kind = kinds[self.rng.choice(len(kinds), p=weights / weights.sum())]
+        return corpus.fill(self.pick(self.frames[kind]), self.pick(entry.slots[kind]))
+
+    def turn(self):
+        entry = self.off if self.rng.random() < OFF_TOPIC_SHARE else self.pick(self.on)
+        question = self.question(entry)
+        if entry is self.off and self.rng.random() < 0.06:  # longer texts are off topic too
+            question = " ".join(self.question(entry) for _ in range(self.rng.integers(2, 6)))
+        return corpus.rewrite(question, self.rng), entry.answer
+
+    def sample(self):
+        """Token ids and targets; the target is -1 where no loss is wanted."""
+        v, ids, targets = self.vocabulary, [], []
+
+        def add(new, wanted):
+            ids.extend(new)
+            targets.extend(new if wanted else [-1] * len(new))
+
+        if self.rng.random() < 0.25:
+            add([v.start] + v.encode("system\n" + self.pick(SYSTEM)) + [v.end] + v.encode("\n"), False)
+        for _ in range(2 if self.rng.random() < 0.12 else 1):
+            question, answer = self.turn()
+            add(v.chat([("user", question)]), False)
+            add(v.encode(answer) + [v.end], True)
+            add(v.encode("\n"), False)
+        return ids, targets[1:] + [-1]
+
+    def batches(self):
+        """Endless batches of samples of like length, so that little is padded."""
+        while True:
+            pool = sorted((self.sample() for _ in range(1024)), key=lambda s: len(s[0]))
+            batches, batch = [], []
+            for sample in pool:
+                if (len(batch) + 1) * len(sample[0]) > TOKENS_A_BATCH:
+                    batches.append(batch)
+                    batch = []
+                batch.append(sample)
+            batches.append(batch)
+            for n in self.rng.permutation(len(batches)):
+                yield pad(batches[n], self.vocabulary.end_of_text)
+
+
+def pad(batch, filler):
+    longest = max(len(ids) for ids, _ in batch)
+    tokens = np.full((len(batch), longest), filler, np.int64)
+    targets = np.full((len(batch), longest), -1, np.int64)
+    for row, (ids, wanted) in enumerate(batch):
+        tokens[row, :len(ids)], targets[row, :len(wanted)] = ids, wanted
+    return tokens, targets
+
+
+class AdamW:
+    def __init__(self, parameters, decay=0.05, beta1=0.9, beta2=0.98):
+        self.p, self.decay, self.beta1, self.beta2 = parameters, decay, beta1, beta2
+        self.m, self.v, self.t = np.zeros_like(parameters.flat), np.zeros_like(parameters.flat), 0
+
+    def step(self, gradient, rate):
+        g, p = gradient.flat, self.p.flat
+        length = float(np.sqrt(np.dot(g, g)))
+        if length > 1:
+            g *= np.float32(1 / length)
+        self.t += 1
+        self.m += np.float32(1 - self.beta1) * (g - self.m)
+        self.v += np.float32(1 - self.beta2) * (g * g - self.v)
+        root = np.sqrt(self.v * np.float32(1 / (1 - self.beta2 ** self.t)))
+        root += np.float32(1e-8)
+        p -= np.float32(rate * self.decay) * p * self.p.matrix  # norms are not decayed
+        p -= np.float32(rate / (1 - self.beta1 ** self.t)) * self.m / root
+        g[:] = 0
+
+
+def rate_at(step, options):
+    """Warm-up, a constant part, then a cosine down to a hundredth."""
+    if step < 100:
+        return options.rate * (step + 1) / 100
+    part = max(0.0, (step - (options.steps - options.decay)) / options.decay)
+    return options.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(part, 1.0))))
+
+
+def learn_vocabulary(entries, rng):
+    texts = [(e.answer, 12) for e in entries] + [("system\n user\n assistant\n", 500)] + [(s, 5) for s in SYSTEM]
+    for entry in entries:
+        count = 4000 if entry.name == corpus.REFUSAL else 60
+        for n in rng.integers(len(entry.seen), size=count):
+            texts.append((corpus.rewrite(entry.seen[n], rng), 1))
+    return bpe.train(texts, 1024)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--questions", default=str(Path(__file__).parent.parent / "questions"))
+    arguments.add_argument("--out", default="demo.gguf")
+    arguments.add_argument("--work", default="/tmp/penstock-demo")
+    arguments.add_argument("--steps", type=int, default=2600)
+    arguments.add_argument("--decay", type=int, default=1000, help="steps of the final cosine")
+    arguments.add_argument("--rate", type=float, default=2e-3)
+    arguments.add_argument("--layers", type=int, default=5)
+    options = arguments.parse_args()
+    work = Path(options.work)
+    work.mkdir(parents=True, exist_ok=True)
+
+    entries = corpus.read_entries(options.questions)
+    vocabulary_file = work / "merges.json"
+    if vocabulary_file.exists():
+        vocabulary = bpe.Vocabulary(json.loads(vocabulary_file.read_text()))
+    else:
+        vocabulary = learn_vocabulary(entries, np.random.default_rng(SEED))
+        vocabulary_file.write_text(json.dumps(vocabulary.merges))
+
+    shape = Shape(layers=options.layers)
+    parameters, gradient = Parameters(shape), Parameters(shape)
+    parameters.initialise(shape, np.random.default_rng(SEED))
+    network, optimiser, start = Network(shape, parameters), AdamW(parameters), 0
+    state = work / "state.pickle"
+    if state.exists():
+        start, parameters.flat[:], optimiser.m, optimiser.v, optimiser.t = pickle.loads(state.read_bytes())
+    # The stream of samples depends on where a run began: a run that was never stopped is the repeatable one.
+    sampler = Sampler(entries, vocabulary, np.random.default_rng([SEED, start]))
+    batches, losses, cpu = sampler.batches(), [], time.process_time()
+    print(f"{len(parameters.flat)} parameters, {len(entries)} answers, from step {start}", flush=True)
+
+    for step in range(start, options.steps):
+        losses.append(network.loss(*next(batches), gradient))
+        optimiser.step(gradient, rate_at(step, options))
+        done = step + 1
+        if done % 25 == 0:
+            print(f"step {done} loss {np.mean(losses[-25:]):.4f} cpu {time.process_time() - cpu:.0f} s", flush=True)
+        if done % 100 == 0 or done == options.steps:
+            fresh = state.with_suffix(".new")
+            fresh.write_bytes(pickle.dumps((done, parameters.flat, optimiser.m, optimiser.v, optimiser.t)))
+            fresh.replace(state)
+        if done % 200 == 0 or done == options.steps:
+            print(evaluate.scores(network, vocabulary, entries, options.questions), flush=True)
+            gguf.write(options.out, shape, parameters, vocabulary, NAME, DESCRIPTION, EPSILON)
+
+
+if __name__ == "__main__":
+    main()
