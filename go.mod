@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/caddyserver/caddy/v2 v2.11.9
 	modernc.org/sqlite v1.61.1
+	go.uber.org/goleak v1.3.0
 )
 
 require (

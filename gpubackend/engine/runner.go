@@ -76,6 +76,9 @@ type Tokenizer interface {
 	// <|im_end|> in the text are recognised; without, they are plain text, so that
 	// a caller's text can not forge them. Invalid UTF-8 is encoded byte by byte.
 	Encode(text string, special bool) []int32
+	// Start returns the ids that stand before every prompt of the model, often one
+	// or none. Encode does not add them; Chat does.
+	Start() []int32
 	// Piece returns the bytes that a token stands for; control tokens have none.
 	// A multi-byte character may be spread over several tokens.
 	Piece(id int32) []byte

@@ -1,0 +1,135 @@
+package cpu
+
+import "github.com/penstockhq/penstock/gpubackend/gguf"
+
+// product is a matrix and where its results go, [row][matrix.rows].
+type product struct {
+	matrix *matrix
+	out    []float32
+}
+
+// chunkBytes is about how much of a matrix a thread takes at once: enough to be
+// worth the counting, little enough that no thread is left with much at the end.
+const chunkBytes = 64 << 10
+
+// chunk is a run of tiles of one product.
+type chunk struct {
+	product     int
+	first, last int
+}
+
+// quantised is a batch of activations, ready for matrices in Q8_0.
+type quantised struct {
+	values []int8
+	scales []float32
+	sums   []int32
+	groups []group
+	chunks []chunk
+}
+
+// multiply applies matrices to rows of x, which is [row][columns]. All products
+// are one parallel stage.
+func (e *Engine) multiply(x []float32, rows, columns int, products ...product) {
+	q := &e.scratch.quantised
+	q.chunks = q.chunks[:0]
+	needed := false
+	for i, p := range products {
+		needed = needed || p.matrix.kind == gguf.Q8_0
+		tiles := p.matrix.tiles()
+		step := max(1, int(chunkBytes*int64(tiles)/max(1, p.matrix.bytes())))
+		for first := 0; first < tiles; first += step {
+			q.chunks = append(q.chunks, chunk{i, first, min(tiles, first+step)})
+		}
+	}
+	if needed {
+		e.quantise(x, rows, columns)
+	}
+	e.pool.run(len(q.chunks), func(worker, task int) {
+		c := q.chunks[task]
+		p := products[c.product]
+		if p.matrix.kind == gguf.Q8_0 {
+			e.multiplyTiles(p, c, &e.scratch.workers[worker])
+		} else {
+			e.multiplyFloats(p, c, x, rows)
+		}
+		p.addBias(c, rows)
+	})
+}
+
+// quantise prepares the groups of a batch.
+func (e *Engine) quantise(x []float32, rows, columns int) {
+	q, blocks := &e.scratch.quantised, columns/blockSize
+	q.values = grown(q.values, rows*columns)
+	q.scales = grown(q.scales, rows*blocks)
+	q.sums = grown(q.sums, rows*blocks)
+	q.groups = q.groups[:0]
+	for first := 0; first < rows; {
+		tokens := 1
+		for _, size := range e.kernels.groups {
+			if size <= rows-first {
+				tokens = size
+				break
+			}
+		}
+		end := first + tokens
+		q.groups = append(q.groups, group{first: first, tokens: tokens, blocks: blocks,
+			values: q.values[first*columns : end*columns],
+			scales: q.scales[first*blocks : end*blocks],
+			sums:   q.sums[first*blocks : end*blocks]})
+		first = end
+	}
+	e.pool.run(len(q.groups), func(_, task int) {
+		g := &q.groups[task]
+		for t := range g.tokens {
+			e.kernels.quantise(g.values[t*blockSize:], g.scales[t:], g.sums[t:], g.tokens, x[(g.first+t)*columns:][:columns])
+		}
+	})
+}
+
+// multiplyTiles runs a chunk of a quantised matrix over all groups. A tile stays
+// in the first-level cache while all tokens pass over it.
+func (e *Engine) multiplyTiles(p product, c chunk, w *workspace) {
+	m, blocks := p.matrix, p.matrix.blocks()
+	for tile := c.first; tile < c.last; tile++ {
+		values := m.values[tile*blocks*tileBlock:][:blocks*tileBlock]
+		scales := m.scales[tile*blocks*tileRows:][:blocks*tileRows]
+		row := tile * tileRows
+		for _, g := range e.scratch.quantised.groups {
+			if row+tileRows <= m.rows {
+				e.kernels.tile(p.out[g.first*m.rows+row:], m.rows, values, scales, g)
+				continue
+			}
+			// The padding of the last tile must not run over the next token's results.
+			e.kernels.tile(w.tile[:], tileRows, values, scales, g)
+			for t := range g.tokens {
+				copy(p.out[(g.first+t)*m.rows+row:(g.first+t+1)*m.rows], w.tile[t*tileRows:(t+1)*tileRows])
+			}
+		}
+	}
+}
+
+// multiplyFloats runs a chunk of a float matrix over all rows, four at a time.
+func (e *Engine) multiplyFloats(p product, c chunk, x []float32, rows int) {
+	m := p.matrix
+	size := len(m.data) / m.rows
+	for r := c.first * tileRows; r < min(m.rows, c.last*tileRows); r++ {
+		data := m.data[r*size:][:size]
+		for first := 0; first < rows; first += 4 {
+			tokens := min(4, rows-first)
+			e.kernels.dot(p.out[first*m.rows+r:], m.rows, m.kind, data, x[first*m.columns:(first+tokens)*m.columns], tokens)
+		}
+	}
+}
+
+func (p product) addBias(c chunk, rows int) {
+	if p.matrix.bias == nil {
+		return
+	}
+	first, end := c.first*tileRows, min(p.matrix.rows, c.last*tileRows)
+	for row := range rows {
+		out := p.out[row*p.matrix.rows+first : row*p.matrix.rows+end]
+		for i, number := range p.matrix.bias[first:end] {
+			out[i] += number
+		}
+	}
+}
