@@ -72,10 +72,12 @@ func (e *Engine) quantise(x []float32, rows, columns int) {
 			}
 		}
 		end := first + tokens
-		q.groups = append(q.groups, group{first: first, tokens: tokens, blocks: blocks,
+		q.groups = append(q.groups, group{
+			first: first, tokens: tokens, blocks: blocks,
 			values: q.values[first*columns : end*columns],
 			scales: q.scales[first*blocks : end*blocks],
-			sums:   q.sums[first*blocks : end*blocks]})
+			sums:   q.sums[first*blocks : end*blocks],
+		})
 		first = end
 	}
 	e.pool.run(len(q.groups), func(_, task int) {

@@ -22,10 +22,21 @@ func sample(t testing.TB) []byte {
 		key   string
 		value any
 	}{
-		{"text", "häl lo"}, {"yes", true}, {"no", false}, {"uint32", uint32(7)}, {"int32", int32(-7)},
-		{"uint64", uint64(1 << 40)}, {"int64", int64(-1 << 40)}, {"float32", float32(1.5)}, {"float64", 2.5},
-		{"texts", []string{"", "a", "bc"}}, {"ints", []int32{-1, 2}}, {"uints", []uint32{3}},
-		{"floats", []float32{0.5}}, {"bools", []bool{true}}, {"big", uint64(math.MaxUint64)},
+		{"text", "häl lo"},
+		{"yes", true},
+		{"no", false},
+		{"uint32", uint32(7)},
+		{"int32", int32(-7)},
+		{"uint64", uint64(1 << 40)},
+		{"int64", int64(-1 << 40)},
+		{"float32", float32(1.5)},
+		{"float64", 2.5},
+		{"texts", []string{"", "a", "bc"}},
+		{"ints", []int32{-1, 2}},
+		{"uints", []uint32{3}},
+		{"floats", []float32{0.5}},
+		{"bools", []bool{true}},
+		{"big", uint64(math.MaxUint64)},
 	} {
 		if err := w.Set(entry.key, entry.value); err != nil {
 			t.Fatal(err)

@@ -167,8 +167,10 @@ const (
 	Float64Value ValueType = 12
 )
 
-var valueNames = [...]string{"uint8", "int8", "uint16", "int16", "uint32", "int32",
-	"float32", "bool", "string", "array", "uint64", "int64", "float64"}
+var valueNames = [...]string{
+	"uint8", "int8", "uint16", "int16", "uint32", "int32",
+	"float32", "bool", "string", "array", "uint64", "int64", "float64",
+}
 
 // String returns the type's name, for example "uint32".
 func (v ValueType) String() string {

@@ -38,8 +38,10 @@ func newPairEncoder(file *gguf.File, v *vocabulary) (*pairEncoder, bool, error) 
 	if !ok {
 		return nil, false, fmt.Errorf("metadata \"tokenizer.ggml.pre\": %q is not supported", name)
 	}
-	e := &pairEncoder{vocabulary: v, splitter: style.split, wholeWord: style.wholeWord,
-		rules: make(map[uint64]rule, len(merges))}
+	e := &pairEncoder{
+		vocabulary: v, splitter: style.split, wholeWord: style.wholeWord,
+		rules: make(map[uint64]rule, len(merges)),
+	}
 	for i, text := range merges {
 		left, right, found := strings.Cut(text, " ")
 		if !found || left == "" || right == "" {

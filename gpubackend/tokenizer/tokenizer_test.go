@@ -85,8 +85,12 @@ func TestWordsMergeByRule(t *testing.T) {
 }
 
 func TestTemplatesLayOutConversations(t *testing.T) {
-	conversation := []engine.Message{{Role: "system", Content: "the"}, {Role: "user", Content: "hello"},
-		{Role: "assistant", Content: "world"}, {Role: "user", Content: "key"}}
+	conversation := []engine.Message{
+		{Role: "system", Content: "the"},
+		{Role: "user", Content: "hello"},
+		{Role: "assistant", Content: "world"},
+		{Role: "user", Content: "key"},
+	}
 	for _, test := range []struct{ kind, template, want string }{
 		{"gpt2", "chatml", "#system\nthe#\n#user\nhello#\n#assistant\nworld#\n#user\nkey#\n#assistant\n"},
 		{"gpt2", "llama3", "##system#\n\nthe##user#\n\nhello##assistant#\n\nworld##user#\n\nkey##assistant#\n\n"},

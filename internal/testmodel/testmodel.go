@@ -35,8 +35,10 @@ type Config struct {
 // Tiny returns a model of some 200,000 parameters that answers within a
 // millisecond: two layers, grouped heads, chatml.
 func Tiny() Config {
-	return Config{Architecture: "llama", Layers: 2, Embedding: 64, Heads: 4, KeyHeads: 2, Hidden: 160,
-		Context: 512, Type: gguf.Q8_0, Tied: true, Seed: 1}
+	return Config{
+		Architecture: "llama", Layers: 2, Embedding: 64, Heads: 4, KeyHeads: 2, Hidden: 160,
+		Context: 512, Type: gguf.Q8_0, Tied: true, Seed: 1,
+	}
 }
 
 // Build returns the file. It panics on a Config that can not be built, as it

@@ -40,8 +40,10 @@ var templates = map[string]string{
 	"zephyr": "{% for m in messages %}<|user|>\n{{ m.content }}</s>\n{% endfor %}<|assistant|>\n",
 }
 
-var words = []string{"the", "and", "ing", "key", "keys", "limit", "limits", "credit", "credits", "token", "tokens",
-	"model", "stream", "hello", "world", "answer", "request", "server"}
+var words = []string{
+	"the", "and", "ing", "key", "keys", "limit", "limits", "credit", "credits", "token", "tokens",
+	"model", "stream", "hello", "world", "answer", "request", "server",
+}
 
 func newVocabulary(c Config) *vocabulary {
 	v := &vocabulary{byText: make(map[string]bool)}
