@@ -59,21 +59,15 @@ type arena struct{ chunks [][]byte }
 
 const arenaChunk = 1 << 18
 
-// add stores texts one after the other and returns where.
-func (a *arena) add(texts ...string) uint64 {
-	length := 0
-	for _, text := range texts {
-		length += len(text)
-	}
+// add stores a text and returns where.
+func (a *arena) add(text string) uint64 {
 	last := len(a.chunks) - 1
-	if last < 0 || len(a.chunks[last])+length > arenaChunk {
-		a.chunks = append(a.chunks, make([]byte, 0, max(arenaChunk, length)))
+	if last < 0 || len(a.chunks[last])+len(text) > arenaChunk {
+		a.chunks = append(a.chunks, make([]byte, 0, max(arenaChunk, len(text))))
 		last++
 	}
 	at := len(a.chunks[last])
-	for _, text := range texts {
-		a.chunks[last] = append(a.chunks[last], text...)
-	}
+	a.chunks[last] = append(a.chunks[last], text...)
 	return uint64(last)<<32 | uint64(at)
 }
 

@@ -31,10 +31,6 @@ type Ledger struct {
 	closing    bool
 	lowRoom    error // why there is not enough disk space, nil if there is
 
-	spare        []Entry // memory for the next batch
-	snapshotAt   int64   // sequence of the newest snapshot
-	snapshotting bool
-
 	wake   chan struct{}
 	urgent chan struct{}
 	stop   chan struct{}
@@ -76,9 +72,10 @@ func Open(ctx context.Context, store Store, opts ...Option) (*Ledger, error) {
 
 // recover brings the state to where the log ends and starts a new epoch.
 func (l *Ledger) recover(ctx context.Context) error {
-	if err := l.load(ctx); err != nil {
+	if err := l.store.Replay(ctx, 0, l.core.apply); err != nil {
 		return err
 	}
+	l.durable = l.core.sequence
 	if l.core.epoch >= maxEpoch {
 		return fmt.Errorf("epoch %d is the last one", l.core.epoch)
 	}
@@ -172,44 +169,36 @@ func (l *Ledger) writable() error {
 	return nil
 }
 
-// write appends what prepare returns and waits until it is durable. prepare is
-// called with the lock held; its error stops it all.
+// write appends entries under the lock and waits until they are durable. make is
+// called with the lock held and returns the entries, or an error that stops it
+// all.
 func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) error {
-	b, err := l.enqueue(prepare)
-	if err != nil || b == nil {
-		return err
-	}
-	return l.wait(ctx, b, true)
-}
-
-// enqueue is write without the wait. It returns the batch to wait for, nil if
-// everything is durable.
-func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if err := l.writable(); err != nil {
-		return nil, err
+		l.mu.Unlock()
+		return err
 	}
 	entries, err := prepare()
 	if err != nil {
-		return nil, err
+		l.mu.Unlock()
+		return err
 	}
 	for _, e := range entries {
 		if err := l.append(e); err != nil {
-			return nil, err
+			l.mu.Unlock()
+			return err
 		}
 	}
-	// A call that changed nothing waits too: what it found may not be durable yet.
-	return l.undurable(), nil
-}
-
-// undurable returns the batch that everything is durable with, nil if everything
-// is. The caller holds the lock.
-func (l *Ledger) undurable() *batch {
-	if len(l.batch.entries) > 0 {
-		return l.batch
+	// Also a call that changed nothing waits: what it found may not be durable yet.
+	b := l.batch
+	if len(b.entries) == 0 {
+		b = l.committing
 	}
-	return l.committing
+	l.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	return l.wait(ctx, b, true)
 }
 
 // wait waits until a batch is durable.
@@ -262,27 +251,13 @@ func (l *Ledger) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close ledger: %w", ctx.Err())
 	}
-	failed := l.drain()
-	if failed == nil && l.snapshotDue(minSnapshotAtClose) {
-		failed = l.snapshot(ctx)
+	for l.commitOne() {
 	}
+	l.mu.Lock()
+	failed := l.failed
+	if failed == nil {
+		l.failed = errors.New("it is closed")
+	}
+	l.mu.Unlock()
 	return errors.Join(failed, l.store.Close())
-}
-
-// drain makes everything durable and lets nothing more in. It returns the first
-// write error there ever was.
-func (l *Ledger) drain() error {
-	for {
-		l.commitOne()
-		l.mu.Lock()
-		if len(l.batch.entries) == 0 {
-			failed := l.failed
-			if failed == nil {
-				l.failed = errors.New("it is closed")
-			}
-			l.mu.Unlock()
-			return failed
-		}
-		l.mu.Unlock()
-	}
 }
