@@ -1,0 +1,118 @@
+// Command gpubackend serves one model over HTTP.
+//
+//	gpubackend -model file.gguf -listen 127.0.0.1:9100 -slots 8 -queue 64
+//
+// Without -model it serves the model that is embedded. It stops on SIGINT or
+// SIGTERM: new requests are refused, those accepted are answered first, at most
+// for as long as -drain says. A second signal ends it at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstockhq/penstock/gpubackend"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// Once the first signal is being handled, the next one has its usual effect.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "gpubackend:", err)
+		os.Exit(1)
+	}
+}
+
+type flags struct {
+	listen  string
+	drain   time.Duration
+	options []gpubackend.Option
+}
+
+func parse(arguments []string, output io.Writer) (*flags, error) {
+	set := flag.NewFlagSet("gpubackend", flag.ContinueOnError)
+	set.SetOutput(output)
+	var (
+		model    = set.String("model", "", "GGUF `file` to serve (default: the embedded model)")
+		name     = set.String("name", "", "`names` of the model, by commas (default: the name in the file)")
+		device   = set.String("device", "auto", "auto or cpu")
+		listen   = set.String("listen", "127.0.0.1:9100", "`address` to listen on")
+		slots    = set.Int("slots", 8, "requests that run at once")
+		queue    = set.Int("queue", 64, "requests that may wait for a slot")
+		wait     = set.Duration("queue-wait", 30*time.Second, "how long a request may wait for a slot")
+		length   = set.Int("context", 0, "longest prompt and answer together, in tokens (default: the model's own)")
+		threads  = set.Int("threads", 0, "threads of the CPU engine (default: one a core)")
+		step     = set.Int("step-tokens", 128, "tokens that a step reads at most")
+		vllm     = set.Bool("vllm-metrics", false, "also expose vLLM's metric names")
+		drain    = set.Duration("drain", 2*time.Minute, "how long running requests may take after a signal")
+		jsonLogs = set.Bool("log-json", false, "log JSON lines")
+	)
+	if err := set.Parse(arguments); err != nil {
+		return nil, err
+	}
+	if set.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	var handler slog.Handler = slog.NewTextHandler(output, nil)
+	if *jsonLogs {
+		handler = slog.NewJSONHandler(output, nil)
+	}
+	options := []gpubackend.Option{
+		gpubackend.WithModelFile(*model), gpubackend.WithDevice(*device), gpubackend.WithSlots(*slots),
+		gpubackend.WithQueue(*queue, *wait), gpubackend.WithContext(*length), gpubackend.WithThreads(*threads),
+		gpubackend.WithStepTokens(*step), gpubackend.WithLogger(slog.New(handler)),
+	}
+	if *name != "" {
+		options = append(options, gpubackend.WithModelName(strings.Split(*name, ",")...))
+	}
+	if *vllm {
+		options = append(options, gpubackend.WithVLLMMetrics())
+	}
+	return &flags{listen: *listen, drain: *drain, options: options}, nil
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, arguments []string, output io.Writer) (err error) {
+	flags, err := parse(arguments, output)
+	if err != nil {
+		return err
+	}
+	server, err := gpubackend.New(flags.options...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	listener, err := net.Listen("tcp", flags.listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(output, "listening on http://%s\n", listener.Addr())
+	front := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- front.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	fmt.Fprintln(output, "draining")
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), flags.drain)
+	defer cancel()
+	// While draining the server still answers, so that load balancers see it leave.
+	drained := server.Drain(limit)
+	return errors.Join(drained, front.Shutdown(limit))
+}

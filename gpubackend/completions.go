@@ -1,0 +1,156 @@
+package gpubackend
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+const (
+	defaultCompletionTokens = 16 // as in OpenAI's API
+	mostPrompts             = 64
+	mostCompletionLogprobs  = 5
+)
+
+// completionRequest is the body of POST /v1/completions.
+type completionRequest struct {
+	callFields
+	Prompt   json.RawMessage `json:"prompt"`
+	Logprobs *int            `json:"logprobs"`
+	Echo     bool            `json:"echo"`
+	Suffix   string          `json:"suffix"`
+	BestOf   *int            `json:"best_of"`
+}
+
+func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error {
+	var body completionRequest
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	switch {
+	case body.Echo:
+		return unsupported("echo")
+	case body.Suffix != "":
+		return unsupported("suffix")
+	case body.BestOf != nil && *body.BestOf != body.choices():
+		return unsupported("best_of other than n")
+	}
+	if err := s.checkModel(body.Model); err != nil {
+		return err
+	}
+	request, err := body.request(defaultCompletionTokens)
+	if err != nil {
+		return err
+	}
+	if body.Logprobs != nil {
+		request.Logprobs, request.TopLogprobs = true, *body.Logprobs
+		if request.TopLogprobs < 0 || request.TopLogprobs > mostCompletionLogprobs {
+			return invalid("logprobs", fmt.Sprintf("logprobs is %d, it must be from 0 to %d", *body.Logprobs, mostCompletionLogprobs))
+		}
+	}
+	prompts, err := s.textsOrTokens("prompt", body.Prompt)
+	if err != nil {
+		return err
+	}
+	return s.answer(w, r, s.newCall(&body.callFields, request, prompts, textShape{s, request.Logprobs}, "cmpl-"))
+}
+
+// textsOrTokens reads what OpenAI's older routes take: a text, texts, token ids,
+// or lists of token ids.
+func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, error) {
+	var (
+		one    string
+		many   []string
+		ids    []int32
+		manyID [][]int32
+		into   [][]int32
+	)
+	switch {
+	case len(text) == 0 || string(text) == "null":
+		return nil, invalid(name, name+" is missing")
+	case json.Unmarshal(text, &one) == nil:
+		into = append(into, s.encode(one))
+	case json.Unmarshal(text, &many) == nil:
+		if err := checkCount(name, len(many)); err != nil {
+			return nil, err
+		}
+		for _, one := range many {
+			into = append(into, s.encode(one))
+		}
+	case json.Unmarshal(text, &ids) == nil:
+		into = append(into, ids)
+	case json.Unmarshal(text, &manyID) == nil:
+		into = manyID
+	default:
+		return nil, invalid(name, name+" must be a text, a list of texts, or token ids")
+	}
+	return into, checkCount(name, len(into))
+}
+
+// encode is a text as the model reads it when it stands alone.
+func (s *Server) encode(text string) []int32 {
+	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...)
+}
+
+func checkCount(name string, count int) error {
+	if count < 1 || count > mostPrompts {
+		return invalid(name, fmt.Sprintf("%s has %d entries, it must have 1 to %d", name, count, mostPrompts))
+	}
+	return nil
+}
+
+// textShape is OpenAI's text completion.
+type textShape struct {
+	server   *Server
+	logprobs bool
+}
+
+func (h textShape) choice(index int, piece *choice) choiceBody {
+	one := choiceBody{Index: index, Text: &piece.text, Logprobs: h.logprobsOf(piece.tokens)}
+	if piece.finish != "" {
+		one.FinishReason = &piece.finish
+	}
+	return one
+}
+
+func (h textShape) whole(c *call, choices []choice) any {
+	body := h.server.completion(c, "text_completion")
+	for i := range choices {
+		body.Choices = append(body.Choices, h.choice(i, &choices[i]))
+	}
+	return body.finished(c)
+}
+
+func (h textShape) first(*call, int) any { return nil }
+
+func (h textShape) piece(c *call, index int, piece *choice) any {
+	return h.server.streamed(c, "text_completion", h.choice(index, piece))
+}
+
+func (h textShape) closing(c *call) any { return h.server.usageEvent(c, "text_completion") }
+
+// completionLogprobs has one entry a token in each list.
+type completionLogprobs struct {
+	Tokens        []string             `json:"tokens"`
+	TokenLogprobs []float32            `json:"token_logprobs"`
+	TopLogprobs   []map[string]float32 `json:"top_logprobs"`
+}
+
+func (h textShape) logprobsOf(tokens []engine.Token) any {
+	if !h.logprobs {
+		return nil
+	}
+	lists := completionLogprobs{Tokens: []string{}, TokenLogprobs: []float32{}, TopLogprobs: []map[string]float32{}}
+	for _, token := range tokens {
+		top := map[string]float32{}
+		for _, candidate := range token.Top {
+			top[string(h.server.tokenizer.Piece(candidate.ID))] = candidate.Logprob
+		}
+		lists.Tokens = append(lists.Tokens, string(h.server.tokenizer.Piece(token.ID)))
+		lists.TokenLogprobs = append(lists.TokenLogprobs, token.Logprob)
+		lists.TopLogprobs = append(lists.TopLogprobs, top)
+	}
+	return lists
+}

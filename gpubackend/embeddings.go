@@ -1,0 +1,98 @@
+package gpubackend
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+// embeddingRequest is the body of POST /v1/embeddings.
+type embeddingRequest struct {
+	Model          string          `json:"model"`
+	Input          json.RawMessage `json:"input"`
+	EncodingFormat string          `json:"encoding_format"`
+	Dimensions     *int            `json:"dimensions"`
+}
+
+type embeddingBody struct {
+	Object    string `json:"object"`
+	Index     int    `json:"index"`
+	Embedding any    `json:"embedding"`
+}
+
+func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
+	var body embeddingRequest
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	if err := s.checkModel(body.Model); err != nil {
+		return err
+	}
+	if body.EncodingFormat != "" && body.EncodingFormat != "float" && body.EncodingFormat != "base64" {
+		return invalid("encoding_format", "encoding_format must be float or base64")
+	}
+	if body.Dimensions != nil && *body.Dimensions != s.info.Embedding {
+		return unsupported("dimensions other than the model's own")
+	}
+	inputs, err := s.textsOrTokens("input", body.Input)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	c := &call{fields: &callFields{}}
+	for _, input := range inputs {
+		c.requests = append(c.requests, engine.Request{Prompt: input, Embed: true})
+	}
+	if err := s.submit(ctx, c); err != nil {
+		return err
+	}
+	list := make([]embeddingBody, len(c.streams))
+	for i, stream := range c.streams {
+		vector, err := readEmbedding(ctx, stream)
+		if err != nil {
+			return err
+		}
+		list[i] = embeddingBody{Object: "embedding", Index: i, Embedding: vector}
+		if body.EncodingFormat == "base64" {
+			list[i].Embedding = base64Floats(vector)
+		}
+	}
+	usage := c.usage()
+	w.Header().Set("X-Backend-Device", s.info.Device)
+	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
+	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+	writeJSON(w, http.StatusOK, map[string]any{
+		"object": "list", "data": list, "model": s.name(),
+		"usage": map[string]int{"prompt_tokens": usage.PromptTokens, "total_tokens": usage.TotalTokens},
+	})
+	return nil
+}
+
+func readEmbedding(ctx context.Context, stream *engine.Stream) ([]float32, error) {
+	for {
+		update, err := stream.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil, engine.ErrEngine
+		}
+		if err != nil || update.Embedding != nil {
+			return update.Embedding, err
+		}
+	}
+}
+
+// base64Floats encodes little-endian float32 values, as OpenAI's clients ask for.
+func base64Floats(values []float32) string {
+	bytes := make([]byte, 0, 4*len(values))
+	for _, value := range values {
+		bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(value))
+	}
+	return base64.StdEncoding.EncodeToString(bytes)
+}

@@ -1,0 +1,104 @@
+package engine
+
+import "time"
+
+// waitingLine orders the requests that have no slot yet. Ranks are arrival
+// numbers; the i-th choice of one call stands as if it had come i x slots
+// requests later, so that a call with many choices can not shut out others, and
+// still gets its turn.
+type waitingLine struct {
+	sequences []*sequence // by rank
+	arrivals  uint64
+}
+
+// add puts the choices of one call in line.
+func (l *waitingLine) add(group []*sequence, slots int) {
+	for i, one := range group {
+		one.rank = l.arrivals + uint64(i*slots)
+		at := len(l.sequences)
+		for at > 0 && l.sequences[at-1].rank > one.rank {
+			at--
+		}
+		l.sequences = append(l.sequences, nil)
+		copy(l.sequences[at+1:], l.sequences[at:])
+		l.sequences[at] = one
+	}
+	l.arrivals++
+}
+
+// next returns the first request that may start. The other choices of a call
+// wait until the first one has read the prompt, then they find it in the cache.
+func (l *waitingLine) next() *sequence {
+	for _, one := range l.sequences {
+		if one.leader == nil || one.leader.promptRead {
+			return one
+		}
+	}
+	return nil
+}
+
+// remove takes the requests out of line that match, and returns them.
+func (l *waitingLine) remove(match func(*sequence) bool) []*sequence {
+	var removed []*sequence
+	kept := l.sequences[:0]
+	for _, one := range l.sequences {
+		if match(one) {
+			removed = append(removed, one)
+		} else {
+			kept = append(kept, one)
+		}
+	}
+	clear(l.sequences[len(kept):])
+	l.sequences = kept
+	return removed
+}
+
+func (l *waitingLine) len() int { return len(l.sequences) }
+
+// drainMemory is the number of endings from which the drain rate is measured.
+const drainMemory = 32
+
+// drainRate measures how fast slots come free.
+type drainRate struct {
+	endings [drainMemory]time.Time
+	count   int
+}
+
+func (r *drainRate) ended(now time.Time) {
+	r.endings[r.count%drainMemory] = now
+	r.count++
+}
+
+// perSecond is the rate of the last endings up to now; 0 if there were fewer
+// than two.
+func (r *drainRate) perSecond(now time.Time) float64 {
+	if r.count < 2 {
+		return 0
+	}
+	known := min(r.count, drainMemory)
+	span := now.Sub(r.endings[(r.count-known)%drainMemory])
+	if span <= 0 {
+		span = time.Nanosecond
+	}
+	return float64(known) / span.Seconds()
+}
+
+// The bounds of a Retry-After: below, clients hammer; above, they give up.
+const (
+	shortestRetry = time.Second
+	longestRetry  = time.Minute
+)
+
+// retryAfter estimates when those waiting now will have started.
+func (r *drainRate) retryAfter(now time.Time, waiting int) time.Duration {
+	rate := r.perSecond(now)
+	if rate == 0 {
+		return shortestRetry
+	}
+	// Compare as floats: a tiny rate would overflow a Duration.
+	seconds := float64(waiting+1) / rate
+	if seconds >= longestRetry.Seconds() {
+		return longestRetry
+	}
+	return max(shortestRetry, time.Duration(seconds*float64(time.Second)))
+}

@@ -1,0 +1,110 @@
+package gpubackend
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+// apiError is what a caller is told. There is one shape on all routes:
+// {"error":{"type","code","message"}}, with "param" and "retry_after_ms" where
+// they say something.
+type apiError struct {
+	status  int
+	kind    string
+	code    string
+	message string
+	param   string
+	retry   time.Duration // 0: the same request is not worth repeating
+}
+
+func (e *apiError) Error() string { return e.message }
+
+const (
+	kindInvalid    = "invalid_request_error"
+	kindNotFound   = "not_found_error"
+	kindServer     = "server_error"
+	kindOverloaded = "overloaded_error"
+)
+
+func invalid(param, message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_value", message: message, param: param}
+}
+
+func unsupported(param string) *apiError {
+	return &apiError{
+		status: http.StatusBadRequest, kind: kindInvalid, code: "unsupported_parameter",
+		message: param + " is not supported by this server", param: param,
+	}
+}
+
+// asAPIError finds the words for an error of the engine.
+func asAPIError(err error) *apiError {
+	var (
+		known   *apiError
+		length  *engine.ContextError
+		request *engine.RequestError
+		busy    *engine.BusyError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &length):
+		return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "context_length_exceeded", message: length.Error()}
+	case errors.As(err, &request):
+		return invalid("", request.Error())
+	case errors.As(err, &busy):
+		code := "queue_full"
+		if busy.Waited > 0 {
+			code = "queue_timeout"
+		}
+		return &apiError{status: http.StatusServiceUnavailable, kind: kindOverloaded, code: code, message: busy.Error(), retry: busy.RetryAfter}
+	case errors.Is(err, engine.ErrDraining):
+		return &apiError{status: http.StatusServiceUnavailable, kind: kindOverloaded, code: "draining", message: err.Error(), retry: drainingRetry}
+	case errors.Is(err, engine.ErrClosed):
+		return &apiError{status: http.StatusServiceUnavailable, kind: kindServer, code: "closed", message: err.Error(), retry: drainingRetry}
+	}
+	return &apiError{status: http.StatusInternalServerError, kind: kindServer, code: "engine_failure", message: err.Error()}
+}
+
+// drainingRetry is what callers of a server on its way out are told: by then a
+// restart is usually over.
+const drainingRetry = 5 * time.Second
+
+type errorBody struct {
+	Type         string `json:"type"`
+	Code         string `json:"code"`
+	Message      string `json:"message"`
+	Param        string `json:"param,omitempty"`
+	RetryAfterMs int64  `json:"retry_after_ms,omitempty"`
+}
+
+func (e *apiError) body() map[string]errorBody {
+	return map[string]errorBody{"error": {e.kind, e.code, e.message, e.param, e.retry.Milliseconds()}}
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	reason := asAPIError(err)
+	if reason.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(reason.retry.Seconds()))))
+		w.Header().Set("Retry-After-Ms", strconv.FormatInt(reason.retry.Milliseconds(), 10))
+	}
+	writeJSON(w, reason.status, reason.body())
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		// Every body is made of strings and finite numbers.
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // a caller that has left
+}

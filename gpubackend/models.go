@@ -1,0 +1,99 @@
+package gpubackend
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// name is the model's name in replies.
+func (s *Server) name() string { return s.config.names[0] }
+
+// checkModel refuses a model that is not served here; no name means the one that
+// is.
+func (s *Server) checkModel(name string) error {
+	if name == "" || slices.Contains(s.config.names, name) {
+		return nil
+	}
+	return &apiError{
+		status: http.StatusNotFound, kind: kindNotFound, code: "model_not_found", param: "model",
+		message: fmt.Sprintf("model %.100q is not served here; %q is", name, s.name()),
+	}
+}
+
+type modelBody struct {
+	ID            string `json:"id"`
+	Object        string `json:"object"`
+	Created       int64  `json:"created"`
+	OwnedBy       string `json:"owned_by"`
+	Root          string `json:"root"` // the name in the file
+	MaxModelLen   int    `json:"max_model_len"`
+	Architecture  string `json:"architecture"`
+	Parameters    int64  `json:"parameters"`
+	WeightBytes   int64  `json:"weight_bytes"`
+	Device        string `json:"device"`
+	Demonstration bool   `json:"demonstration"`
+	Description   string `json:"description,omitempty"`
+}
+
+func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) error {
+	var list []modelBody
+	for _, name := range s.config.names {
+		list = append(list, s.modelBody(name))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": list})
+	return nil
+}
+
+func (s *Server) serveModel(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("model")
+	if err := s.checkModel(name); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, s.modelBody(name))
+	return nil
+}
+
+func (s *Server) modelBody(name string) modelBody {
+	return modelBody{
+		ID: name, Object: "model", Created: s.started.Unix(), OwnedBy: "penstock", Root: s.info.Model,
+		MaxModelLen: s.scheduler.Context(), Architecture: s.info.Architecture, Parameters: s.info.Parameters,
+		WeightBytes: s.info.WeightBytes, Device: s.info.Device,
+		Demonstration: s.info.Demonstration, Description: s.description,
+	}
+}
+
+// tokenizeRequest is the body of POST /tokenize: a text or a conversation.
+type tokenizeRequest struct {
+	Model    string    `json:"model"`
+	Prompt   *string   `json:"prompt"`
+	Content  *string   `json:"content"` // llama-server's word for the same
+	Messages []message `json:"messages"`
+}
+
+func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
+	var body tokenizeRequest
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	if err := s.checkModel(body.Model); err != nil {
+		return err
+	}
+	tokens := []int32{}
+	switch {
+	case body.Messages != nil:
+		prompt, err := s.chatPrompt(body.Messages)
+		if err != nil {
+			return err
+		}
+		tokens = prompt
+	case body.Prompt != nil:
+		tokens = append(tokens, s.tokenizer.Encode(*body.Prompt, false)...)
+	case body.Content != nil:
+		tokens = append(tokens, s.tokenizer.Encode(*body.Content, false)...)
+	default:
+		return invalid("prompt", "prompt and messages are both missing")
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
+	return nil
+}

@@ -1,0 +1,136 @@
+// Package gpubackend is an inference server: an http.Handler with the OpenAI
+// routes and a plain /infer, over a scheduler that runs many requests at once on
+// one engine. It needs nothing but this module: without a model file it serves
+// the model that is embedded.
+package gpubackend
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+// Server serves one model. It is safe for concurrent use.
+type Server struct {
+	config      config
+	info        engine.Info
+	description string
+	runner      engine.Runner
+	tokenizer   engine.Tokenizer
+	closeModel  func() error
+	scheduler   *engine.Scheduler
+	metrics     *metrics
+	routes      *http.ServeMux
+	started     time.Time
+	closing     sync.Once
+	closed      error
+}
+
+// New loads the model and starts the engine. The caller must Close the server.
+// The error says what is wrong with the file or an option.
+func New(options ...Option) (*Server, error) {
+	config := defaults()
+	for _, option := range options {
+		option(&config)
+	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	loaded, err := load(&config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config: config, info: loaded.runner.Info(), description: loaded.description,
+		runner: loaded.runner, tokenizer: loaded.tokenizer, closeModel: loaded.close,
+		scheduler: engine.New(loaded.runner, loaded.tokenizer,
+			engine.WithSlots(config.slots), engine.WithQueue(config.queueDepth, config.queueWait),
+			engine.WithContext(config.context), engine.WithStepTokens(config.stepTokens)),
+		started: time.Now(),
+	}
+	if len(s.config.names) == 0 {
+		s.config.names = []string{loaded.name}
+	}
+	s.metrics = newMetrics(s)
+	s.routes = s.newRoutes()
+	config.logger.Info("model loaded", "name", s.name(), "file_name", s.info.Model, "architecture", s.info.Architecture,
+		"parameters", s.info.Parameters, "weight_bytes", s.info.WeightBytes, "context", s.scheduler.Context(),
+		"kv_bytes", loaded.runner.KV().Bytes, "slots", config.slots, "queue", config.queueDepth, "demonstration", s.info.Demonstration)
+	return s, nil
+}
+
+// ServeHTTP answers a request. Errors have one shape on all routes.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.routes.ServeHTTP(w, r)
+}
+
+// route is a handler that leaves its refusals to the server.
+type route func(http.ResponseWriter, *http.Request) error
+
+func (s *Server) newRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	allowed := map[string][]string{}
+	handle := func(method, path string, serve route) {
+		mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
+			s.run(serve, w, r)
+		})
+		allowed[path] = append(allowed[path], method)
+	}
+	for _, path := range []string{"/infer", "/api/infer", "/api/v1/model"} {
+		handle(http.MethodPost, path, s.serveInfer)
+	}
+	handle(http.MethodPost, "/v1/chat/completions", s.serveChat)
+	handle(http.MethodPost, "/v1/completions", s.serveCompletions)
+	handle(http.MethodPost, "/v1/embeddings", s.serveEmbeddings)
+	handle(http.MethodPost, "/tokenize", s.serveTokenize)
+	handle(http.MethodGet, "/v1/models", s.serveModels)
+	handle(http.MethodGet, "/v1/models/{model...}", s.serveModel)
+	handle(http.MethodGet, "/health", s.serveHealth)
+	handle(http.MethodGet, "/ready", s.serveReady)
+	handle(http.MethodGet, "/queue", s.serveQueue)
+	handle(http.MethodGet, "/metrics", s.metrics.serve)
+	for path, methods := range allowed {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			writeError(w, &apiError{
+				status: http.StatusMethodNotAllowed, kind: kindInvalid, code: "method_not_allowed",
+				message: "this path takes " + strings.Join(methods, ", "),
+			})
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, &apiError{status: http.StatusNotFound, kind: kindNotFound, code: "unknown_path", message: "there is nothing at this path"})
+	})
+	return mux
+}
+
+func (s *Server) run(serve route, w http.ResponseWriter, r *http.Request) {
+	err := serve(w, r)
+	if err == nil || r.Context().Err() != nil {
+		return // nobody is left to be told
+	}
+	if reason := asAPIError(err); reason.status >= http.StatusInternalServerError {
+		s.config.logger.Warn("request not answered", "path", r.URL.Path, "status", reason.status, "code", reason.code, "error", err)
+	}
+	writeError(w, err)
+}
+
+// Drain refuses new requests with 503 and waits until those accepted are
+// answered. When ctx ends first, it returns the cause; what still runs goes on
+// until Close.
+func (s *Server) Drain(ctx context.Context) error { return s.scheduler.Drain(ctx) }
+
+// Close ends all requests and releases the engine. Drain first to let them
+// finish. It may be called more than once.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		s.scheduler.Close()
+		s.closed = errors.Join(s.runner.Close(), s.closeModel())
+	})
+	return s.closed
+}

@@ -1,0 +1,160 @@
+package gpubackend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+// arrival is an update of one choice of a streamed call.
+type arrival struct {
+	index  int
+	update engine.Update
+	err    error
+}
+
+// merge brings the updates of all choices into one channel, which it closes when
+// all have ended.
+func (c *call) merge(ctx context.Context) <-chan arrival {
+	arrivals := make(chan arrival)
+	var readers sync.WaitGroup
+	for index, stream := range c.streams {
+		readers.Go(func() {
+			for {
+				update, err := stream.Next(ctx)
+				if errors.Is(err, io.EOF) {
+					return
+				}
+				select {
+				case arrivals <- arrival{index, update, err}:
+				case <-ctx.Done():
+					return
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		readers.Wait()
+		close(arrivals)
+	}()
+	return arrivals
+}
+
+// stream answers with server-sent events. The status is only decided when the
+// call has its slot, so that a refusal is still a refusal.
+func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, c *call) error {
+	arrivals := c.merge(ctx)
+	defer func() {
+		cancel()
+		for range arrivals { // until the readers have ended
+		}
+	}()
+	arrived, more := <-arrivals
+	switch {
+	case !more:
+		return context.Cause(ctx)
+	case arrived.err != nil:
+		return arrived.err
+	}
+	events := newEventWriter(w, s.config.writeTimeout)
+	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
+	events.start()
+	defer events.release()
+	begun := make([]bool, len(c.streams))
+	for ; more; arrived, more = <-arrivals {
+		if arrived.err != nil {
+			events.fail(arrived.err)
+			w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+			return nil
+		}
+		if !begun[arrived.index] {
+			begun[arrived.index] = true
+			events.send(c.shape.first(c, arrived.index))
+		}
+		update := &arrived.update
+		if update.Text != "" || len(update.Tokens) > 0 || update.Finish != "" {
+			events.send(c.shape.piece(c, arrived.index, &choice{update.Text, update.Tokens, update.Finish, update.Usage}))
+		}
+		if events.err != nil {
+			return nil // the caller has left; the deferred cancel frees its slot
+		}
+	}
+	if ctx.Err() == nil {
+		events.send(c.shape.closing(c))
+		events.done()
+	}
+	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+	return nil
+}
+
+// eventWriter writes server-sent events, each flushed at once.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	err     error // the first failure; later events are dropped
+}
+
+func newEventWriter(w http.ResponseWriter, timeout time.Duration) *eventWriter {
+	return &eventWriter{w: w, control: http.NewResponseController(w), timeout: timeout}
+}
+
+func (e *eventWriter) start() {
+	header := e.w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache")
+	header.Set("Trailer", "X-Inference-Ms")
+	e.w.WriteHeader(http.StatusOK)
+}
+
+// release lifts the deadline, which would outlive the reply on a connection that
+// is used again.
+func (e *eventWriter) release() { _ = e.control.SetWriteDeadline(time.Time{}) }
+
+func (e *eventWriter) send(event any) {
+	if event == nil {
+		return
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		// Every event is made of strings and finite numbers.
+		panic(err)
+	}
+	e.write("data: ", text)
+}
+
+func (e *eventWriter) done() { e.write("data: [DONE]", nil) }
+
+// fail ends a stream that can not be finished: an event that clients raise as an
+// error, so that nobody takes the answer for a whole one.
+func (e *eventWriter) fail(err error) {
+	text, _ := json.Marshal(struct {
+		Type  string    `json:"type"`
+		Error errorBody `json:"error"`
+	}{"error", asAPIError(err).body()["error"]})
+	e.write("event: error\ndata: ", text)
+}
+
+func (e *eventWriter) write(prefix string, text []byte) {
+	if e.err != nil {
+		return
+	}
+	// Writers that know no deadlines are left without one.
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.timeout))
+	line := make([]byte, 0, len(prefix)+len(text)+2)
+	line = append(append(append(line, prefix...), text...), "\n\n"...)
+	if _, e.err = e.w.Write(line); e.err == nil {
+		if err := e.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			e.err = err
+		}
+	}
+}
