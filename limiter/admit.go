@@ -39,12 +39,20 @@ func (c *call) freshen(rows []Row) {
 		}
 	}
 	for i := range rows {
-		if s := c.scope(&rows[i]); s != nil {
-			c.m.axis(c.sh, s, rows[i].Limits.TokenType)
-			if rows[i].Previous != nil {
-				c.m.axis(c.sh, s, rows[i].Previous.TokenType)
-			}
+		c.countApart(&rows[i], rows[i].Limits.TokenType)
+		if rows[i].Previous != nil {
+			c.countApart(&rows[i], rows[i].Previous.TokenType)
 		}
+	}
+}
+
+// countApart makes the axis that a row needs.
+func (c *call) countApart(row *Row, t TokenType) {
+	if t == TokensTotal {
+		return
+	}
+	if s := c.scope(row); s != nil && c.sh.findAxis(s, t) == nil {
+		c.m.addAxis(c.sh, s, t)
 	}
 }
 
@@ -60,12 +68,16 @@ func (c *call) scope(row *Row) *scope {
 	}
 }
 
-// live returns the tokens of type t in the window of a scope.
-func (c *call) live(s *scope, t TokenType) int64 {
+// counter returns the scope that counts tokens of type t. Where none was asked
+// for so far it is the one that counts them all.
+func (c *call) counter(s *scope, t TokenType) *scope {
 	if t == TokensTotal {
-		return s.live()
+		return s
 	}
-	return c.sh.findAxis(s, t).live()
+	if axis := c.sh.findAxis(s, t); axis != nil {
+		return axis
+	}
+	return s
 }
 
 // fits tells whether every limit has room for the call now.
@@ -85,7 +97,7 @@ func (c *call) fits(rows []Row) bool {
 			over(int64(s.inFlight), 1, minute.MaxInFlight)) {
 			return false
 		}
-		if minute.TPM > 0 && over(c.live(s, minute.TokenType), c.want.Of(minute.TokenType), minute.TPM) {
+		if minute.TPM > 0 && over(c.counter(s, minute.TokenType).live(), c.want.Of(minute.TokenType), minute.TPM) {
 			return false
 		}
 		if daily.TPD > 0 && over(s.dayTokens(daily.TokenType), c.want.Of(daily.TokenType), daily.TPD) {
@@ -150,7 +162,7 @@ func (c *call) headroom(rows []Row, decision *Decision) {
 			c.tighten(&decision.Requests, s, limits.RPM, int64(s.requests))
 		}
 		if limits.TPM > 0 {
-			axis := c.sh.findAxis(s, limits.TokenType)
+			axis := c.counter(s, limits.TokenType)
 			c.tighten(&decision.Tokens, axis, limits.TPM, axis.live())
 		}
 	}

@@ -25,6 +25,7 @@ type Memory struct {
 	entries  int
 	maxKeys  int64
 	scopes   atomic.Int64 // scopes that count towards maxKeys
+	imported time.Time    // when the snapshot that was read had been taken; zero: none was
 	closed   atomic.Bool
 }
 
@@ -48,14 +49,18 @@ func New(options ...Option) *Memory {
 	return m
 }
 
+// origin keeps times positive: what is read from a snapshot may have happened
+// before the clock started.
+const origin = int64(2 * Window)
+
 // now returns the time in ns. It is read under the lock of the shard, once per
 // call, and never falls there.
 func (m *Memory) now(sh *shard) int64 {
 	var now int64
 	if m.clock == nil {
-		now = int64(time.Since(m.start))
+		now = int64(time.Since(m.start)) + origin
 	} else {
-		now = int64(m.clock.Monotonic())
+		now = int64(m.clock.Monotonic()) + origin
 	}
 	if now < sh.last {
 		return sh.last
@@ -77,7 +82,7 @@ func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision,
 		return Decision{}, ErrClosed
 	}
 	hash := m.names.key(request.Key)
-	sh := m.shard(hash)
+	sh := &m.shards[shardNumber(hash)]
 	sh.mu.Lock()
 	err = m.reserve(sh, hash, &request, &decision)
 	sh.mu.Unlock()
@@ -86,8 +91,6 @@ func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision,
 
 // shardNumber returns the shard of the key with this identity.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 56) }
-
-func (m *Memory) shard(hash uint64) *shard { return &m.shards[shardNumber(hash)] }
 
 func (m *Memory) reserve(sh *shard, hash uint64, request *Request, decision *Decision) error {
 	c := call{m: m, sh: sh, want: request.Tokens, requests: 1}
@@ -141,24 +144,24 @@ func names(rows []Row, model string) bool {
 	return false
 }
 
-// Extend raises a reservation so that it covers tokens in all, for a stream that
-// outgrows what it reserved. What is added counts from now on and is held to the
-// token limits of rows; a refusal changes nothing. A direction in which the
-// reservation covers more already stays as it is. Errors: those of Reserve,
-// ErrForged, ErrResolved.
-func (m *Memory) Extend(_ context.Context, handle Handle, model string, tokens Tokens, rows []Row) (decision Decision, err error) {
-	if err := check(tokens, rows); err != nil {
+// Extend raises a reservation, for a stream that outgrows what it reserved. The
+// request is the one that was admitted, with Tokens as the upper bound of the
+// whole call. What is added counts from now on and is held to the token limits; a
+// refusal changes nothing. A direction in which the reservation covers more
+// already stays as it is. Errors: those of Reserve, ErrForged, ErrResolved.
+func (m *Memory) Extend(_ context.Context, handle Handle, request Request) (decision Decision, err error) {
+	if err := check(request.Tokens, request.Rows); err != nil {
 		return Decision{}, err
 	}
 	if m.closed.Load() {
 		return Decision{}, ErrClosed
 	}
-	c := call{m: m, name: model}
+	c := call{m: m, name: request.Model}
 	slot, err := c.find(handle)
 	if err != nil {
 		return Decision{}, err
 	}
-	err = c.extend(slot, tokens, rows, &decision)
+	err = c.extend(slot, request.Tokens, request.Rows, &decision)
 	if decision.Admitted {
 		decision.Handle = handle
 	}

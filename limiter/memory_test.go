@@ -153,7 +153,7 @@ func TestHandlesActOnce(t *testing.T) {
 	for name, act := range map[string]func() error{
 		"settle": func() error { return m.Settle(background, handle, Tokens{}) },
 		"cancel": func() error { return m.Cancel(background, handle) },
-		"extend": func() error { _, err := m.Extend(background, handle, "", Tokens{}, nil); return err },
+		"extend": func() error { _, err := m.Extend(background, handle, Request{}); return err },
 	} {
 		if err := act(); !errors.Is(err, ErrResolved) {
 			t.Errorf("second %s gives %v, want ErrResolved", name, err)
@@ -190,7 +190,7 @@ func TestExtensionIsHeldToTokenLimits(t *testing.T) {
 	handle := admit(t, m, outputCall(40, rows))
 	extend := func(n int64) Decision {
 		t.Helper()
-		decision, err := m.Extend(background, handle, "", Tokens{Output: n}, rows)
+		decision, err := m.Extend(background, handle, outputCall(n, rows))
 		if err != nil {
 			t.Fatal(err)
 		}

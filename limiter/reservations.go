@@ -75,3 +75,11 @@ func (o *reservations) reserved(r *reservation) Tokens {
 	}
 	return sum
 }
+
+// oldest returns the part that was reserved first.
+func (o *reservations) oldest(r *reservation) *reservation {
+	for r.next != 0 {
+		r = o.at(r.next - 1)
+	}
+	return r
+}

@@ -147,9 +147,7 @@ func (c *call) dayChange(r *reservation, t TokenType, reserved, actual Tokens) i
 // undoRequest takes the request of a reservation out of the window and the day.
 // It stands with the oldest part.
 func (c *call) undoRequest(s *scope, r *reservation) {
-	for r.next != 0 {
-		r = c.sh.open.at(r.next - 1)
-	}
+	r = c.sh.open.oldest(r)
 	c.sh.refund(s, c.ms, r.stamp, 1, 0)
 	if r.day == c.day.number && s.dayRequests != math.MaxUint32 {
 		s.dayRequests--

@@ -164,61 +164,41 @@ func (sh *shard) shrink(s *scope) {
 	}
 }
 
-// axis returns the scope that counts tokens of type t: the scope itself for the
-// total, else one that hangs off it. A new axis starts with all the tokens that
-// the scope holds, as it is not known how many of them were of its direction:
-// the limit may bind too early for one window, never too late.
-func (m *Memory) axis(sh *shard, s *scope, t TokenType) *scope {
-	if t == TokensTotal {
-		return s
-	}
-	if a := sh.findAxis(s, t); a != nil {
-		return a
-	}
-	slot := sh.take()
-	a := sh.at(slot)
-	*a = scope{hash: uint64(t)}
-	a.setAxis(s.axis())
-	s.setAxis(slot + 1)
-	sh.copyTokens(a, s)
-	if m.strict {
-		sh.eachOpen(func(r *reservation) {
-			if sh.holds(r, s) {
-				a.addLive(sh.open.reserved(r).Of(t))
-			}
-		})
-	}
-	return a
-}
-
-// findAxis is axis for readers: it returns nil if there is none.
+// findAxis returns the scope that counts tokens of type t apart, nil if there is
+// none.
 func (sh *shard) findAxis(s *scope, t TokenType) *scope {
-	if t == TokensTotal {
-		return s
-	}
 	for slot := s.axis(); slot != 0; {
-		a := sh.at(slot - 1)
-		if a.hash == uint64(t) {
-			return a
+		axis := sh.at(slot - 1)
+		if axis.hash == uint64(t) {
+			return axis
 		}
-		slot = a.axis()
+		slot = axis.axis()
 	}
 	return nil
 }
 
+// addAxis counts tokens of type t apart from now on. It starts with all the
+// tokens that the scope holds, as it is not known how many of them were of that
+// direction: a limit may bind too early for one window, never too late.
+func (m *Memory) addAxis(sh *shard, s *scope, t TokenType) {
+	slot := sh.take()
+	axis := sh.at(slot)
+	*axis = scope{hash: uint64(t)}
+	axis.setAxis(s.axis())
+	s.setAxis(slot + 1)
+	sh.copyTokens(axis, s)
+	if m.strict {
+		sh.eachOpen(func(r *reservation) {
+			if sh.holds(r, s) {
+				axis.addLive(sh.open.reserved(r).Of(t))
+			}
+		})
+	}
+}
+
 // copyTokens writes the tokens of a scope's log into the empty log of an axis.
-func (sh *shard) copyTokens(a, s *scope) {
-	if s.count() == 0 {
-		return
-	}
-	words := sh.blocks.words(s.ring)
-	stamp, previous := s.expiry()-windowMS, words[s.head()]
-	for i := range s.count() {
-		e := sh.blocks.words(s.ring)[(s.head()+i)&(len(words)-1)]
-		stamp += later(previous, e)
-		previous = e
-		if tokens := entryTokens(e); tokens > 0 {
-			sh.add(a, stamp, 0, tokens)
-		}
-	}
+func (sh *shard) copyTokens(axis, s *scope) {
+	sh.eachEntry(s, func(stamp, _, tokens int64) {
+		sh.add(axis, stamp, 0, tokens)
+	})
 }

@@ -70,7 +70,7 @@ func (c *call) rules(row *Row, s *scope, from int64) [5]Refusal {
 	minute, daily := c.inForce(row, from)
 	rules := [5]Refusal{
 		{Rule: RuleRPM, Limit: minute.RPM, Used: int64(s.requests), Needed: c.requests},
-		{Rule: RuleTPM, Limit: minute.TPM, Used: c.live(s, minute.TokenType), Needed: c.want.Of(minute.TokenType)},
+		{Rule: RuleTPM, Limit: minute.TPM, Used: c.counter(s, minute.TokenType).live(), Needed: c.want.Of(minute.TokenType)},
 		{Rule: RuleRPD, Limit: min(daily.RPD, math.MaxUint32), Used: int64(s.dayRequests), Needed: c.requests},
 		{Rule: RuleTPD, Limit: daily.TPD, Used: s.dayTokens(daily.TokenType), Needed: c.want.Of(daily.TokenType)},
 		{Rule: RuleMaxInFlight, Limit: minute.MaxInFlight, Used: int64(s.inFlight), Needed: c.requests},
@@ -103,7 +103,7 @@ func (c *call) admits(s *scope, rule *Refusal, from int64) moment {
 		at, _ := c.sh.room(s, c.ms, target, false)
 		return moment{time: max(from, at*1e6)}
 	case RuleTPM:
-		at, left := c.sh.room(c.sh.findAxis(s, rule.TokenType), c.ms, target, true)
+		at, left := c.sh.room(c.counter(s, rule.TokenType), c.ms, target, true)
 		if left <= target {
 			return moment{time: max(from, at*1e6)}
 		}

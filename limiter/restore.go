@@ -1,0 +1,278 @@
+package limiter
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"time"
+)
+
+// Import reads what Export wrote. It must come before the first call; a limiter
+// that counts already gives ErrInUse. A snapshot that is damaged, cut short,
+// foreign or of another version gives an error that wraps ErrSnapshot, and
+// changes nothing.
+//
+// The time since the export counts: by the wall clock, or not at all if that was
+// set back. Day counters of the day of the export go on if that day, in the zone
+// that now applies, is still today.
+func (m *Memory) Import(r io.Reader) error {
+	in := snapshotReader{r: bufio.NewReader(r), sum: crc32.New(castagnoli)}
+	loading := &Memory{clock: m.clock, start: m.start, strict: m.strict, entries: m.entries, maxKeys: m.maxKeys}
+	for n := range loading.shards {
+		loading.shards[n].entries, loading.shards[n].slot = m.shards[n].entries, m.shards[n].slot
+	}
+	now := m.now(&loading.shards[0])
+	today := m.calendar.today(now)
+	names, taken, exportDay, zone := in.header()
+	load := loader{
+		m: loading, in: &in, now: (now + 1e6 - 1) / 1e6, today: today.number, exportDay: exportDay,
+		elapsed: max(0, today.at(now).Sub(taken).Milliseconds()),
+	}
+	if zone != m.calendar.zone.String() {
+		// The same hours belong to another date now: it goes on under that.
+		load.exportDay, load.renamed = dayNumber(taken.In(m.calendar.zone)), exportDay
+	}
+	for in.err == nil && load.record() {
+	}
+	want := in.sum.Sum32()
+	if sum := in.u32(); sum != want {
+		in.wrong("its checksum does not match")
+	}
+	if in.err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, in.err)
+	}
+	return m.install(loading, names, taken)
+}
+
+// install takes over the shards that were loaded.
+func (m *Memory) install(loaded *Memory, names hasher, taken time.Time) error {
+	for n := range m.shards {
+		m.shards[n].mu.Lock()
+		defer m.shards[n].mu.Unlock()
+		if m.shards[n].length > 0 || m.shards[n].open.issued > 0 {
+			return ErrInUse
+		}
+	}
+	for n := range m.shards {
+		to, from := &m.shards[n], &loaded.shards[n]
+		to.index, to.chunks, to.length, to.free = from.index, from.chunks, from.length, from.free
+		to.blocks, to.overflow = from.blocks, from.overflow
+	}
+	m.names, m.imported = names, taken
+	m.scopes.Store(loaded.scopes.Load())
+	return nil
+}
+
+// loader builds shards from the records of a snapshot.
+type loader struct {
+	m         *Memory
+	in        *snapshotReader
+	now       int64 // ms, rounded up
+	elapsed   int64 // ms since the export
+	today     uint16
+	exportDay uint16
+	renamed   uint16 // what exportDay was called in the zone of the snapshot; 0: the same
+}
+
+// record reads one record and returns false at the end.
+func (l *loader) record() bool {
+	kind := l.in.u8()
+	if l.in.err != nil || kind == kindEnd {
+		return false
+	}
+	if kind > kindOverflow+1 {
+		l.in.wrong("it has a record of unknown kind %d", kind)
+		return false
+	}
+	sh := &l.m.shards[l.in.u8()]
+	identity := l.in.u64()
+	slot := sh.take()
+	s := sh.at(slot)
+	switch {
+	case l.in.err != nil:
+		return false
+	case kind == kindScope:
+		if identity < firstIdentity || sh.find(identity) != 0 {
+			l.in.wrong("it names a scope twice or wrongly")
+			return false
+		}
+		*s = scope{hash: identity}
+		sh.insert(identity, slot)
+		l.m.scopes.Add(1)
+	case sh.overflow[kind-kindOverflow] != 0:
+		l.in.wrong("it has two shared scopes in one place")
+		return false
+	default:
+		*s = scope{hash: overflowMark}
+		sh.overflow[kind-kindOverflow] = slot + 1
+	}
+	l.day(s)
+	for n := range l.in.u8() {
+		l.log(sh, s, n)
+	}
+	return l.in.err == nil
+}
+
+// day reads the day counters and drops those of a day that has passed. A day in
+// the future is that of a clock that has been set right since: its counters go
+// on today.
+func (l *loader) day(s *scope) {
+	number := l.in.u16()
+	requests := l.in.u32()
+	var tokens [3]int64
+	for n := range tokens {
+		if tokens[n] = int64(l.in.u64()); tokens[n] < 0 || tokens[n] > maxSum {
+			l.in.wrong("it has a day with %d tokens", tokens[n])
+			return
+		}
+	}
+	if l.renamed != 0 && number == l.renamed {
+		number = l.exportDay
+	}
+	if number >= l.today {
+		s.roll(l.today)
+		s.addDay(requests, tokens[0], tokens[1], tokens[2])
+	}
+}
+
+// log reads a log into a scope, or into an axis of it.
+func (l *loader) log(sh *shard, s *scope, position byte) {
+	t := TokenType(l.in.u8())
+	if t > TokensOutput || (t == TokensTotal) != (position == 0) || position > 2 {
+		l.in.wrong("it has a log of unknown kind %d", t)
+		return
+	}
+	if t != TokensTotal {
+		slot := sh.take()
+		axis := sh.at(slot)
+		*axis = scope{hash: uint64(t)}
+		axis.setAxis(s.axis())
+		s.setAxis(slot + 1)
+		s = axis
+	}
+	last := int64(0)
+	for range l.in.u32() {
+		left, requests, tokens := int64(l.in.u32()), int64(l.in.u16()), int64(l.in.u32())
+		if l.in.err != nil {
+			return
+		}
+		if left < last || left > windowMS || requests > maxRequests || tokens > maxTokens {
+			l.in.wrong("it has an entry of %d requests and %d tokens for %d ms", requests, tokens, left)
+			return
+		}
+		last = left
+		if left > l.elapsed {
+			sh.add(s, l.now+left-l.elapsed-windowMS, requests, tokens)
+		}
+	}
+}
+
+// PastCall is a call of an earlier process, as the ledger knows it.
+type PastCall struct {
+	Key    string
+	Model  string // empty: count it for the key alone
+	At     time.Time
+	Tokens Tokens // that were used
+}
+
+// RestoreSince returns from when on Restore needs to know the past calls: since
+// midnight, or for the last minute.
+func (m *Memory) RestoreSince() time.Time {
+	now, today := m.present()
+	wall := today.at(now)
+	since := dayStart(int(today.number), m.calendar.zone)
+	if minute := wall.Add(-Window); minute.Before(since) {
+		since = minute
+	}
+	return since
+}
+
+func (m *Memory) present() (int64, *day) {
+	sh := &m.shards[0]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := m.now(sh)
+	return now, m.calendar.today(now)
+}
+
+// Restore counts calls of an earlier process, oldest first: those of today
+// towards the day, those of the last minute towards the window too. Calls up to
+// the export of a snapshot that was imported are in there already and are
+// skipped, so that after any stop the same two steps are right: Import, if there
+// is a snapshot, then Restore with all calls since RestoreSince.
+//
+// After an unclean stop the counters lack the calls that were in flight and that
+// the ledger does not know: at most what those had reserved. A call counts from
+// its entry's time, which is its end, and for the day of its end.
+//
+// Calls may be served meanwhile. Errors: *ValueError for negative tokens.
+func (m *Memory) Restore(calls iter.Seq[PastCall]) error {
+	var err error
+	for past := range calls {
+		if past.Tokens.Input < 0 || past.Tokens.Output < 0 {
+			err = errors.Join(err, checkTokens(past.Tokens))
+			continue
+		}
+		if m.imported.IsZero() || past.At.After(m.imported) {
+			m.restore(past)
+		}
+	}
+	return err
+}
+
+func (m *Memory) restore(past PastCall) {
+	hash := m.names.key(past.Key)
+	c := call{m: m, sh: &m.shards[shardNumber(hash)], requests: 1, want: Tokens{
+		Input:  min(past.Tokens.Input, MaxTokens),
+		Output: min(past.Tokens.Output, MaxTokens),
+	}}
+	c.sh.mu.Lock()
+	defer c.sh.mu.Unlock()
+	c.read()
+	today := dayNumber(past.At.In(m.calendar.zone)) >= c.day.number
+	left := int64(Window) - max(0, int64(c.day.at(c.now).Sub(past.At)))
+	if !today && left <= 0 {
+		return
+	}
+	slot := m.scope(c.sh, hash, 0, c.day.number, c.ms, 0)
+	c.key = c.sh.at(slot)
+	if past.Model != "" {
+		c.model = c.sh.at(m.scope(c.sh, m.names.model(hash, past.Model), 1, c.day.number, c.ms, slot+1))
+	}
+	c.freshen(nil)
+	if c.full() {
+		return
+	}
+	c.chargePast(today, (c.now+left+1e6-1)/1e6-windowMS)
+}
+
+// chargePast counts a call of the past in its scopes. A stamp before that of the
+// newest entry is not possible: the call then counts as long as that.
+func (c *call) chargePast(today bool, stamp int64) {
+	for _, s := range [2]*scope{c.key, c.model} {
+		if s == nil {
+			continue
+		}
+		if today {
+			s.addDay(1, c.want.Of(TokensTotal), c.want.Input, c.want.Output)
+		}
+		c.addPast(s, stamp, 1, c.want.Of(TokensTotal))
+		for slot := s.axis(); slot != 0; {
+			axis := c.sh.at(slot - 1)
+			c.addPast(axis, stamp, 0, c.want.Of(TokenType(axis.hash)))
+			slot = axis.axis()
+		}
+	}
+}
+
+func (c *call) addPast(s *scope, stamp, requests, tokens int64) {
+	if s.count() > 0 {
+		stamp = max(stamp, c.sh.emptyAt(s, c.ms)-windowMS)
+	}
+	if stamp+windowMS > c.ms {
+		c.sh.add(s, stamp, requests, tokens)
+	}
+}

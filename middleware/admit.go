@@ -1,0 +1,164 @@
+package middleware
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+const (
+	// bytesPerToken relates the bytes of a prompt to its tokens for the estimate
+	// that limits reserve. Settlement replaces it by the true figure.
+	bytesPerToken = 4
+	// templateTokens is what a chat template adds around the messages.
+	templateTokens = 64
+	// streamHold is the time that the hold of a stream covers at first; it grows
+	// while the stream runs, so that a long time limit needs no large balance.
+	streamHold = time.Minute
+)
+
+// estimate returns what the call reserves of its limits and the upper bound of
+// what it may consume. Byte-level tokenizers never make more tokens than bytes.
+func (x *exchange) estimate() (limiter.Tokens, ledger.Quantity) {
+	if x.custom != nil {
+		worst := x.custom.worst
+		worst.Duration = x.gate.holdTimeout
+		return limiter.Tokens{Input: worst.InputTokens, Output: worst.OutputTokens}, worst
+	}
+	output := x.outputCap * x.call.Answers
+	worst := ledger.Quantity{
+		InputTokens:  x.call.TextBytes + x.call.MediaTokens + templateTokens,
+		OutputTokens: output,
+		Duration:     x.gate.holdTimeout,
+	}
+	if x.call.Stream {
+		worst.Duration = min(worst.Duration, streamHold)
+	}
+	reserve := limiter.Tokens{Input: worst.InputTokens, Output: output}
+	if !x.gate.strict {
+		reserve.Input = (x.call.TextBytes+bytesPerToken-1)/bytesPerToken + x.call.MediaTokens
+	}
+	return reserve, worst
+}
+
+// admit asks for everything that the call needs: all of its limits and its
+// credit. A refusal changes nothing.
+func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
+	x.deadline = x.gate.now().Add(x.gate.holdTimeout)
+	if refusal := x.reserve(ctx); refusal != nil {
+		return refusal
+	}
+	hold, err := x.gate.ledger.Hold(ctx, ledger.HoldRequest{
+		KeyID: x.key.ID, Model: x.model.Name, Worst: x.worst, Deadline: x.deadline,
+		Stream: x.call.Stream, RequestID: x.requestID,
+	})
+	if err == nil {
+		x.hold = hold
+		return nil
+	}
+	if undo := x.gate.limiter.Cancel(context.WithoutCancel(ctx), x.decision.Handle); undo != nil {
+		x.gate.logger.Error("reservation not taken back", "request_id", x.requestID, "error", undo)
+	}
+	refusal := refuseHold(err)
+	if refusal.Reason == dialect.Overloaded {
+		x.gate.logger.Error("no hold", "request_id", x.requestID, "error", err)
+	}
+	x.decision = limiter.Decision{}
+	return refusal
+}
+
+// reserve asks the limiter. A cap that is the gate's own default must not lock a
+// small key out for ever: it shrinks to what fits.
+func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
+	rows := limitRows(&x.key, x.model.Name)
+	for range 4 { // a call can meet two token limits of the key and two of the model
+		x.reserved, x.worst = x.estimate()
+		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
+			Key: x.key.ID, Model: x.model.Name, Tokens: x.reserved, Rows: rows, Timeout: x.gate.holdTimeout,
+		})
+		if err != nil {
+			x.gate.logger.Error("limits not checked", "request_id", x.requestID, "error", err)
+			return refuseUnavailable()
+		}
+		x.decision = decision
+		if decision.Admitted {
+			return nil
+		}
+		if !x.shrinkCap(&decision.Refusal) {
+			break
+		}
+	}
+	return refuseLimit(x.decision.Refusal)
+}
+
+// shrinkCap lowers a cap that nobody asked for so far that the call can fit, and
+// says whether it can.
+func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
+	tokens := refused.Rule == limiter.RuleTPM || refused.Rule == limiter.RuleTPD
+	if !refused.Never || !tokens || !x.capByDefault || !x.gate.injectCap || refused.TokenType == limiter.TokensInput {
+		return false
+	}
+	excess := refused.Needed - refused.Limit
+	lower := x.outputCap - (excess+x.call.Answers-1)/x.call.Answers
+	if lower < 1 {
+		return false
+	}
+	x.outputCap = lower
+	return x.prepareBody() == nil
+}
+
+// limitRows returns the limits that apply to a key's use of a model. A row that
+// a change took away still binds until the change does.
+func limitRows(key *ledger.Key, model string) []limiter.Row {
+	if len(key.Limits) == 0 && len(key.PreviousLimits) == 0 {
+		return nil
+	}
+	rows := make([]limiter.Row, 0, 2)
+	for i := range key.Limits {
+		limits := &key.Limits[i]
+		if limits.Model != "" && limits.Model != model {
+			continue
+		}
+		row := limiter.Row{Model: limits.Model, Limits: toLimits(limits)}
+		if key.PreviousLimits != nil {
+			previous := limiter.Limits{}
+			if before := rowOf(key.PreviousLimits, limits.Model); before != nil {
+				previous = toLimits(before)
+			}
+			row.Previous, row.ChangedAt = &previous, key.LimitsChangedAt
+		}
+		rows = append(rows, row)
+	}
+	for i := range key.PreviousLimits {
+		before := &key.PreviousLimits[i]
+		if before.Model != "" && before.Model != model || rowOf(key.Limits, before.Model) != nil {
+			continue
+		}
+		previous := toLimits(before)
+		rows = append(rows, limiter.Row{Model: before.Model, Previous: &previous, ChangedAt: key.LimitsChangedAt})
+	}
+	return rows
+}
+
+func rowOf(rows []ledger.Limits, model string) *ledger.Limits {
+	for i := range rows {
+		if rows[i].Model == model {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
+func toLimits(row *ledger.Limits) limiter.Limits {
+	limits := limiter.Limits{RPM: row.RPM, TPM: row.TPM, RPD: row.RPD, TPD: row.TPD, MaxInFlight: row.MaxInFlight}
+	switch row.TokenType {
+	case "input":
+		limits.TokenType = limiter.TokensInput
+	case "output":
+		limits.TokenType = limiter.TokensOutput
+	}
+	return limits
+}

@@ -1,0 +1,109 @@
+package middleware
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+type contextKey struct{}
+
+// exchangeFrom returns the call that a context belongs to, nil outside of one.
+func exchangeFrom(ctx context.Context) *exchange {
+	x, _ := ctx.Value(contextKey{}).(*exchange)
+	return x
+}
+
+// Call is what a handler behind the gate, or a selection policy, may know of the
+// call that it serves.
+type Call struct {
+	RequestID     string
+	KeyID         string // public id of the caller's key
+	Owner         string // account that pays
+	Model         string // as the caller named it
+	UpstreamModel string // as the upstreams name it
+	Operation     string // class of the path, for example chat
+	Stream        bool
+	InputTokens   int64 // estimate
+	OutputTokens  int64 // upper bound of all answers together
+	Deadline      time.Time
+	// Prompt is the part of the request's body that holds the prompt, as it goes
+	// to the upstream. It is shared and must not be changed.
+	Prompt []byte
+}
+
+// CallFrom returns the call that a request's context belongs to. It is false
+// outside the gate and on paths that are not metered.
+func CallFrom(ctx context.Context) (Call, bool) {
+	x := exchangeFrom(ctx)
+	if x == nil {
+		return Call{}, false
+	}
+	return x.info(), true
+}
+
+// Usage is what a handler of one's own says that a call consumed.
+type Usage struct {
+	InputTokens  int64
+	CachedTokens int64 // the part of InputTokens that was cached
+	OutputTokens int64
+	// Duration is the compute time. 0: the time that the handler ran.
+	Duration time.Duration
+}
+
+// ReportUsage says what the call of this context consumed. It replaces what the
+// gate reads from the reply; the last report counts. Report before the handler
+// returns. Outside the gate it does nothing.
+func ReportUsage(ctx context.Context, usage Usage) {
+	if x := exchangeFrom(ctx); x != nil {
+		x.mutex.Lock()
+		x.reported = &usage
+		x.mutex.Unlock()
+	}
+}
+
+// Upstream is a server that was chosen for a call.
+type Upstream struct {
+	Address string
+	Kind    string // vllm, sglang, llamacpp, ollama, tgi, openai or penstock
+	// Trusted says that its X-Inference-Ms is believed: it replaces the time that
+	// the gate measured, but never exceeds it.
+	Trusted bool
+}
+
+// NoteUpstream says which upstream a call goes to. A policy calls it for each
+// attempt; the last one counts. Outside the gate it does nothing.
+func NoteUpstream(ctx context.Context, upstream Upstream) {
+	if x := exchangeFrom(ctx); x != nil {
+		x.mutex.Lock()
+		x.upstream = upstream
+		x.mutex.Unlock()
+	}
+}
+
+// ReportFailure says that the handler could not answer and wrote nothing: no
+// upstream was reached, or it failed. status is what the handler would answer,
+// 502, 503 or 504. The gate then answers in the caller's dialect, and nothing is
+// charged. Outside the gate it does nothing and returns false.
+func ReportFailure(ctx context.Context, status int, err error) bool {
+	x := exchangeFrom(ctx)
+	if x == nil {
+		return false
+	}
+	x.mutex.Lock()
+	x.failure, x.failureStatus = err, status
+	x.mutex.Unlock()
+	return true
+}
+
+// Charged returns what the call of this context was charged, once it is settled.
+func Charged(ctx context.Context) (ledger.Micro, bool) {
+	x := exchangeFrom(ctx)
+	if x == nil {
+		return 0, false
+	}
+	x.mutex.Lock()
+	defer x.mutex.Unlock()
+	return x.charge.Amount, x.settled
+}

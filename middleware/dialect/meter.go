@@ -1,0 +1,193 @@
+package dialect
+
+import (
+	"bytes"
+)
+
+// Meter reads usage out of a passing reply. It keeps nothing of the reply but
+// the part of an event that has not come whole (at most 64 KiB). It is for one
+// reply and one goroutine.
+type Meter struct {
+	operation Operation
+	strip     bool // usage was not asked for by the caller
+	splitter  splitter
+	walker    walker
+
+	events   int64 // that carried a piece of the answer
+	content  int64 // bytes of these pieces
+	key      int   // index of the content key that was found last
+	terminal bool  // the end of the stream was seen
+	failed   bool  // the upstream sent an error event
+	produced bool  // a piece of the answer was seen
+	scratch  []byte
+}
+
+// NewMeter returns the meter of the reply to call. With strip set, usage that
+// stands in the stream is taken out.
+func NewMeter(call *Call, strip bool) Meter {
+	return Meter{operation: call.Route.Operation, strip: strip && stripped(call.Route.Operation)}
+}
+
+// stripped says whether usage is something that callers have to ask for.
+func stripped(operation Operation) bool {
+	return operation == Chat || operation == Completions || operation == GenerateStream
+}
+
+// Sink takes what Stream passes on.
+type Sink interface {
+	// Pass takes whole events, in order. The bytes are the caller's again after it
+	// returns.
+	Pass(events []byte) error
+	// Last takes the event that tells the client that the answer is complete, and
+	// everything after it.
+	Last(events []byte) error
+}
+
+// Stream reads the next piece of an event stream and hands its events on. An
+// event that is not whole waits for its rest.
+func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
+	m.splitter.format = format
+	if m.splitter.large {
+		rest, err := m.largeEvent(piece, sink)
+		if err != nil || len(rest) == 0 {
+			return err
+		}
+		piece = rest
+	}
+	data := m.splitter.join(piece)
+	from, at := 0, 0 // data[from:at] is read but not passed on
+	for {
+		size := m.splitter.end(data[at:])
+		if size == 0 {
+			break
+		}
+		event := data[at : at+size]
+		verdict, replacement := m.event(event)
+		if verdict == verdictPass {
+			at += size
+			continue
+		}
+		if err := passSome(sink, data[from:at]); err != nil {
+			return err
+		}
+		var err error
+		switch verdict {
+		case verdictReplace:
+			err = sink.Pass(replacement)
+		case verdictLast:
+			err = sink.Last(lastOf(event, replacement))
+		}
+		if err != nil {
+			return err
+		}
+		at += size
+		from = at
+	}
+	if err := passSome(sink, data[from:at]); err != nil {
+		return err
+	}
+	return m.rest(data[at:], sink)
+}
+
+func lastOf(event, replacement []byte) []byte {
+	if replacement != nil {
+		return replacement
+	}
+	return event
+}
+
+func passSome(sink Sink, events []byte) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return sink.Pass(events)
+}
+
+// rest keeps an event that is not whole, or lets it go if it is too long.
+func (m *Meter) rest(rest []byte, sink Sink) error {
+	if len(rest) <= maxEvent {
+		m.splitter.keep(rest)
+		return nil
+	}
+	m.splitter.large = true
+	m.walker.reset()
+	m.walker.feed(afterPrefix(rest))
+	m.produced = true
+	err := sink.Pass(rest)
+	m.splitter.keep(nil)
+	return err
+}
+
+// largeEvent goes on with an event that was too long to be kept, up to the end
+// of its line.
+func (m *Meter) largeEvent(piece []byte, sink Sink) (rest []byte, err error) {
+	end := bytes.IndexByte(piece, '\n')
+	if end < 0 {
+		m.walker.feed(piece)
+		return nil, sink.Pass(piece)
+	}
+	m.walker.feed(piece[:end])
+	m.splitter.large = false
+	m.content += maxEvent
+	return piece[end+1:], sink.Pass(piece[:end+1])
+}
+
+// afterPrefix returns an event's text from its JSON on.
+func afterPrefix(event []byte) []byte {
+	if start := bytes.IndexAny(event, "{["); start >= 0 {
+		return event[start:]
+	}
+	return nil
+}
+
+// Flush passes on what has not come whole when the stream ends.
+func (m *Meter) Flush(sink Sink) error {
+	rest := m.splitter.tail
+	if len(rest) == 0 {
+		return nil
+	}
+	verdict, replacement := m.event(rest)
+	m.splitter.tail = nil
+	switch verdict {
+	case verdictReplace:
+		return sink.Pass(replacement)
+	case verdictLast:
+		return sink.Last(lastOf(rest, replacement))
+	case verdictDrop:
+		return nil
+	}
+	return sink.Pass(rest)
+}
+
+// Body reads the next piece of a reply that is one JSON text.
+func (m *Meter) Body(piece []byte) { m.walker.feed(piece) }
+
+// Report adds figures that came outside the body, in headers.
+func (m *Meter) Report(usage Usage) {
+	m.walker.tally.set(fieldInput, usage.Input, true)
+	m.walker.tally.set(fieldOutput, usage.Output, true)
+	m.walker.tally.set(fieldCached, usage.Cached, true)
+}
+
+// Reported returns what the upstream reported so far, or false if it reported
+// nothing that can be believed.
+func (m *Meter) Reported() (Usage, bool) {
+	sum := m.walker.total()
+	return sum.usage()
+}
+
+// Counted returns the output tokens as counted from the stream: a token for each
+// event, or one for four bytes where that is more.
+func (m *Meter) Counted() int64 { return max(m.events, (m.content+3)/4) }
+
+// Produced says that a piece of the answer has passed.
+func (m *Meter) Produced() bool { return m.produced }
+
+// Complete says that the stream told its end, or at least that its answers have
+// finished.
+func (m *Meter) Complete() bool {
+	return m.terminal || m.walker.tally.finished || m.walker.tally.done
+}
+
+// Failed says that the upstream sent an error event.
+func (m *Meter) Failed() bool { return m.failed }

@@ -1,0 +1,236 @@
+package dialect
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Reason is the class of a refusal or failure. Each dialect has its own words
+// and statuses for it.
+type Reason uint8
+
+// The reasons.
+const (
+	BadRequest Reason = iota
+	Unauthenticated
+	Forbidden
+	NotFound
+	TooLarge
+	NoCredit       // no money: the account's or the key's
+	Limited        // a limit of a short window, or calls in flight
+	LimitedForDay  // a limit of a day
+	Overloaded     // the gateway can not admit anything now
+	UpstreamFailed // no upstream, or one that failed
+	UpstreamLate   // the call ran into its time limit
+)
+
+// reasonWords holds the status and the error.type of each reason. The words are
+// those that both vendors' clients know.
+var reasonWords = [...]struct {
+	status int
+	kind   string
+	code   string
+}{
+	BadRequest:      {400, "invalid_request_error", "invalid_request"},
+	Unauthenticated: {401, "authentication_error", "invalid_api_key"},
+	Forbidden:       {403, "permission_error", "permission_denied"},
+	NotFound:        {404, "not_found_error", "not_found"},
+	TooLarge:        {413, "request_too_large", "request_too_large"},
+	NoCredit:        {402, "billing_error", "insufficient_quota"},
+	Limited:         {429, "rate_limit_error", "rate_limit_exceeded"},
+	LimitedForDay:   {429, "rate_limit_error", "rate_limit_exceeded"},
+	Overloaded:      {503, "overloaded_error", "overloaded"},
+	UpstreamFailed:  {502, "api_error", "upstream_failed"},
+	UpstreamLate:    {504, "timeout_error", "deadline_exceeded"},
+}
+
+const (
+	statusMinuteLimit = 497 // aiXplain's own, for limits per minute
+	statusOverloaded  = 529 // Anthropic's own
+)
+
+// Bound names the limit or the credit that refused a call.
+type Bound struct {
+	Rule      string `json:"rule"`            // rpm, tpm, rpd, tpd, max_in_flight, balance or budget
+	Scope     string `json:"scope"`           // key, model or account
+	Model     string `json:"model,omitempty"` // of scope model
+	TokenType string `json:"token_type,omitempty"`
+	Limit     int64  `json:"limit"` // requests, tokens, calls or micro-credits
+	Used      int64  `json:"used"`
+	Needed    int64  `json:"needed"`
+}
+
+// Refusal is an answer that the gate gives by itself.
+type Refusal struct {
+	Reason Reason
+	Status int    // 0: the status of the reason
+	Code   string // empty: the code of the reason
+	// Message is a sentence for people. It never holds a key or a part of a prompt.
+	Message string
+	Param   string // member of the request that is wrong
+	// RetryAfter is the wait after which the same call may succeed; 0: unknown.
+	RetryAfter time.Duration
+	// Final tells clients not to try again by themselves.
+	Final bool
+	Bound *Bound
+}
+
+// StatusFor returns the refusal's status in a dialect.
+func (r *Refusal) StatusFor(kind Kind) int {
+	switch {
+	case r.Status != 0:
+		return r.Status
+	case r.Reason == Limited && kind == Aixplain:
+		return statusMinuteLimit
+	case r.Reason == Overloaded && kind == Anthropic:
+		return statusOverloaded
+	}
+	return reasonWords[r.Reason].status
+}
+
+// RetryMilliseconds returns the wait in whole milliseconds, rounded up; 0: unknown.
+func (r *Refusal) RetryMilliseconds() int64 {
+	return int64((r.RetryAfter + time.Millisecond - 1) / time.Millisecond)
+}
+
+// patience is the longest wait that clients are asked to sit out: longer ones
+// make some of them hang and others hammer.
+const patience = time.Minute
+
+// SetHeaders sets the headers that tell a client whether and when to try again.
+func (r *Refusal) SetHeaders(header http.Header, kind Kind) {
+	if r.Reason == Unauthenticated {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if kind == Aixplain {
+		return // its client sleeps inside the call if it sees Retry-After
+	}
+	if r.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
+		header.Set("Retry-After-Ms", strconv.FormatInt(r.RetryMilliseconds(), 10))
+	}
+	if r.Final || r.RetryAfter > patience {
+		header.Set("X-Should-Retry", "false")
+	}
+}
+
+// details is the error object of the common envelope.
+type details struct {
+	Type       string  `json:"type"`
+	Code       string  `json:"code"`
+	Message    string  `json:"message"`
+	Param      *string `json:"param"`
+	RetryAfter int64   `json:"retry_after_ms,omitempty"`
+	Limit      *Bound  `json:"limit,omitempty"`
+}
+
+type envelope struct {
+	Type       string  `json:"type"`
+	Error      details `json:"error"`
+	RetryAfter int64   `json:"retry_after_ms,omitempty"`
+	RequestID  string  `json:"request_id,omitempty"`
+}
+
+func (r *Refusal) envelope(requestID string) envelope {
+	words := reasonWords[r.Reason]
+	body := envelope{Type: "error", RetryAfter: r.RetryMilliseconds(), RequestID: requestID}
+	body.Error = details{
+		Type: words.kind, Code: r.CodeText(), Message: r.Message,
+		RetryAfter: body.RetryAfter, Limit: r.Bound,
+	}
+	if r.Param != "" {
+		body.Error.Param = &r.Param
+	}
+	return body
+}
+
+type aquinError struct {
+	Error      string `json:"error"`
+	RetryAfter int64  `json:"retry_after_ms,omitempty"`
+	Limit      *Bound `json:"limit,omitempty"`
+}
+
+type aixplainError struct {
+	StatusCode int    `json:"statusCode"`
+	Message    string `json:"message"`
+	Error      string `json:"error"`
+	RetryAfter int64  `json:"retry_after_ms,omitempty"`
+	Limit      *Bound `json:"limit,omitempty"`
+}
+
+// Body returns the refusal as JSON in a dialect's shape. All refusals for a bad
+// key are byte-identical: they carry no request id.
+func (r *Refusal) Body(kind Kind, requestID string) []byte {
+	if r.Reason == Unauthenticated {
+		requestID = ""
+	}
+	var shape any
+	switch kind {
+	case Aquin:
+		shape = aquinError{r.short(), r.RetryMilliseconds(), r.Bound}
+	case Aixplain:
+		shape = aixplainError{r.StatusFor(kind), r.short(), r.short(), r.RetryMilliseconds(), r.Bound}
+	default:
+		shape = r.envelope(requestID)
+	}
+	body, err := json.Marshal(shape)
+	if err != nil { // the shapes hold nothing but texts and numbers
+		panic(err)
+	}
+	return append(body, '\n')
+}
+
+// short is the text that clients of the two dialects compare and print: for a
+// limit always the same words.
+func (r *Refusal) short() string {
+	if (r.Reason == Limited || r.Reason == LimitedForDay) && !r.Final {
+		return "Rate limit exceeded"
+	}
+	return r.Message
+}
+
+// StreamError returns the event that ends a stream that can not be completed.
+// The event's name makes Anthropic's clients raise, the error object OpenAI's.
+func (r *Refusal) StreamError(kind Kind, format Format, requestID string) []byte {
+	if format == NDJSON {
+		line, err := json.Marshal(struct {
+			Error string `json:"error"`
+		}{r.Message})
+		if err != nil {
+			panic(err)
+		}
+		return append(line, '\n')
+	}
+	body, err := json.Marshal(r.envelope(requestID))
+	if err != nil {
+		panic(err)
+	}
+	if kind == Aixplain {
+		body = r.Body(kind, requestID)
+		body = body[:len(body)-1]
+	}
+	return append(append([]byte("event: error\ndata: "), body...), '\n', '\n')
+}
+
+// Write sends the refusal in a dialect's shape.
+func (r *Refusal) Write(w http.ResponseWriter, kind Kind, requestID string) error {
+	header := w.Header()
+	r.SetHeaders(header, kind)
+	body := r.Body(kind, requestID)
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Del("Content-Encoding")
+	w.WriteHeader(r.StatusFor(kind))
+	_, err := w.Write(body)
+	return err
+}
+
+// CodeText returns the refusal's code.
+func (r *Refusal) CodeText() string {
+	if r.Code != "" {
+		return r.Code
+	}
+	return reasonWords[r.Reason].code
+}

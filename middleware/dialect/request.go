@@ -1,0 +1,439 @@
+package dialect
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// MaxChoices bounds n and best_of; OpenAI's own bound is the same.
+	MaxChoices = 128
+	// MaxOutputTokens bounds every output cap, so that no product overflows.
+	MaxOutputTokens = 1 << 30
+	// maxModelName bounds the name of a model in bytes.
+	maxModelName = 256
+)
+
+// RequestError says what is wrong with a request's body. It is the caller's to
+// mend: status 400.
+type RequestError struct {
+	Param   string // member that is wrong; empty: the body as a whole
+	Message string // whole sentence for the caller, without any text of the body
+}
+
+// Error implements error.
+func (e *RequestError) Error() string { return e.Message }
+
+func badMember(name, format string, arguments ...any) *RequestError {
+	return &RequestError{Param: name, Message: fmt.Sprintf("%q ", name) + fmt.Sprintf(format, arguments...)}
+}
+
+// Call is what the gate knows about a call from its request.
+type Call struct {
+	Route  Route
+	Model  string // as the caller named it; empty if it named none
+	Stream bool   // the answer comes in pieces
+	// OutputCap is the upper bound of tokens of one answer that the caller asked
+	// for, 0 if it set none.
+	OutputCap int64
+	// Answers is how many answers one call produces: n or best_of, times the
+	// prompts of a batch. At least 1.
+	Answers int64
+	// TextBytes is the size of the body without images and audio.
+	TextBytes int64
+	// MediaTokens is what images and audio count, by table.
+	MediaTokens int64
+	// IncludeUsage says that the caller asked for usage in the stream.
+	IncludeUsage bool
+	// ContinuousUsage says that the caller asked for it on every chunk.
+	ContinuousUsage bool
+
+	fields fields
+}
+
+// Prompt returns the part of body that holds the prompt, as it stands on the
+// wire: equal beginnings of it mean equal beginnings of the prompt.
+func (c *Call) Prompt(body []byte) []byte {
+	if c.fields.prompt.end > len(body) {
+		return nil
+	}
+	return c.fields.prompt.of(body)
+}
+
+// fields are the places of the members that may be edited.
+type fields struct {
+	object        span // the whole top-level object
+	model         span
+	capped        bool // the member that the operation's servers obey caps the output
+	cap           span // value that means "no cap" and is replaced; empty: there is none
+	options       span // object that holds nested options
+	streamOptions span
+	includeUsage  span // its value inside stream_options
+	continuous    span
+	prompt        span
+	details       span // TGI: parameters.details
+}
+
+// ReadRequest reads what the gate has to know out of a request's body, in one
+// pass. The body must be one JSON object in UTF-8. Members that the gate reads
+// must not be repeated and must be spelled exactly: a body that two parsers
+// could read in two ways is refused.
+func ReadRequest(route Route, body []byte) (Call, error) {
+	call := Call{Route: route, Answers: 1, TextBytes: int64(len(body))}
+	if !utf8.Valid(body) {
+		return call, &RequestError{Message: "the body is not valid UTF-8"}
+	}
+	reader := requestReader{call: &call, body: body, prompts: 1}
+	if err := reader.read(); err != nil {
+		return call, err
+	}
+	return call, reader.finish()
+}
+
+// member numbers the members that the gate reads.
+type memberID uint8
+
+const (
+	memberNone memberID = iota
+	memberModel
+	memberStream
+	memberMaxTokens
+	memberMaxCompletionTokens
+	memberMaxOutputTokens
+	memberPredict
+	memberN
+	memberBestOf
+	memberMessages
+	memberPrompt
+	memberInput
+	memberInputs
+	memberText
+	memberInputIDs
+	memberData
+	memberSystem
+	memberStreamOptions
+	memberOptions
+	memberParameters
+	memberSamplingParams
+	memberBackground
+	memberImages
+	memberCount
+)
+
+// memberByName has one case for each name; the compiler turns the switch into
+// comparisons without an allocation.
+func memberByName(name []byte) memberID {
+	switch string(name) {
+	case "model":
+		return memberModel
+	case "stream":
+		return memberStream
+	case "max_tokens":
+		return memberMaxTokens
+	case "max_completion_tokens":
+		return memberMaxCompletionTokens
+	case "max_output_tokens":
+		return memberMaxOutputTokens
+	case "n_predict":
+		return memberPredict
+	case "n":
+		return memberN
+	case "best_of":
+		return memberBestOf
+	case "messages":
+		return memberMessages
+	case "prompt":
+		return memberPrompt
+	case "input":
+		return memberInput
+	case "inputs":
+		return memberInputs
+	case "text":
+		return memberText
+	case "input_ids":
+		return memberInputIDs
+	case "data":
+		return memberData
+	case "system":
+		return memberSystem
+	case "stream_options":
+		return memberStreamOptions
+	case "options":
+		return memberOptions
+	case "parameters":
+		return memberParameters
+	case "sampling_params":
+		return memberSamplingParams
+	case "background":
+		return memberBackground
+	case "images":
+		return memberImages
+	}
+	return memberNone
+}
+
+// requestReader collects one body's members.
+type requestReader struct {
+	call    *Call
+	body    []byte
+	seen    [memberCount]bool
+	choices int64
+	bestOf  int64
+	prompts int64
+	stream  bool // a stream member was there
+}
+
+func (r *requestReader) read() error {
+	scanner := scanObject(r.body, 0)
+	if scanner.err != nil {
+		return &RequestError{Message: "the body must be a JSON object"}
+	}
+	r.call.fields.object.start = scanner.pos - 1
+	for {
+		name, value, ok := scanner.next()
+		if !ok {
+			break
+		}
+		id := memberByName(name)
+		if id == memberNone {
+			if unusual(name) {
+				if err := refuseLookalike(name); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if r.seen[id] {
+			return badMember(string(name), "appears twice")
+		}
+		r.seen[id] = true
+		if err := r.member(id, string(name), value); err != nil {
+			return err
+		}
+	}
+	if scanner.err != nil {
+		return &RequestError{Message: scanner.err.Error()}
+	}
+	r.call.fields.object.end = scanner.pos
+	if skipSpace(r.body, scanner.pos) != len(r.body) {
+		return &RequestError{Message: "the body holds more than one JSON value"}
+	}
+	return nil
+}
+
+// refuseLookalike refuses a name that some parsers take for one that the gate reads.
+func refuseLookalike(raw []byte) error {
+	name := unescapeName(raw)
+	for _, known := range memberNames {
+		if strings.EqualFold(name, known) {
+			return badMember(known, "must be spelled exactly so")
+		}
+	}
+	return nil
+}
+
+var memberNames = []string{
+	"model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "n", "best_of",
+	"messages", "prompt", "input", "inputs", "text", "input_ids", "data", "system", "stream_options", "options", "parameters",
+	"sampling_params", "background", "images",
+	"include_usage", "continuous_usage_stats", "num_predict", "max_new_tokens", "details",
+}
+
+func (r *requestReader) member(id memberID, name string, value span) error {
+	raw := value.of(r.body)
+	switch id {
+	case memberModel:
+		return r.model(raw, value)
+	case memberStream:
+		r.stream = true
+		return readBool(name, raw, &r.call.Stream)
+	case memberMaxTokens, memberMaxCompletionTokens, memberMaxOutputTokens, memberPredict:
+		return r.outputCap(id, name, value)
+	case memberN:
+		return readCount(name, raw, &r.choices)
+	case memberBestOf:
+		return readCount(name, raw, &r.bestOf)
+	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
+		return r.prompt(id, value)
+	case memberImages:
+		if r.call.Route.Kind == Ollama {
+			r.media(countImages(r.body, value))
+		}
+	case memberBackground:
+		var background bool
+		if err := readBool(name, raw, &background); err != nil {
+			return err
+		}
+		if background && r.call.Route.Operation == Responses {
+			return badMember(name, "is not supported: an answer that nobody waits for is not metered")
+		}
+	case memberStreamOptions:
+		return r.streamOptions(value)
+	case memberOptions, memberParameters, memberSamplingParams:
+		return r.nested(id, name, value)
+	}
+	return nil
+}
+
+func (r *requestReader) model(raw []byte, value span) error {
+	if isNull(raw) {
+		r.call.fields.model = value
+		return nil
+	}
+	if raw[0] != '"' {
+		return badMember("model", "must be a string")
+	}
+	name := unquote(raw)
+	if name == "" || len(name) > maxModelName {
+		return badMember("model", "must be a string of 1 to %d bytes", maxModelName)
+	}
+	r.call.Model, r.call.fields.model = name, value
+	return nil
+}
+
+// ownCap says whether this member is the one that the operation's servers obey.
+func (r *requestReader) ownCap(id memberID) bool {
+	switch r.call.Route.Operation {
+	case Chat:
+		return id == memberMaxTokens || id == memberMaxCompletionTokens
+	case Responses:
+		return id == memberMaxOutputTokens
+	case LlamaCompletion:
+		return id == memberPredict
+	default:
+		return id == memberMaxTokens
+	}
+}
+
+// outputCap takes the largest of all caps: which of them a server obeys differs
+// between servers.
+func (r *requestReader) outputCap(id memberID, name string, value span) error {
+	raw := value.of(r.body)
+	if isNull(raw) {
+		if r.ownCap(id) {
+			r.call.fields.cap = value
+		}
+		return nil
+	}
+	number, ok := parseInteger(raw)
+	if ok && number < 0 && id == memberPredict && r.ownCap(id) { // llama.cpp: without end
+		r.call.fields.cap = value
+		return nil
+	}
+	least := int64(1)
+	if r.call.Route.Operation == Completions {
+		least = 0 // scores the prompt
+	}
+	if !ok || number < least || number > MaxOutputTokens {
+		return badMember(name, "must be a whole number from %d to %d", least, MaxOutputTokens)
+	}
+	r.call.OutputCap = max(r.call.OutputCap, number)
+	if r.ownCap(id) {
+		r.call.fields.capped = true
+	}
+	return nil
+}
+
+func (r *requestReader) prompt(id memberID, value span) error {
+	raw := value.of(r.body)
+	if span := &r.call.fields.prompt; span.end == 0 {
+		*span = value
+	} else if id != memberSystem {
+		span.start, span.end = min(span.start, value.start), max(span.end, value.end)
+	}
+	if r.call.Route.Translated() {
+		id = memberMessages // text and data hold one prompt or a list of messages
+	}
+	switch id {
+	case memberMessages, memberInput:
+		if bytes.Contains(raw, []byte("image")) || bytes.Contains(raw, []byte("audio")) {
+			r.media(countMedia(r.body, value))
+		}
+	case memberPrompt, memberText, memberInputIDs:
+		if raw[0] == '[' {
+			r.prompts = max(r.prompts, countPrompts(r.body, value))
+		}
+	}
+	return nil
+}
+
+func (r *requestReader) media(found mediaCount) {
+	r.call.TextBytes -= found.bytes
+	r.call.MediaTokens += found.tokens
+}
+
+// finish settles what several members decide together.
+func (r *requestReader) finish() error {
+	call := r.call
+	switch call.Route.Operation {
+	case OllamaGenerate, OllamaChat:
+		call.Stream = call.Stream || !r.stream // streams unless told otherwise
+	case GenerateStream:
+		call.Stream = true
+	case Generate:
+		if err := r.serverOfGenerate(); err != nil {
+			return err
+		}
+	case Embeddings, OllamaEmbed, Infer:
+		if call.Stream {
+			return badMember("stream", "is not supported on this path")
+		}
+	case ExecuteAsync:
+		call.Stream = false
+	}
+	if call.Route.Operation == Infer && call.OutputCap == 0 {
+		call.OutputCap = aquinOutputCap
+	}
+	if call.Route.Operation == Embeddings || call.Route.Operation == OllamaEmbed {
+		call.OutputCap = 0
+		return nil
+	}
+	call.Answers = max(1, r.choices, r.bestOf) * r.prompts
+	if call.Answers > MaxChoices*16 {
+		return badMember("n", "asks for too many answers")
+	}
+	if call.Answers > 1 && call.Stream && (call.Route.Kind == SGLang || call.Route.Kind == LlamaCpp) {
+		return &RequestError{Message: "a stream of more than one answer is not supported on this path"}
+	}
+	return nil
+}
+
+// serverOfGenerate tells TGI from SGLang, which share a path. A body for both
+// would leave open which of two caps holds.
+func (r *requestReader) serverOfGenerate() error {
+	if !r.seen[memberInputs] {
+		r.call.Route.Kind = SGLang
+	}
+	text := r.seen[memberText] || r.seen[memberInputIDs] || r.seen[memberSamplingParams]
+	if text && (r.seen[memberInputs] || r.seen[memberParameters]) {
+		return &RequestError{Message: "the body mixes the members of two servers: inputs and parameters, text and sampling_params"}
+	}
+	return nil
+}
+
+func readBool(name string, raw []byte, into *bool) error {
+	switch string(raw) {
+	case "true":
+		*into = true
+	case "false", "null":
+		*into = false
+	default:
+		return badMember(name, "must be true or false")
+	}
+	return nil
+}
+
+// readCount reads n or best_of.
+func readCount(name string, raw []byte, into *int64) error {
+	if isNull(raw) {
+		return nil
+	}
+	number, ok := parseInteger(raw)
+	if !ok || number < 1 || number > MaxChoices {
+		return badMember(name, "must be a whole number from 1 to %d", MaxChoices)
+	}
+	*into = number
+	return nil
+}

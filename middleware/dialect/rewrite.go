@@ -1,0 +1,187 @@
+package dialect
+
+import "strconv"
+
+// Rewrite says what the gate changes in a request before it goes to an upstream.
+type Rewrite struct {
+	Model           string // name that the upstream knows; empty: leave it
+	OutputCap       int64  // tokens of one answer, written if the caller set no cap; 0: leave it
+	IncludeUsage    bool   // make a stream report its usage
+	ContinuousUsage bool   // and on every chunk; for servers that know it
+}
+
+// Apply returns the body with the changes, or body itself if there are none.
+// Only the bytes of changed members differ: numbers keep their precision and
+// members their order, so that a prompt's beginning stays byte for byte what
+// the upstream has cached.
+func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
+	var edits edits
+	var nested []byte // members for the object of nested options
+	if rewrite.Model != "" && rewrite.Model != c.Model {
+		c.set(&edits, c.fields.model, "model", quote(rewrite.Model))
+	}
+	if rewrite.OutputCap > 0 && !c.fields.capped {
+		nested = c.setCap(&edits, rewrite.OutputCap)
+	}
+	if rewrite.IncludeUsage && c.Stream {
+		switch c.Route.Operation {
+		case Chat, Completions:
+			c.setStreamOptions(&edits, body, rewrite.ContinuousUsage)
+		case GenerateStream:
+			nested = c.setDetails(&edits, nested)
+		}
+	}
+	if nested != nil {
+		c.setNested(&edits, body, nested)
+	}
+	return edits.apply(body)
+}
+
+// set replaces a member's value, or adds the member at the front of the object.
+func (c *Call) set(edits *edits, place span, name string, value []byte) {
+	if place.end > 0 {
+		edits.add(place, value)
+		return
+	}
+	edits.addMember(c.fields.object, name, value)
+}
+
+// capMember is the member that caps the output, and the object that holds it.
+func (c *Call) capMember() (name, within string) {
+	switch c.Route.Operation {
+	case Responses:
+		return "max_output_tokens", ""
+	case LlamaCompletion:
+		return "n_predict", ""
+	case OllamaGenerate, OllamaChat:
+		return "num_predict", "options"
+	case Generate, GenerateStream:
+		if c.Route.Kind == SGLang {
+			return "max_new_tokens", "sampling_params"
+		}
+		return "max_new_tokens", "parameters"
+	}
+	return "max_tokens", ""
+}
+
+// setCap writes the cap, or returns the member if it belongs to nested options.
+func (c *Call) setCap(edits *edits, limit int64) []byte {
+	name, within := c.capMember()
+	value := strconv.AppendInt(nil, limit, 10)
+	switch {
+	case c.fields.cap.end > 0:
+		edits.add(c.fields.cap, value)
+	case within == "":
+		c.set(edits, span{}, name, value)
+	default:
+		return append([]byte(`"`+name+`":`), value...)
+	}
+	return nil
+}
+
+// setDetails makes TGI report its counts on the last event.
+func (c *Call) setDetails(edits *edits, nested []byte) []byte {
+	if c.IncludeUsage {
+		return nested
+	}
+	if c.fields.details.end > 0 {
+		edits.add(c.fields.details, []byte("true"))
+		return nested
+	}
+	if nested != nil {
+		nested = append(nested, ',')
+	}
+	return append(nested, `"details":true`...)
+}
+
+// setNested adds members to the object of nested options, which may be absent
+// or null.
+func (c *Call) setNested(edits *edits, body, members []byte) {
+	object := c.fields.options
+	if object.end > 0 && body[object.start] == '{' {
+		edits.add(span{object.start + 1, object.start + 1}, append(members, ','))
+		return
+	}
+	_, within := c.capMember()
+	c.set(edits, object, within, append(append([]byte{'{'}, members...), '}'))
+}
+
+// setStreamOptions asks for usage in an OpenAI stream and keeps the other
+// members of stream_options.
+func (c *Call) setStreamOptions(edits *edits, body []byte, continuous bool) {
+	object := c.fields.streamOptions
+	if object.end == 0 || body[object.start] != '{' {
+		value := `{"include_usage":true}`
+		if continuous {
+			value = `{"include_usage":true,"continuous_usage_stats":true}`
+		}
+		c.set(edits, object, "stream_options", []byte(value))
+		return
+	}
+	setTrue := func(name string, place span) {
+		if place.end > 0 {
+			edits.add(place, []byte("true"))
+		} else {
+			edits.addMember(object, name, []byte("true"))
+		}
+	}
+	if !c.IncludeUsage {
+		setTrue("include_usage", c.fields.includeUsage)
+	}
+	if continuous && !c.ContinuousUsage {
+		setTrue("continuous_usage_stats", c.fields.continuous)
+	}
+}
+
+// edit replaces one span.
+type edit struct {
+	at   span
+	text []byte
+}
+
+// edits collects the changes of one body; there are never more than five.
+type edits struct {
+	list  [6]edit
+	count int
+}
+
+func (e *edits) add(at span, text []byte) {
+	place := e.count
+	for place > 0 && e.list[place-1].at.start > at.start {
+		e.list[place] = e.list[place-1]
+		place--
+	}
+	e.list[place] = edit{at, text}
+	e.count++
+}
+
+// addMember inserts a member at the front of an object. An empty object takes a
+// trailing comma as well as any other: apply drops it there.
+func (e *edits) addMember(object span, name string, value []byte) {
+	text := make([]byte, 0, len(name)+len(value)+4)
+	text = append(append(append(append(text, '"'), name...), '"', ':'), value...)
+	e.add(span{object.start + 1, object.start + 1}, append(text, ','))
+}
+
+func (e *edits) apply(body []byte) []byte {
+	if e.count == 0 {
+		return body
+	}
+	size := len(body)
+	for _, change := range e.list[:e.count] {
+		size += len(change.text) - (change.at.end - change.at.start)
+	}
+	out := make([]byte, 0, size)
+	from := 0
+	for i, change := range e.list[:e.count] {
+		out = append(append(out, body[from:change.at.start]...), change.text...)
+		from = change.at.end
+		if i+1 < e.count && e.list[i+1].at.start == from {
+			continue
+		}
+		if next := skipSpace(body, from); next < len(body) && body[next] == '}' && out[len(out)-1] == ',' {
+			out = out[:len(out)-1]
+		}
+	}
+	return append(out, body[from:]...)
+}

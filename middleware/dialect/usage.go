@@ -1,0 +1,81 @@
+package dialect
+
+// maxCount is the largest number of tokens that is believed: 2^53-1, beyond
+// which JSON parsers differ.
+const maxCount = 1<<53 - 1
+
+// Usage is what an upstream reported.
+type Usage struct {
+	Input  int64 // prompt tokens, cached ones included
+	Cached int64 // the part of Input that the upstream had cached
+	Output int64
+}
+
+// field is one number that servers report.
+type field uint8
+
+const (
+	fieldNone field = iota
+	fieldInput
+	fieldOutput
+	fieldCached
+	fieldCacheCreation // Anthropic: not part of its input_tokens
+	fieldCacheRead     // Anthropic: not part of its input_tokens
+	fieldFinish        // any text: an answer has ended
+	fieldDone          // true: the stream has ended
+	fieldCount
+)
+
+// tally collects the fields of one reply. Servers repeat running totals and some
+// send zeros before the real figure, so the last number that is not zero counts.
+type tally struct {
+	value    [fieldCount]int64
+	seen     bool // input or output was reported
+	invalid  bool // something stood there that is no count
+	finished bool
+	done     bool
+}
+
+func (t *tally) set(field field, number int64, valid bool) {
+	if !valid || number < 0 || number > maxCount {
+		t.invalid = true
+		return
+	}
+	if field == fieldInput || field == fieldOutput {
+		t.seen = true
+	}
+	if number != 0 {
+		t.value[field] = number
+	}
+}
+
+// add puts the sum of two replies into t: a batch answers with a list.
+func (t *tally) add(other *tally) {
+	for field, number := range other.value {
+		if t.value[field] += number; t.value[field] > maxCount {
+			t.invalid = true
+		}
+	}
+	t.seen = t.seen || other.seen
+	t.invalid = t.invalid || other.invalid
+	t.finished = t.finished || other.finished
+	t.done = t.done || other.done
+}
+
+// usage gives the reported figures, or false if there are none that can be
+// believed.
+func (t *tally) usage() (Usage, bool) {
+	if !t.seen || t.invalid {
+		return Usage{}, false
+	}
+	usage := Usage{Input: t.value[fieldInput], Output: t.value[fieldOutput], Cached: t.value[fieldCached]}
+	if extra := t.value[fieldCacheCreation] + t.value[fieldCacheRead]; extra > 0 {
+		usage.Input += extra
+		usage.Cached = t.value[fieldCacheRead]
+	}
+	if usage.Input > maxCount || usage.Input+usage.Output > maxCount {
+		return Usage{}, false
+	}
+	usage.Cached = min(usage.Cached, usage.Input)
+	return usage, true
+}

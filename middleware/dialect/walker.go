@@ -1,0 +1,354 @@
+package dialect
+
+import "bytes"
+
+// node is a place in a reply below which a reported number may stand.
+type node uint8
+
+const (
+	nodeNone node = iota
+	nodeRoot
+	nodeUsage
+	nodeUsageDetails
+	nodeWrapper // message or response: holds usage
+	nodeMeta    // SGLang's meta_info
+	nodeDetails // TGI's details
+	nodeChoices
+)
+
+// child says what a member of a node is: a further node or a field.
+func (n node) child(name []byte) (node, field) {
+	switch n {
+	case nodeRoot:
+		return rootChild(name)
+	case nodeWrapper:
+		if string(name) == "usage" {
+			return nodeUsage, fieldNone
+		}
+	case nodeUsage:
+		return usageChild(name)
+	case nodeUsageDetails:
+		if string(name) == "cached_tokens" {
+			return nodeNone, fieldCached
+		}
+	case nodeMeta:
+		switch string(name) {
+		case "prompt_tokens":
+			return nodeNone, fieldInput
+		case "completion_tokens":
+			return nodeNone, fieldOutput
+		case "cached_tokens":
+			return nodeNone, fieldCached
+		}
+	case nodeDetails:
+		switch string(name) {
+		case "input_length":
+			return nodeNone, fieldInput
+		case "generated_tokens":
+			return nodeNone, fieldOutput
+		}
+	case nodeChoices:
+		if string(name) == "finish_reason" {
+			return nodeNone, fieldFinish
+		}
+	}
+	return nodeNone, fieldNone
+}
+
+func rootChild(name []byte) (node, field) {
+	switch string(name) {
+	case "usage":
+		return nodeUsage, fieldNone
+	case "message", "response":
+		return nodeWrapper, fieldNone
+	case "meta_info":
+		return nodeMeta, fieldNone
+	case "details":
+		return nodeDetails, fieldNone
+	case "choices":
+		return nodeChoices, fieldNone
+	case "tokens_evaluated", "prompt_eval_count", "tokens_in":
+		return nodeNone, fieldInput
+	case "tokens_predicted", "eval_count", "tokens_out":
+		return nodeNone, fieldOutput
+	case "done", "stop":
+		return nodeNone, fieldDone
+	case "generated_text":
+		return nodeNone, fieldFinish
+	}
+	return nodeNone, fieldNone
+}
+
+func usageChild(name []byte) (node, field) {
+	switch string(name) {
+	case "prompt_tokens", "input_tokens":
+		return nodeNone, fieldInput
+	case "completion_tokens", "output_tokens":
+		return nodeNone, fieldOutput
+	case "prompt_tokens_details", "input_tokens_details":
+		return nodeUsageDetails, fieldNone
+	case "cache_creation_input_tokens":
+		return nodeNone, fieldCacheCreation
+	case "cache_read_input_tokens":
+		return nodeNone, fieldCacheRead
+	}
+	return nodeNone, fieldNone
+}
+
+const (
+	maxKey   = 32 // longer names are none that is looked for
+	maxNodes = 6  // the deepest place: list, reply, wrapper, usage, details
+)
+
+// walker reads reported numbers out of JSON that comes in pieces of any size. It
+// keeps no text but the name being read, and looks into nothing but the places
+// where numbers are reported. What is not JSON gives no numbers, never an error.
+type walker struct {
+	tally tally // what has been reported so far
+	list  tally // sum of the finished elements of a list
+
+	nodes   [maxNodes]node
+	objects [maxNodes]bool // the open bracket is an object, not a list
+	depth   int
+	skipped int // open brackets inside a value that is of no interest
+
+	key       [maxKey]byte
+	keyLength int
+	wantKey   bool
+	inKey     bool
+	inString  bool
+	escaped   bool // the next byte of the string is escaped
+
+	next    node  // what the member's value is
+	pending field // field that the value belongs to
+	literal literal
+}
+
+// literal is a number, true, false or null while it is being read.
+type literal struct {
+	open, negative, bad bool
+	first               byte
+	number              int64
+}
+
+// reset gets ready for another JSON text of the same reply; what was reported stays.
+func (w *walker) reset() {
+	tally, list := w.tally, w.list
+	*w = walker{tally: tally, list: list}
+}
+
+// feed reads the next piece.
+func (w *walker) feed(piece []byte) {
+	for at := 0; at < len(piece); {
+		switch {
+		case w.inString:
+			at += w.readString(piece[at:])
+		case w.skipped > 0:
+			at += w.skip(piece[at:])
+		default:
+			w.step(piece[at])
+			at++
+		}
+	}
+}
+
+// step reads one byte outside strings and skipped values.
+func (w *walker) step(c byte) {
+	switch c {
+	case '"':
+		w.inString = true
+		w.inKey, w.keyLength = w.wantKey, 0
+		w.wantKey = false
+	case '{', '[':
+		w.open(c == '{')
+	case '}', ']':
+		w.endLiteral()
+		w.close()
+	case ',':
+		w.endLiteral()
+		w.endMember()
+	case ':':
+	case ' ', '\n', '\r', '\t':
+		w.endLiteral()
+	default:
+		w.readLiteral(c)
+	}
+}
+
+// endMember forgets the member's meaning. The elements of a list of choices, and
+// of a list of replies, mean what the list means.
+func (w *walker) endMember() {
+	w.pending, w.next = fieldNone, nodeNone
+	if w.depth > 0 {
+		w.wantKey = w.objects[w.depth-1]
+		if !w.objects[w.depth-1] {
+			w.next = w.nodes[w.depth-1]
+		}
+	}
+}
+
+func (w *walker) open(object bool) {
+	next := w.next
+	if w.depth == 0 {
+		next = nodeRoot
+	}
+	if next == nodeNone || w.depth == maxNodes || !object && next != nodeChoices && w.depth > 0 {
+		switch w.pending {
+		case fieldNone, fieldFinish, fieldDone:
+		default:
+			w.tally.invalid = true
+		}
+		w.skipped = 1
+		return
+	}
+	w.nodes[w.depth], w.objects[w.depth] = next, object
+	w.depth++
+	w.endMember()
+}
+
+func (w *walker) close() {
+	if w.depth == 0 {
+		return
+	}
+	w.depth--
+	if w.depth == 1 && !w.objects[0] && w.nodes[0] == nodeRoot { // an element of a list of replies
+		w.list.add(&w.tally)
+		w.tally = tally{}
+	}
+	w.wantKey = false
+	w.pending, w.next = fieldNone, nodeNone
+}
+
+// readString reads up to the end of the string or of the piece.
+func (w *walker) readString(piece []byte) int {
+	if w.inKey {
+		return w.readKey(piece)
+	}
+	at := 0
+	if w.escaped {
+		at, w.escaped = 1, false
+	}
+	for {
+		found := bytes.IndexByte(piece[at:], '"')
+		end := at + found
+		if found < 0 {
+			end = len(piece)
+		}
+		slashes := 0
+		for end-slashes > at && piece[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if found < 0 {
+			w.escaped = slashes&1 == 1
+			return len(piece)
+		}
+		at = end + 1
+		if slashes&1 == 0 {
+			w.inString = false
+			w.stringValue()
+			return at
+		}
+	}
+}
+
+// stringValue takes note of a text where something is looked for: a finish
+// reason is one, a count is not.
+func (w *walker) stringValue() {
+	switch w.pending {
+	case fieldNone, fieldDone:
+	case fieldFinish:
+		w.tally.finished = true
+	default:
+		w.tally.invalid = true
+	}
+}
+
+// readKey collects a member's name. One with an escape, or a long one, is none
+// that is looked for.
+func (w *walker) readKey(piece []byte) int {
+	for at, c := range piece {
+		switch {
+		case w.escaped:
+			w.escaped = false
+		case c == '\\':
+			w.escaped = true
+			w.keyLength = maxKey + 1
+		case c == '"':
+			w.inString, w.inKey = false, false
+			w.next, w.pending = nodeNone, fieldNone
+			if w.keyLength <= maxKey && w.depth > 0 {
+				w.next, w.pending = w.nodes[w.depth-1].child(w.key[:w.keyLength])
+			}
+			return at + 1
+		case w.keyLength < maxKey:
+			w.key[w.keyLength] = c
+			w.keyLength++
+		default:
+			w.keyLength = maxKey + 1
+		}
+	}
+	return len(piece)
+}
+
+// skip passes over a value of no interest.
+func (w *walker) skip(piece []byte) int {
+	for at, c := range piece {
+		if !structural[c] {
+			continue
+		}
+		switch c {
+		case '"':
+			w.inString = true
+			return at + 1
+		case '{', '[':
+			w.skipped++
+		default:
+			if w.skipped--; w.skipped == 0 {
+				w.pending, w.next = fieldNone, nodeNone
+				return at + 1
+			}
+		}
+	}
+	return len(piece)
+}
+
+func (w *walker) readLiteral(c byte) {
+	if w.pending == fieldNone {
+		return
+	}
+	value := &w.literal
+	if !value.open {
+		*value = literal{open: true, first: c, negative: c == '-'}
+		if value.negative {
+			return
+		}
+	}
+	if c < '0' || c > '9' || value.number > maxCount {
+		value.bad = true
+		return
+	}
+	value.number = value.number*10 + int64(c-'0')
+}
+
+func (w *walker) endLiteral() {
+	value := &w.literal
+	if !value.open {
+		return
+	}
+	value.open = false
+	switch {
+	case value.first == 'n': // null
+	case w.pending == fieldDone:
+		w.tally.done = w.tally.done || value.first == 't'
+	case w.pending == fieldFinish:
+	default:
+		w.tally.set(w.pending, value.number, !value.bad && !value.negative)
+	}
+}
+
+// total returns everything reported so far.
+func (w *walker) total() tally {
+	sum := w.list
+	sum.add(&w.tally)
+	return sum
+}

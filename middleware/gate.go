@@ -1,0 +1,230 @@
+package middleware
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+// Gate decides who gets through to a handler that serves models, and measures
+// what they get. It is safe for concurrent use.
+type Gate struct {
+	ledger  Ledger
+	limiter Limiter
+
+	catalog       Catalog // nil: any model name passes
+	maxBody       int64
+	holdTimeout   time.Duration
+	injectCap     bool
+	unmetered     []string
+	custom        map[string]customPath
+	kind          *dialect.Kind
+	respond       func(http.ResponseWriter, *http.Request, Refused)
+	strict        bool
+	logger        *slog.Logger
+	now           func() time.Time
+	observer      Observer
+	onRevoke      OnRevoke
+	clientAddress func(*http.Request) netip.Addr
+	runs          *Runs
+	watchEvery    time.Duration
+}
+
+// New returns a middleware: it wraps a handler so that only calls with a key,
+// within their limits and covered by credit reach it, and charges what they
+// consumed.
+func New(ledger Ledger, limiter Limiter, options ...Option) func(http.Handler) http.Handler {
+	return NewGate(ledger, limiter, options...).Wrap
+}
+
+// NewGate is New for those who need the gate itself.
+func NewGate(ledger Ledger, limiter Limiter, options ...Option) *Gate {
+	g := &Gate{
+		ledger: ledger, limiter: limiter, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
+		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
+		watchEvery: defaultWatchEvery,
+	}
+	for _, option := range options {
+		option(g)
+	}
+	if g.runs == nil {
+		g.runs = NewRuns(DefaultMaxRuns)
+	}
+	g.setFixedPrices()
+	return g
+}
+
+// pricer is a ledger whose prices can be set.
+type pricer interface {
+	SetPrice(ctx context.Context, model string, price ledger.Price) error
+}
+
+// setFixedPrices turns fixed costs into prices per request. A path whose price
+// can not be set is refused like any other that has no meter.
+func (g *Gate) setFixedPrices() {
+	for path, custom := range g.custom {
+		if custom.fixed == 0 {
+			continue
+		}
+		err := errors.New("the ledger has no prices to set")
+		if prices, ok := g.ledger.(pricer); ok {
+			err = prices.SetPrice(context.Background(), path, ledger.Price{Request: custom.fixed})
+		}
+		if err != nil {
+			g.logger.Error("fixed cost not set: the path is refused", "path", path, "error", err)
+			delete(g.custom, path)
+		}
+	}
+}
+
+// Wrap puts the gate in front of next.
+func (g *Gate) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
+		header := w.Header()
+		header["X-Request-Id"] = []string{x.requestID}
+		header["Request-Id"] = header["X-Request-Id"]
+		x.serve(w, r, next)
+	})
+}
+
+// newRequestID returns an id that nobody else has. Ids from outside are not
+// taken over: they go into the ledger.
+func newRequestID() string {
+	var raw [12]byte
+	rand.Read(raw[:])
+	return "req_" + hex.EncodeToString(raw[:])
+}
+
+// serve takes a request through its life. Each step either goes on or refuses.
+func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	path := r.URL.EscapedPath()
+	x.kind = dialect.KindOf(path)
+	if x.gate.kind != nil {
+		x.kind = *x.gate.kind
+	}
+	if refusal := x.authenticate(r); refusal != nil {
+		x.refuse(w, r, refusal)
+		return
+	}
+	route, known := dialect.Classify(r.Method, path)
+	custom, named := x.gate.custom[path]
+	switch {
+	case named:
+		x.custom = &custom
+		route = dialect.Route{Kind: x.kind, Operation: dialect.Custom}
+	case known:
+	case x.gate.unmeteredPath(path):
+		request := r.Clone(r.Context())
+		request.Header = upstreamHeader(r.Header)
+		next.ServeHTTP(w, request)
+		return
+	default:
+		x.refuse(w, r, refuseUnknownPath())
+		return
+	}
+	x.call.Route = route
+	if refusal := x.permit(r); refusal != nil {
+		x.refuse(w, r, refusal)
+		return
+	}
+	switch route.Operation {
+	case dialect.Models:
+		x.listModels(w, r, next)
+	case dialect.Poll:
+		x.poll(w, r)
+	case dialect.ExecuteAsync:
+		x.start(w, r, next)
+	default:
+		x.answer(w, r, next)
+	}
+}
+
+// authenticate finds out whose key the request carries.
+func (x *exchange) authenticate(r *http.Request) *dialect.Refusal {
+	text := credential(r.Header)
+	if text == "" {
+		return refuseKey()
+	}
+	key, err := x.gate.ledger.Authenticate(text)
+	switch {
+	case errors.Is(err, ledger.ErrUnknownKey):
+		return refuseKey()
+	case err != nil:
+		x.gate.logger.Error("key not checked", "request_id", x.requestID, "error", err)
+		return refuseUnavailable()
+	}
+	x.key = key
+	return nil
+}
+
+// permit says whether the key may use this path from where the caller is.
+func (x *exchange) permit(r *http.Request) *dialect.Refusal {
+	if x.key.Role == ledger.RoleAdmin {
+		return refuseForbidden("an admin key can not run models; use a member key")
+	}
+	class := x.call.Route.Operation.String()
+	if len(x.key.Scopes) > 0 && !slices.Contains(x.key.Scopes, class) {
+		return refuseForbidden("this key may not use " + class)
+	}
+	if len(x.key.CIDRs) > 0 {
+		address := x.gate.clientAddress(r)
+		if !slices.ContainsFunc(x.key.CIDRs, func(network netip.Prefix) bool { return network.Contains(address) }) {
+			return refuseForbidden("this key may not be used from this network")
+		}
+	}
+	return nil
+}
+
+// answer reads, admits and runs a call.
+func (x *exchange) answer(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	refusal := x.read(w, r)
+	if refusal == nil {
+		refusal = x.admit(r.Context())
+	}
+	if refusal != nil {
+		x.refuse(w, r, refusal)
+		return
+	}
+	x.run(w, r, next)
+}
+
+// refuse answers without an upstream.
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
+	status := refusal.StatusFor(x.kind)
+	x.setLimitHeaders(w.Header())
+	if x.gate.respond != nil {
+		refusal.SetHeaders(w.Header(), x.kind)
+		x.gate.respond(w, r, Refused{Refusal: *refusal, Kind: x.kind, Status: status, RequestID: x.requestID, KeyID: x.key.ID})
+	} else if err := refusal.Write(w, x.kind, x.requestID); err != nil {
+		x.gate.logger.Debug("refusal not sent", "request_id", x.requestID, "error", err)
+	}
+	x.observe(func(report *Report) {
+		report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
+		if refusal.Bound != nil {
+			report.Rule = refusal.Bound.Rule
+		}
+	})
+}
+
+// observe tells the observer about the call; complete adds what is known only here.
+func (x *exchange) observe(complete func(*Report)) {
+	if x.gate.observer == nil {
+		return
+	}
+	report := Report{
+		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name,
+		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream, Total: x.gate.now().Sub(x.arrived),
+	}
+	complete(&report)
+	x.gate.observer.Observe(report)
+}

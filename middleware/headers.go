@@ -1,0 +1,70 @@
+package middleware
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+// Names of headers that the gate sets or takes.
+const (
+	headerCharged   = "X-Penstock-Credits-Charged"
+	headerInference = "X-Inference-Ms"
+)
+
+// setHeadroom sets the three headers of one kind of limit. OpenAI's clients read
+// the reset as a duration, Anthropic's as a point in time.
+func setHeadroom(header http.Header, kind dialect.Kind, what string, room limiter.Headroom, now func() time.Time) {
+	if room.Limit == 0 {
+		return
+	}
+	limit, remaining := strconv.FormatInt(room.Limit, 10), strconv.FormatInt(room.Remaining, 10)
+	reset := max(room.Reset, 0)
+	if kind == dialect.Anthropic {
+		prefix := "Anthropic-Ratelimit-" + what
+		header[prefix+"-Limit"] = []string{limit}
+		header[prefix+"-Remaining"] = []string{remaining}
+		header[prefix+"-Reset"] = []string{now().Add(reset).UTC().Format(time.RFC3339)}
+		return
+	}
+	header["X-Ratelimit-Limit-"+what] = []string{limit}
+	header["X-Ratelimit-Remaining-"+what] = []string{remaining}
+	header["X-Ratelimit-Reset-"+what] = []string{reset.Round(time.Millisecond).String()}
+}
+
+// takeInference takes X-Inference-Ms out of a reply's headers or trailers.
+func takeInference(header http.Header) (time.Duration, bool) {
+	values := header[headerInference]
+	delete(header, headerInference)
+	if len(values) != 1 {
+		return 0, false
+	}
+	milliseconds, err := strconv.ParseFloat(strings.TrimSpace(values[0]), 64)
+	if err != nil || !(milliseconds >= 0) || milliseconds > float64(24*time.Hour/time.Millisecond) {
+		return 0, false
+	}
+	return time.Duration(milliseconds * float64(time.Millisecond)), true
+}
+
+// dropTrailer takes one name out of the announced trailers.
+func dropTrailer(header http.Header, name string) {
+	values, ok := header["Trailer"]
+	if !ok {
+		return
+	}
+	var kept []string
+	for _, value := range values {
+		for _, announced := range strings.Split(value, ",") {
+			if announced = strings.TrimSpace(announced); announced != "" && !strings.EqualFold(announced, name) {
+				kept = append(kept, announced)
+			}
+		}
+	}
+	if header.Del("Trailer"); len(kept) > 0 {
+		header["Trailer"] = kept
+	}
+}

@@ -1,0 +1,138 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+// retryWhenUnavailable is the wait that callers are told while nothing can be
+// admitted: long enough not to hammer, short enough not to wait for nothing.
+const retryWhenUnavailable = 2 * time.Second
+
+// retryWhenHeld is the wait that callers are told when the holds of other calls
+// use up the credit. When those end is unknown.
+const retryWhenHeld = time.Second
+
+func refuseKey() *dialect.Refusal {
+	return &dialect.Refusal{Reason: dialect.Unauthenticated, Message: "the API key is missing or not valid", Final: true}
+}
+
+func refuseUnavailable() *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.Overloaded, Code: "ledger_unavailable", RetryAfter: retryWhenUnavailable,
+		Message: "no call can be admitted at the moment",
+	}
+}
+
+func refuseForbidden(message string) *dialect.Refusal {
+	return &dialect.Refusal{Reason: dialect.Forbidden, Message: message, Final: true}
+}
+
+func refuseUnknownPath() *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.NotFound, Code: "unknown_path", Final: true,
+		Message: "this path and method are not served here",
+	}
+}
+
+func refuseBody(err error) *dialect.Refusal {
+	refusal := &dialect.Refusal{Reason: dialect.BadRequest, Message: err.Error(), Final: true}
+	var mistake *dialect.RequestError
+	if errors.As(err, &mistake) {
+		refusal.Param = mistake.Param
+	}
+	return refusal
+}
+
+func refuseUnknownModel(name string) *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.NotFound, Code: "model_not_found", Param: "model", Final: true,
+		Message: fmt.Sprintf("the model %q does not exist", name),
+	}
+}
+
+func refuseModel(name string) *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.Forbidden, Code: "model_not_allowed", Param: "model", Final: true,
+		Message: fmt.Sprintf("this key may not use the model %q", name),
+	}
+}
+
+// ruleWords says what a rule counts, for people.
+var ruleWords = map[limiter.Rule]string{
+	limiter.RuleRPM:         "requests per minute",
+	limiter.RuleTPM:         "tokens per minute",
+	limiter.RuleRPD:         "requests per day",
+	limiter.RuleTPD:         "tokens per day",
+	limiter.RuleMaxInFlight: "calls at the same time",
+}
+
+// refuseLimit turns a limiter's refusal into an answer.
+func refuseLimit(refused limiter.Refusal) *dialect.Refusal {
+	bound := &dialect.Bound{
+		Rule: refused.Rule.String(), Scope: "key", Model: refused.Model,
+		Limit: refused.Limit, Used: refused.Used, Needed: refused.Needed,
+	}
+	where := "this key"
+	if refused.Model != "" {
+		bound.Scope, where = "model", "this key and the model "+refused.Model
+	}
+	counted := ruleWords[refused.Rule]
+	if refused.Rule == limiter.RuleTPM || refused.Rule == limiter.RuleTPD {
+		bound.TokenType = refused.TokenType.String()
+		if refused.TokenType != limiter.TokensTotal {
+			counted = bound.TokenType + " " + counted
+		}
+	}
+	if refused.Never {
+		return &dialect.Refusal{
+			Reason: dialect.BadRequest, Code: "request_exceeds_limit", Final: true, Bound: bound,
+			Message: fmt.Sprintf("the call needs %d of the %d %s of %s and can never be admitted; shorten it or lower its max_tokens",
+				refused.Needed, refused.Limit, counted, where),
+		}
+	}
+	reason := dialect.Limited
+	if refused.Rule == limiter.RuleRPD || refused.Rule == limiter.RuleTPD {
+		reason = dialect.LimitedForDay
+	}
+	return &dialect.Refusal{
+		Reason: reason, RetryAfter: refused.RetryAfter, Bound: bound,
+		Message: fmt.Sprintf("Rate limit exceeded: %d %s for %s; try again in %s",
+			refused.Limit, counted, where, refused.RetryAfter.Round(time.Millisecond)),
+	}
+}
+
+// refuseHold turns the ledger's answer to a hold into one to the caller.
+func refuseHold(err error) *dialect.Refusal {
+	var credit *ledger.CreditError
+	if !errors.As(err, &credit) {
+		if errors.Is(err, ledger.ErrUnknownKey) {
+			return refuseKey() // revoked since it was authenticated
+		}
+		return refuseUnavailable()
+	}
+	bound := &dialect.Bound{
+		Rule: "balance", Scope: "account", Limit: int64(credit.Available + credit.Held),
+		Used: int64(credit.Held), Needed: int64(credit.Needed),
+	}
+	whose := "the account's balance"
+	if credit.Budget {
+		bound.Rule, bound.Scope, whose = "budget", "key", "the key's budget"
+	}
+	message := fmt.Sprintf("%s does not cover the call: it holds %s credits while it runs, %s are available",
+		whose, credit.Needed, credit.Available)
+	message = strings.ToUpper(message[:1]) + message[1:]
+	if credit.Never {
+		return &dialect.Refusal{Reason: dialect.NoCredit, Message: message, Bound: bound, Final: true}
+	}
+	return &dialect.Refusal{
+		Reason: dialect.Limited, Code: "credit_held", RetryAfter: retryWhenHeld, Bound: bound,
+		Message: message + " until running calls end",
+	}
+}

@@ -1,0 +1,229 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+// settleTimeout bounds the wait for a charge to become durable.
+const settleTimeout = 30 * time.Second
+
+// ending is how the handler came back.
+type ending struct {
+	returned   bool  // and not by a panic
+	cause      error // why the call's context ended, nil if it did not
+	clientGone bool  // the client's own context ended
+}
+
+// produced counts what a stream has produced so far. A stream that produces more
+// than its hold covers goes on only as long as the hold can grow.
+func (x *exchange) produced(output int64) error {
+	x.mutex.Lock()
+	defer x.mutex.Unlock()
+	x.soFar = ledger.Quantity{InputTokens: x.reserved.Input, OutputTokens: min(output, x.worst.OutputTokens)}
+	if output <= x.worst.OutputTokens+outputSlack || x.custom != nil {
+		return nil
+	}
+	worst := x.worst
+	worst.OutputTokens = output + output/2
+	if x.extend(worst) != nil {
+		x.failure = errCredit
+		return errCredit
+	}
+	return nil
+}
+
+// outputSlack is how far the count may exceed the cap before a hold is extended:
+// what is counted from a stream is not exact.
+const outputSlack = 64
+
+// outcome says how the call ended.
+func (x *exchange) outcome(r *reply, end ending) ledger.Outcome {
+	complete := end.returned && r.failed() == nil && (r.mode != modeStream || r.meter.Complete())
+	switch {
+	case errors.Is(x.failure, errCredit) || errors.Is(end.cause, errCredit):
+		return ledger.OutcomeCreditExhausted
+	case errors.Is(end.cause, errRevoked):
+		return ledger.OutcomeRevoked
+	case errors.Is(end.cause, errDeadline) && !complete:
+		return ledger.OutcomeDeadline
+	case end.clientGone || r.writeError != nil:
+		return ledger.OutcomeClientGone
+	case !end.returned || x.failure != nil || r.readError != nil || r.status >= 500:
+		return ledger.OutcomeUpstreamFailed
+	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
+		return ledger.OutcomeUpstreamFailed // the gateway's own credentials, not the caller's fault
+	case r.status >= 400:
+		return ledger.OutcomeUpstreamRefused
+	case r.meter.Failed() || r.truncated():
+		return ledger.OutcomeUpstreamFailed
+	}
+	return ledger.OutcomeOK
+}
+
+// truncated says that the handler came back as if all were well, but the answer
+// has no end.
+func (r *reply) truncated() bool {
+	if r.mode == modeStream {
+		return r.x.custom == nil && !r.meter.Complete()
+	}
+	return r.declared >= 0 && r.size < r.declared
+}
+
+// free says that a call with this outcome is not charged: the client got nothing
+// of the answer, and not by its own doing.
+func free(outcome ledger.Outcome, r *reply) bool {
+	switch outcome {
+	case ledger.OutcomeUpstreamRefused:
+		return true
+	case ledger.OutcomeUpstreamFailed, ledger.OutcomeDeadline:
+		return !r.meter.Produced() && !r.sent
+	}
+	return false
+}
+
+// finish settles the call and gives the client the rest.
+func (x *exchange) finish(r *reply, end ending) {
+	now := x.gate.now()
+	x.mutex.Lock()
+	failure := x.failure
+	x.mutex.Unlock()
+	if end.returned && !r.wrote && failure == nil && end.cause == nil {
+		r.WriteHeader(http.StatusOK) // what net/http does
+	}
+	r.drain()
+	outcome := x.outcome(r, end)
+	settlement := x.settlement(r, outcome, now.Sub(x.dispatched))
+	err := x.settle(r, settlement)
+	if err != nil {
+		x.gate.logger.Error("call not settled", "request_id", x.requestID, "key", x.key.ID, "error", err)
+	}
+	x.deliver(r, outcome, settlement, err)
+	x.observe(func(report *Report) {
+		report.Upstream, report.Outcome, report.Status = x.upstream, outcome, r.clientStatus
+		report.UsageSource, report.Charge = settlement.Usage, x.charge
+		report.InputTokens, report.OutputTokens = settlement.Quantity.InputTokens, settlement.Quantity.OutputTokens
+		report.CachedTokens, report.Compute = settlement.Quantity.CachedTokens, settlement.Quantity.Duration
+		if !x.firstByte.IsZero() {
+			report.FirstByte = x.firstByte.Sub(x.dispatched)
+		}
+	})
+	if r.sent && r.mode == modeBody && outcome != ledger.OutcomeOK && end.returned && outcome != ledger.OutcomeClientGone {
+		panic(http.ErrAbortHandler) // a cut body must not look complete
+	}
+}
+
+// drain takes what is left in the unpacker, in the event reader and in trailers.
+func (r *reply) drain() {
+	if r.unpack != nil {
+		if err := r.unpack.close(); err != nil && r.readError == nil {
+			r.readError = err
+		}
+	}
+	if r.mode == modeStream && r.wrote {
+		if err := r.meter.Flush(r); err != nil && r.writeError == nil && r.readError == nil {
+			r.readError = err
+		}
+	}
+	header := r.w.Header()
+	for _, name := range []string{headerInference, http.TrailerPrefix + headerInference} {
+		if values, ok := header[name]; ok {
+			delete(header, name)
+			if took, ok := takeInference(http.Header{headerInference: values}); ok {
+				r.inference, r.hasInference = took, true
+			}
+		}
+	}
+}
+
+// settlement says what the call consumed.
+func (x *exchange) settlement(r *reply, outcome ledger.Outcome, wall time.Duration) ledger.Settlement {
+	settlement := ledger.Settlement{Outcome: outcome, Usage: ledger.UsageEstimated}
+	x.mutex.Lock()
+	defer x.mutex.Unlock()
+	if free(outcome, r) {
+		settlement.Usage = ledger.UsageReported
+		return settlement
+	}
+	quantity := &settlement.Quantity
+	switch reported, ok := r.meter.Reported(); {
+	case x.reported != nil:
+		settlement.Usage = ledger.UsageReported
+		quantity.InputTokens, quantity.OutputTokens = max(x.reported.InputTokens, 0), max(x.reported.OutputTokens, 0)
+		quantity.CachedTokens = min(max(x.reported.CachedTokens, 0), quantity.InputTokens)
+	case ok && (outcome == ledger.OutcomeOK || reported.Output > 0):
+		settlement.Usage = ledger.UsageReported
+		quantity.InputTokens, quantity.CachedTokens, quantity.OutputTokens = reported.Input, reported.Cached, reported.Output
+		if counted := r.meter.Counted(); x.cutBeforeReport(outcome) && counted > reported.Output {
+			settlement.Usage, quantity.OutputTokens = ledger.UsageCounted, counted
+		}
+	case outcome != ledger.OutcomeOK || r.mode == modeStream:
+		settlement.Usage = ledger.UsageCounted
+		quantity.InputTokens, quantity.OutputTokens = x.reserved.Input, r.meter.Counted()
+		if ok {
+			quantity.InputTokens, quantity.CachedTokens = reported.Input, reported.Cached
+		}
+	default:
+		quantity.InputTokens, quantity.OutputTokens = x.reserved.Input, x.reserved.Output
+	}
+	if x.fixed() {
+		settlement.Usage = ledger.UsageReported
+	}
+	quantity.Duration = x.compute(r, wall)
+	clamp(quantity, x.worst)
+	return settlement
+}
+
+func (x *exchange) fixed() bool { return x.custom != nil && x.custom.fixed > 0 }
+
+// cutBeforeReport says that what was reported may be an early figure: Anthropic's
+// streams begin with one, and repeat it only at the end.
+func (x *exchange) cutBeforeReport(outcome ledger.Outcome) bool {
+	return outcome != ledger.OutcomeOK && x.call.Route.Operation == dialect.Messages
+}
+
+// compute returns the time that is charged: what the handler or a trusted
+// upstream says, but never more than the gate saw. The caller holds x.mutex.
+func (x *exchange) compute(r *reply, wall time.Duration) time.Duration {
+	switch {
+	case x.reported != nil && x.reported.Duration > 0:
+		return min(x.reported.Duration, wall)
+	case x.upstream.Trusted && r.hasInference:
+		return min(r.inference, wall)
+	}
+	return wall
+}
+
+// clamp keeps an upstream's figures within what was held: whatever it claims,
+// the caller is never charged beyond that.
+func clamp(quantity *ledger.Quantity, worst ledger.Quantity) {
+	quantity.InputTokens = min(quantity.InputTokens, worst.InputTokens)
+	quantity.CachedTokens = min(quantity.CachedTokens, quantity.InputTokens)
+	quantity.OutputTokens = min(quantity.OutputTokens, worst.OutputTokens)
+	quantity.Duration = max(min(quantity.Duration, worst.Duration), 0)
+}
+
+// settle replaces reservation and hold by what was consumed, once.
+func (x *exchange) settle(r *reply, settlement ledger.Settlement) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	quantity := settlement.Quantity
+	limits := x.gate.limiter.Settle(ctx, x.decision.Handle, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens})
+	var charge ledger.Charge
+	var err error
+	if free(settlement.Outcome, r) || x.fixed() && settlement.Outcome != ledger.OutcomeOK {
+		err = x.gate.ledger.Void(ctx, x.hold.ID, settlement.Outcome)
+	} else {
+		charge, err = x.gate.ledger.Settle(ctx, x.hold.ID, settlement)
+	}
+	x.mutex.Lock()
+	x.settled, x.charge = true, charge
+	x.mutex.Unlock()
+	return errors.Join(err, limits)
+}
