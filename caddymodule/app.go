@@ -1,0 +1,234 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // so that zones are known where the machine has no database of them
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds what all gates share: the ledger with its accounts and keys, the
+// limiter's counters, the models with their prices, and the limits of new keys.
+// It is configured by the global option `penstock`; without that option every
+// field has its default.
+//
+// The ledger and the counters live as long as the process, across reloads of
+// the configuration. Models, prices and default limits of a new configuration
+// act at once; calls that are running keep the price they began with.
+type App struct {
+	// Where accounts, keys and charges are kept: a module of the namespace
+	// `penstock.ledgers`. Default: `sqlite` in `./penstock-data`.
+	LedgerRaw json.RawMessage `json:"ledger,omitempty" caddy:"namespace=penstock.ledgers inline_key=store"`
+
+	// The time zone in which a day begins at midnight, for limits per day and for
+	// usage per day: a name of the IANA database such as `Europe/Berlin`.
+	// Default: `UTC`.
+	Zone string `json:"zone,omitempty"`
+
+	// The limits of a key that is created without limits of its own.
+	// Default: no limits.
+	DefaultLimits *Limits `json:"default_limits,omitempty"`
+
+	// The range in which an administrator may set each limit of a key, by the
+	// limit's name: `rpm`, `tpm`, `rpd`, `tpd` or `max_in_flight`.
+	// Default: any value.
+	Bounds map[string]Bound `json:"bounds,omitempty"`
+
+	// The models that callers may use, by name. Calls for other models are
+	// answered with 404. Default: none are named, and every model may be used at
+	// the default price.
+	Models map[string]*Model `json:"models,omitempty"`
+
+	// What to create in an empty ledger at the first start. `demo` creates an
+	// account with 100 credits, an administrator's and a member's key, and writes
+	// the two keys to the files `admin.key` and `demo.key` (mode 0600) in the
+	// ledger's directory. Default: nothing is created.
+	Bootstrap string `json:"bootstrap,omitempty"`
+
+	// The SHA-256, in hexadecimal digits, of the text of an administrator's key
+	// that manages every account. The key is not in the ledger: it is valid as long
+	// as it stands here. Placeholders such as `{env.PENSTOCK_ADMIN_KEY_SHA256}` are
+	// replaced. Default: none.
+	AdminKeySHA256 string `json:"admin_key_sha256,omitempty"`
+
+	// The SHA-256, in hexadecimal digits, of the text of a member's key, whose
+	// calls the account `default` pays for. The key is added to the ledger if it is
+	// not there, and stays valid until it is revoked. Placeholders are replaced.
+	// Default: none.
+	KeySHA256 string `json:"key_sha256,omitempty"`
+
+	store    LedgerStore
+	zone     *time.Location
+	log      *slog.Logger
+	engine   *engine
+	lease    *lease // nil until the engine was acquired
+	previous *App   // whose prices come back if this configuration does not come up
+}
+
+// LedgerStore is a module of the namespace `penstock.ledgers`: it knows where a
+// ledger is kept.
+type LedgerStore interface {
+	// Identity names the place. Two configurations with the same identity share
+	// one ledger and one set of counters.
+	Identity() string
+	// Open opens the place. It is not called before the configuration starts.
+	Open(ctx context.Context) (ledger.Store, error)
+	// Folder is the directory that holds the files beside the ledger: key files
+	// and the limiter's counters.
+	Folder() string
+}
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "penstock", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner. It opens no file: `caddy validate`
+// provisions too.
+func (a *App) Provision(ctx caddy.Context) error {
+	if a.LedgerRaw == nil {
+		a.LedgerRaw = json.RawMessage(`{"store":"sqlite"}`)
+	}
+	store, err := ctx.LoadModule(a, "LedgerRaw")
+	if err != nil {
+		return fmt.Errorf("loading the ledger's store: %w", err)
+	}
+	a.store = store.(LedgerStore)
+	if a.zone, err = limiter.ParseZone(a.Zone); err != nil {
+		return err
+	}
+	for _, hash := range []*string{&a.AdminKeySHA256, &a.KeySHA256} {
+		if *hash, err = caddy.NewReplacer().ReplaceOrErr(*hash, true, true); err != nil {
+			return fmt.Errorf("hash of a key: %w", err)
+		}
+	}
+	a.log = ctx.Slogger()
+	if a.engine, a.lease, err = acquireEngine(a.store, a.log); err != nil {
+		return err
+	}
+	return a.engine.metrics.register(ctx.GetMetricsRegistry())
+}
+
+// open opens the ledger if it is not open yet.
+func (a *App) open() error { return a.engine.open(a) }
+
+// Start implements caddy.App: it opens the ledger and puts the prices into force.
+func (a *App) Start() error {
+	ctx := context.Background()
+	if err := a.open(); err != nil {
+		return err
+	}
+	if a.engine.zone.String() != a.zone.String() {
+		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.zone.String())
+	}
+	if err := a.engine.apply(ctx, a); err != nil {
+		return err
+	}
+	if err := a.bootstrap(ctx, a.log); err != nil {
+		return fmt.Errorf("bootstrap %s: %w", a.Bootstrap, err)
+	}
+	return a.importKey(ctx)
+}
+
+// Stop implements caddy.App. Calls may still run: the ledger stays open for them.
+func (a *App) Stop() error { return a.engine.stop(context.Background(), a) }
+
+// Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed.
+func (a *App) Cleanup() error {
+	if a.lease != nil {
+		a.lease.retire()
+	}
+	return nil
+}
+
+// Validate implements caddy.Validator.
+func (a *App) Validate() error {
+	if a.DefaultLimits != nil {
+		if err := a.DefaultLimits.validate(a.Bounds); err != nil {
+			return fmt.Errorf("default_limits: %w", err)
+		}
+	}
+	for name, bound := range a.Bounds {
+		if err := bound.validate(name); err != nil {
+			return fmt.Errorf("bounds: %w", err)
+		}
+	}
+	for name, model := range a.Models {
+		if name == "" {
+			return fmt.Errorf("model without a name")
+		}
+		if model == nil {
+			continue // null: a model with every default
+		}
+		if err := model.validate(); err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	for option, hash := range map[string]string{"admin_key_sha256": a.AdminKeySHA256, "key_sha256": a.KeySHA256} {
+		if _, err := parseHash(hash); hash != "" && err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+	}
+	if a.Bootstrap != "" && a.Bootstrap != bootstrapDemo {
+		return fmt.Errorf("bootstrap: unknown value %q; known is %s", a.Bootstrap, bootstrapDemo)
+	}
+	return nil
+}
+
+// CheckModel returns an error if callers can not use a model of that name.
+func (a *App) CheckModel(name string) error {
+	if _, ok := a.Models[name]; ok || len(a.Models) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unknown model %q; the global option penstock has %s", name, strings.Join(a.modelNames(), ", "))
+}
+
+// modelNames returns the names of the models in order.
+func (a *App) modelNames() []string { return slices.Sorted(maps.Keys(a.Models)) }
+
+// catalog returns the models as the gate knows them, in order.
+func (a *App) catalog() []middleware.Model {
+	var models []middleware.Model
+	for _, name := range a.modelNames() {
+		known := middleware.Model{Name: name}
+		if model := a.Models[name]; model != nil {
+			known.UpstreamName = model.UpstreamName
+			known.MaxOutputTokens = model.MaxOutputTokens
+			known.ContinuousUsage = model.ContinuousUsage
+		}
+		models = append(models, known)
+	}
+	return models
+}
+
+// keyLimits returns the limits of a key that is created without any.
+func (a *App) keyLimits() []ledger.Limits {
+	if a.DefaultLimits == nil {
+		return nil
+	}
+	l := a.DefaultLimits
+	return []ledger.Limits{{RPM: l.RPM, TPM: l.TPM, RPD: l.RPD, TPD: l.TPD, MaxInFlight: l.MaxInFlight, TokenType: l.TokenType}}
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,277 @@
+package caddymodule
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("penstock", parseApp)
+}
+
+// appOptions lists the words of the global option, for error messages.
+var appOptions = []string{"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256"}
+
+// parseApp reads the global option penstock.
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume the option's name
+	if existing != nil {
+		return nil, d.Err("the global option penstock is already specified; put everything into one block")
+	}
+	app := new(App)
+	if err := app.unmarshal(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "penstock", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from Caddyfile tokens. Syntax:
+//
+//	penstock {
+//	    ledger         <store> [<options...>]
+//	    zone           <name>
+//	    default_limits <limit> <value> [<limit> <value>...]
+//	    bounds         <limit> <min> <max>
+//	    model <name> {
+//	        price             minute|input|cached_input|output|request <credits>
+//	        max_output_tokens <tokens>
+//	        upstream_name     <name>
+//	        continuous_usage
+//	    }
+//	    bootstrap demo
+//	    admin_key_sha256 <hash>
+//	    key_sha256       <hash>
+//	}
+//
+// A limit is rpm, tpm, rpd, tpd or max_in_flight; default_limits also takes
+// token_type total|input|output.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the option's name
+	return a.unmarshal(d)
+}
+
+func (a *App) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q; the option takes a block", d.Val())
+	}
+	var limits caddyfile.Dispenser // where the default limits stand
+	for d.NextBlock(0) {
+		var err error
+		switch option := d.Val(); option {
+		case "ledger":
+			err = a.unmarshalLedger(d)
+		case "zone":
+			if err = oneArgument(d, &a.Zone); err == nil {
+				if _, unknown := time.LoadLocation(a.Zone); unknown != nil {
+					err = d.Errf("zone: %w", unknown)
+				}
+			}
+		case "default_limits":
+			limits = *d
+			err = a.unmarshalDefaultLimits(d)
+		case "bounds":
+			err = a.unmarshalBounds(d)
+		case "model":
+			err = a.unmarshalModel(d)
+		case "bootstrap":
+			err = oneOf(d, &a.Bootstrap, bootstrapDemo)
+		case "admin_key_sha256":
+			err = oneHash(d, &a.AdminKeySHA256)
+		case "key_sha256":
+			err = oneHash(d, &a.KeySHA256)
+		default:
+			err = unknown(d, "option of penstock", appOptions)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a.DefaultLimits != nil {
+		if err := a.DefaultLimits.validate(a.Bounds); err != nil {
+			return limits.Errf("default_limits: %w", err)
+		}
+	}
+	return nil
+}
+
+// oneHash reads the hash of a key. A placeholder is looked at when the
+// configuration is loaded.
+func oneHash(d *caddyfile.Dispenser, value *string) error {
+	option := d.Val()
+	if err := oneArgument(d, value); err != nil {
+		return err
+	}
+	if strings.HasPrefix(*value, "{") {
+		return nil
+	}
+	if _, err := parseHash(*value); err != nil {
+		return d.Errf("%s: %w", option, err)
+	}
+	return nil
+}
+
+func (a *App) unmarshalLedger(d *caddyfile.Dispenser) error {
+	if a.LedgerRaw != nil {
+		return d.Err("ledger is already specified")
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "penstock.ledgers."+name)
+	if err != nil {
+		return err
+	}
+	a.LedgerRaw = caddyconfig.JSONModuleObject(module, "store", name, nil)
+	return nil
+}
+
+func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {
+	if a.DefaultLimits != nil {
+		return d.Err("default_limits is already specified")
+	}
+	a.DefaultLimits = new(Limits)
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := make(map[string]bool)
+	for more := true; more; more = d.NextArg() {
+		name := d.Val()
+		if seen[name] {
+			return d.Errf("default_limits: %s is already specified", name)
+		}
+		seen[name] = true
+		field := a.DefaultLimits.field(name)
+		if field == nil && name != "token_type" {
+			return d.Errf("default_limits: unknown limit %q; known are %s, token_type", name, strings.Join(limitNames, ", "))
+		}
+		if !d.NextArg() {
+			return d.Errf("default_limits: %s has no value", name)
+		}
+		if field == nil {
+			if a.DefaultLimits.TokenType = d.Val(); !slices.Contains(tokenTypes, d.Val()) {
+				return d.Errf("default_limits: unknown token_type %q; known are %s", d.Val(), strings.Join(tokenTypes, ", "))
+			}
+			continue
+		}
+		if err := wholeNumber(d, "default_limits: "+name, 0, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) unmarshalBounds(d *caddyfile.Dispenser) error {
+	arguments := d.RemainingArgs()
+	if len(arguments) != 3 {
+		return d.Errf("bounds: expected a limit, its smallest and its largest value, for example: bounds rpm 10 600")
+	}
+	name, bound := arguments[0], Bound{}
+	if _, twice := a.Bounds[name]; twice {
+		return d.Errf("bounds: %s is already specified", name)
+	}
+	if err := parseWhole(d, "bounds: "+name, arguments[1], 0, &bound.Min); err != nil {
+		return err
+	}
+	if err := parseWhole(d, "bounds: "+name, arguments[2], 0, &bound.Max); err != nil {
+		return err
+	}
+	if err := bound.validate(name); err != nil {
+		return d.Errf("bounds: %v", err)
+	}
+	if a.Bounds == nil {
+		a.Bounds = make(map[string]Bound)
+	}
+	a.Bounds[name] = bound
+	return nil
+}
+
+func (a *App) unmarshalModel(d *caddyfile.Dispenser) error {
+	var name string
+	if !d.Args(&name) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		return d.Errf("model %s: unexpected argument %q", name, d.Val())
+	}
+	if a.Models[name] != nil {
+		return d.Errf("model %s is already specified", name)
+	}
+	model := new(Model)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := model.unmarshalOption(d, name); err != nil {
+			return err
+		}
+	}
+	if err := model.validate(); err != nil {
+		return d.Errf("model %s: %w", name, err)
+	}
+	if a.Models == nil {
+		a.Models = make(map[string]*Model)
+	}
+	a.Models[name] = model
+	return nil
+}
+
+func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	switch d.Val() {
+	case "price":
+		return m.unmarshalPrice(d, name)
+	case "max_output_tokens":
+		if m.MaxOutputTokens != 0 {
+			return d.Errf("model %s: max_output_tokens is already specified", name)
+		}
+		var value string
+		if err := oneArgument(d, &value); err != nil {
+			return err
+		}
+		return wholeNumber(d, "model "+name+": max_output_tokens", 1, &m.MaxOutputTokens)
+	case "upstream_name":
+		return oneArgument(d, &m.UpstreamName)
+	case "continuous_usage":
+		if m.ContinuousUsage {
+			return d.Errf("model %s: continuous_usage is already specified", name)
+		}
+		m.ContinuousUsage = true
+		return noArgument(d)
+	}
+	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "continuous_usage"})
+}
+
+func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {
+	arguments := d.RemainingArgs()
+	if len(arguments) != 2 {
+		return d.Errf("model %s: price: expected what is paid for and the credits, for example: price minute 1", name)
+	}
+	if m.Price == nil {
+		m.Price = new(Price)
+	}
+	part := m.Price.field(arguments[0])
+	switch {
+	case part == nil:
+		return d.Errf("model %s: unknown price %q; known are %s", name, arguments[0], strings.Join(priceNames, ", "))
+	case *part != "":
+		return d.Errf("model %s: price %s is already specified", name, arguments[0])
+	}
+	*part = arguments[1]
+	// The price as a whole is checked at the end of the block; here the line of a
+	// number that is none is still known.
+	amount, err := ledger.ParseMicro(*part)
+	switch {
+	case err != nil:
+		return d.Errf("model %s: price %s: %w", name, arguments[0], err)
+	case amount < 0:
+		return d.Errf("model %s: price %s: %s is negative", name, arguments[0], *part)
+	}
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*App)(nil)

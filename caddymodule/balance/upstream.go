@@ -1,0 +1,99 @@
+// Package balance chooses the inference server that runs a call. It is a
+// selection policy for Caddy's reverse_proxy; only policy.go knows Caddy.
+package balance
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Kind names the software of an inference server.
+type Kind string
+
+// The kinds of upstreams. An empty Kind is any server that speaks the OpenAI
+// API.
+const (
+	KindPenstock Kind = "penstock"
+	KindVLLM     Kind = "vllm"
+	KindSGLang   Kind = "sglang"
+	KindLlamaCPP Kind = "llamacpp"
+	KindOllama   Kind = "ollama"
+	KindTGI      Kind = "tgi"
+)
+
+// Kinds lists every kind that an operator may name.
+func Kinds() []Kind {
+	return []Kind{KindPenstock, KindVLLM, KindSGLang, KindLlamaCPP, KindOllama, KindTGI}
+}
+
+// MaxWeight bounds the weight of one upstream, so that the sum over any number
+// of upstreams that fits into memory also fits into an int.
+const MaxWeight = 1_000_000
+
+// Upstream is what the operator says about one inference server.
+type Upstream struct {
+	// The dial address, exactly as `reverse_proxy` lists it, for example
+	// `localhost:9100`. An address that the proxy does not list is an error.
+	Address string `json:"address"`
+
+	// The share of calls that this upstream gets, relative to the others.
+	// From 1 to 1000000. Default: 1.
+	Weight int `json:"weight,omitempty"`
+
+	// How many calls the server runs at the same time. An upstream with all its
+	// slots in use is chosen only if no other upstream has a free one.
+	// Default: 0, which means that the number is not known and never binds.
+	Slots int `json:"slots,omitempty"`
+
+	// The models that the server has. Calls for other models go elsewhere.
+	// Default: every model.
+	Models []string `json:"models,omitempty"`
+
+	// The server's software: `penstock`, `vllm`, `sglang`, `llamacpp`, `ollama`
+	// or `tgi`. Default: any server that speaks the OpenAI API.
+	Kind Kind `json:"kind,omitempty"`
+
+	// Whether the compute time that the server reports about itself is believed
+	// when a call is charged. Default: true for the kind `penstock`, else false.
+	Trusted *bool `json:"trusted,omitempty"`
+}
+
+// Serves reports whether the upstream has a model. An empty model stands for a
+// call that runs none: every upstream serves it.
+func (u *Upstream) Serves(model string) bool {
+	return model == "" || len(u.Models) == 0 || slices.Contains(u.Models, model)
+}
+
+// IsTrusted reports whether the upstream's own figures are believed.
+func (u *Upstream) IsTrusted() bool {
+	if u.Trusted != nil {
+		return *u.Trusted
+	}
+	return u.Kind == KindPenstock
+}
+
+// weight returns the effective weight.
+func (u *Upstream) weight() int { return max(u.Weight, 1) }
+
+// Validate reports the first field whose value makes no sense.
+func (u *Upstream) Validate() error {
+	switch {
+	case u.Address == "":
+		return fmt.Errorf("upstream without an address")
+	case u.Weight < 0 || u.Weight > MaxWeight:
+		return fmt.Errorf("upstream %s: weight %d is not between 1 and %d", u.Address, u.Weight, MaxWeight)
+	case u.Slots < 0:
+		return fmt.Errorf("upstream %s: slots %d is negative", u.Address, u.Slots)
+	case u.Kind != "" && !slices.Contains(Kinds(), u.Kind):
+		return fmt.Errorf("upstream %s: unknown kind %q; known are %v", u.Address, u.Kind, Kinds())
+	}
+	for i, model := range u.Models {
+		if model == "" {
+			return fmt.Errorf("upstream %s: empty model name", u.Address)
+		}
+		if slices.Contains(u.Models[:i], model) {
+			return fmt.Errorf("upstream %s: model %q is listed twice", u.Address, model)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package caddymodule
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// oneArgument reads the only argument of an option, which may be given once.
+func oneArgument(d *caddyfile.Dispenser, value *string) error {
+	option := d.Val()
+	if *value != "" {
+		return d.Errf("%s is already specified", option)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	*value = d.Val()
+	if *value == "" {
+		return d.Errf("%s: the value is empty", option)
+	}
+	if d.CountRemainingArgs() > 0 {
+		d.NextArg()
+		return d.Errf("%s: unexpected argument %q", option, d.Val())
+	}
+	return nil
+}
+
+// oneOf reads the only argument of an option, which is one of some words.
+func oneOf(d *caddyfile.Dispenser, value *string, words ...string) error {
+	option := d.Val()
+	if err := oneArgument(d, value); err != nil {
+		return err
+	}
+	if !slices.Contains(words, *value) {
+		return d.Errf("%s: unknown value %q; known are %s", option, *value, strings.Join(words, ", "))
+	}
+	return nil
+}
+
+// noArgument checks that an option stands alone.
+func noArgument(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s: unexpected argument %q", option, d.Val())
+	}
+	return nil
+}
+
+// wholeNumber parses the current token.
+func wholeNumber(d *caddyfile.Dispenser, option string, least int64, value *int64) error {
+	return parseWhole(d, option, d.Val(), least, value)
+}
+
+// parseWhole parses a whole number that is at least least.
+func parseWhole(d *caddyfile.Dispenser, option, text string, least int64, value *int64) error {
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || number < least {
+		return d.Errf("%s: %q is not a whole number of at least %d", option, text, least)
+	}
+	*value = number
+	return nil
+}
+
+// unknown is the error for a word that is not among those that are known.
+func unknown(d *caddyfile.Dispenser, what string, known []string) error {
+	return d.Errf("unknown %s: %q; known are %s", what, d.Val(), strings.Join(known, ", "))
+}

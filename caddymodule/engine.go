@@ -1,0 +1,211 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// engines holds the engines of this process by the identity of their ledger, so
+// that a new configuration finds what the old one counted.
+var engines = caddy.NewUsagePool()
+
+func init() {
+	// Once for the process: Caddy keeps every function it is given.
+	caddy.OnExit(flush)
+}
+
+// engine is what outlives a configuration: the open ledger and the limiter.
+type engine struct {
+	store   LedgerStore
+	metrics *metrics
+
+	opening sync.Once
+	failure error // of opening
+	ledger  *ledger.Ledger
+	limiter *limiter.Memory
+	runs    *middleware.Runs
+	zone    *time.Location
+
+	closing sync.Once
+
+	mu      sync.Mutex
+	current *App // whose prices are in force
+}
+
+// acquireEngine returns the engine of a store, and a lease on it.
+func acquireEngine(store LedgerStore, log *slog.Logger) (*engine, *lease, error) {
+	identity := store.Identity()
+	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
+		return &engine{store: store, metrics: newMetrics(), runs: middleware.NewRuns(middleware.DefaultMaxRuns)}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	release := func() {
+		if _, err := engines.Delete(identity); err != nil {
+			log.Error("closing the ledger", "error", err)
+		}
+	}
+	return value.(*engine), newLease(release), nil
+}
+
+// open opens the ledger and the limiter, once. Provisioning a configuration must
+// not do it, because checking a configuration provisions it too; starting it
+// does, or the first call, as the servers may start first.
+func (e *engine) open(app *App) error {
+	e.opening.Do(func() {
+		ctx := context.Background() // an open ledger outlives the configuration
+		if e.failure = e.openLedger(ctx, app.log); e.failure != nil {
+			return
+		}
+		e.zone = app.zone
+		e.limiter = limiter.New(limiter.WithZone(app.zone))
+		if err := e.restoreLimits(ctx, app.log); err != nil {
+			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.limiter.Close(), e.ledger.Close(ctx))
+		}
+	})
+	return e.failure
+}
+
+// lockPatience is how long opening waits for a ledger that this process, or the
+// one before, is about to close.
+const lockPatience = time.Second
+
+func (e *engine) openLedger(ctx context.Context, log *slog.Logger) error {
+	store, err := e.store.Open(ctx)
+	for start := time.Now(); errors.Is(err, sqlitestore.ErrLocked) && time.Since(start) < lockPatience; {
+		time.Sleep(20 * time.Millisecond)
+		store, err = e.store.Open(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	e.ledger, err = ledger.Open(ctx, store, ledger.WithEvents(observeLedger(log), ledger.Thresholds{}))
+	return err
+}
+
+// observeLedger logs what an operator has to know of the ledger.
+func observeLedger(log *slog.Logger) func(ledger.Event) {
+	return func(event ledger.Event) {
+		attributes := []any{"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String()}
+		if event.Kind == ledger.EventFailed {
+			log.Error("the ledger can not write: nothing is admitted any more", append(attributes, "error", event.Err)...)
+			return
+		}
+		log.Warn("ledger", attributes...)
+	}
+}
+
+// apply puts the prices of a configuration into force and remembers the one
+// before, in case the new configuration does not come up.
+func (e *engine) apply(ctx context.Context, app *App) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.setPrices(ctx, app); err != nil {
+		return err
+	}
+	app.previous, e.current = e.current, app
+	return nil
+}
+
+// stop is told that a configuration stops: because another one is in force, or
+// because it did not come up itself. Then the prices before it come back.
+func (e *engine) stop(ctx context.Context, app *App) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current != app {
+		if e.current != nil {
+			e.current.previous = nil // it came up: there is no way back
+		}
+		return nil
+	}
+	e.current, app.previous = app.previous, nil
+	if e.current == nil {
+		return nil
+	}
+	return e.setPrices(ctx, e.current)
+}
+
+// setPrices makes the ledger's prices those of a configuration.
+func (e *engine) setPrices(ctx context.Context, app *App) error {
+	standard := new(Model)
+	for _, name := range e.ledger.PricedModels() {
+		// Names of paths are fixed costs, which belong to the gates.
+		if app.Models[name] == nil && !strings.HasPrefix(name, "/") {
+			price, _ := standard.price()
+			if err := e.ledger.SetPrice(ctx, name, price); err != nil {
+				return fmt.Errorf("model %s: %w", name, err)
+			}
+		}
+	}
+	for _, name := range app.modelNames() {
+		model := app.Models[name]
+		if model == nil {
+			model = standard
+		}
+		price, err := model.price()
+		if err == nil {
+			err = e.ledger.SetPrice(ctx, name, price)
+		}
+		if err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// closePatience bounds how long closing waits for the disk.
+const closePatience = 30 * time.Second
+
+// Destruct implements caddy.Destructor: it saves the limiter's counters and
+// closes the ledger.
+func (e *engine) Destruct() error {
+	var err error
+	e.closing.Do(func() {
+		// An engine that was never opened is opened by nobody from here on.
+		e.opening.Do(func() { e.failure = ledger.ErrUnavailable })
+		if e.failure != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+		defer cancel()
+		// Calls in the background end first, so that they are charged. Then nothing
+		// counts any more, and what was counted can be saved.
+		err = errors.Join(e.runs.Wait(ctx), e.limiter.Close(), e.saveLimits(), e.ledger.Close(ctx))
+	})
+	return err
+}
+
+// flush closes what is still open when the process ends: engines whose calls
+// outlived the grace period.
+func flush(context.Context) {
+	const patience = 5 * time.Second
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
+		left := 0
+		engines.Range(func(any, any) bool { left++; return true })
+		if left == 0 {
+			return
+		}
+	}
+	engines.Range(func(identity, value any) bool {
+		if err := value.(*engine).Destruct(); err != nil {
+			caddy.Log().Named("penstock").Error("closing " + identity.(string) + ": " + err.Error())
+		}
+		return true
+	})
+}
+
+// Interface guards
+var _ caddy.Destructor = (*engine)(nil)

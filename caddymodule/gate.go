@@ -1,0 +1,235 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+}
+
+// Gate lets only those calls through to the next handler that carry a key, stay
+// within the key's limits and are covered by credit; it measures what passes and
+// charges for it. Paths that it can not measure are refused with 404.
+//
+// The handler that follows is usually `reverse_proxy`; the Caddyfile directive
+// `penstock_proxy` configures both at once. The gate must stand before every
+// handler that could answer a call without it.
+//
+// It sets these placeholders, which can be used in this handler's chain, in
+// `handle_errors` and in access logs:
+//
+// Placeholder | Description
+// ------------|-------------
+// `{penstock.key.id}` | The public id of the caller's key
+// `{penstock.account}` | The account that pays for the call
+// `{penstock.model}` | The model as the caller named it
+// `{penstock.request_id}` | The id of the call, as in its entry in the ledger
+// `{penstock.credits.charged}` | What the call cost, in credits
+// `{penstock.error.code}` | Why the call was refused (only with errors passthrough)
+// `{penstock.error.message}` | The same for people (only with errors passthrough)
+// `{penstock.limit}` | The limit that refused the call: rpm, tpm, rpd, tpd, max_in_flight, balance or budget (only with errors passthrough)
+// `{penstock.retry_after_ms}` | When to try again, in milliseconds; 0 if never (only with errors passthrough)
+// `{http.auth.user.id}` | The public id of the caller's key, for access logs
+type Gate struct {
+	// The largest body of a request, also after unpacking; a larger one is
+	// answered with 413. Unit: bytes. Default: 10485760 (10 MiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// The longest that a call may run; then it is cut. The credit for that time is
+	// held while it runs. Default: 2m.
+	HoldTimeout caddy.Duration `json:"hold_timeout,omitempty"`
+
+	// The shape of refusals: `openai`, `anthropic`, `aquin`, `aixplain`, `ollama`,
+	// `llamacpp`, `tgi` or `sglang`. Default: what the path of the call tells.
+	Dialect string `json:"dialect,omitempty"`
+
+	// Who writes the refusal of a call that does not reach the next handler.
+	// `passthrough` leaves it to Caddy's error routes, with the headers and
+	// placeholders set. Default: the gate writes it as JSON in the caller's dialect.
+	Errors string `json:"errors,omitempty"`
+
+	// Whether to reserve one token for each byte of a prompt, which no prompt
+	// exceeds, instead of one for four bytes. Default: false.
+	StrictEstimate bool `json:"strict_estimate,omitempty"`
+
+	// Whether a call without a cap on its output gets the model's cap written into
+	// it. Without a cap an upstream may produce more than the call has reserved.
+	// Default: true.
+	InjectMaxTokens *bool `json:"inject_max_tokens,omitempty"`
+
+	// Paths that pass without being measured. They need a key and cost nothing. A
+	// path that ends in `*` stands for all that begin so. Default: none.
+	AllowUnmetered []string `json:"allow_unmetered,omitempty"`
+
+	// Paths that the gate can not measure but lets pass for a fixed price: credits
+	// for each call that is answered with success, by path. Default: none.
+	FixedCosts map[string]string `json:"fixed_costs,omitempty"`
+
+	// What happens to the running streams of a key that is revoked: `finish` lets
+	// them finish, `abort` cuts them within a few seconds. Default: `finish`.
+	OnRevoke string `json:"on_revoke,omitempty"`
+
+	app     *App
+	build   sync.Once
+	handler http.Handler
+}
+
+// errorsPassthrough is the value of Gate.Errors that leaves errors to Caddy.
+const errorsPassthrough = "passthrough"
+
+// revokeWords are the values of Gate.OnRevoke.
+var revokeWords = map[string]middleware.OnRevoke{"": middleware.RevokeFinish, "finish": middleware.RevokeFinish, "abort": middleware.RevokeAbort}
+
+// CaddyModule implements caddy.Module.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.penstock", New: func() caddy.Module { return new(Gate) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("penstock")
+	if err != nil {
+		return err
+	}
+	g.app = app.(*App)
+	return nil
+}
+
+// Validate implements caddy.Validator.
+func (g *Gate) Validate() error {
+	if g.MaxBody < 0 {
+		return fmt.Errorf("max_body %d is negative", g.MaxBody)
+	}
+	if g.HoldTimeout < 0 {
+		return fmt.Errorf("hold_timeout %s is negative", time.Duration(g.HoldTimeout))
+	}
+	if _, known := dialect.ParseKind(g.Dialect); g.Dialect != "" && !known {
+		return fmt.Errorf("unknown dialect %q", g.Dialect)
+	}
+	if g.Errors != "" && g.Errors != errorsPassthrough {
+		return fmt.Errorf("errors: unknown value %q; known is %s", g.Errors, errorsPassthrough)
+	}
+	if _, known := revokeWords[g.OnRevoke]; !known {
+		return fmt.Errorf("on_revoke: unknown value %q; known are finish, abort", g.OnRevoke)
+	}
+	_, err := g.fixedCosts()
+	return err
+}
+
+// fixedCosts returns the fixed prices by path.
+func (g *Gate) fixedCosts() (map[string]ledger.Micro, error) {
+	costs := make(map[string]ledger.Micro, len(g.FixedCosts))
+	for path, text := range g.FixedCosts {
+		if path == "" || path[0] != '/' {
+			return nil, fmt.Errorf("fixed cost: path %q does not begin with a slash", path)
+		}
+		cost, err := ledger.ParseMicro(text)
+		if err == nil && cost <= 0 {
+			err = errors.New("it is not above zero")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("fixed cost of %s: %w", path, err)
+		}
+		costs[path] = cost
+	}
+	return costs, nil
+}
+
+// options returns the middleware's options for this gate.
+func (g *Gate) options() []middleware.Option {
+	app := g.app
+	options := []middleware.Option{
+		middleware.WithModels(app.catalog()...),
+		middleware.WithLogger(app.log),
+		middleware.WithRuns(app.engine.runs),
+		middleware.WithObserver(observer{app.engine.metrics, app.Models}),
+		middleware.WithClientAddress(clientAddress),
+		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
+		middleware.WithAllowUnmetered(g.AllowUnmetered...),
+	}
+	if g.MaxBody != 0 {
+		options = append(options, middleware.WithMaxBody(g.MaxBody))
+	}
+	if g.HoldTimeout != 0 {
+		options = append(options, middleware.WithHoldTimeout(time.Duration(g.HoldTimeout)))
+	}
+	if kind, ok := dialect.ParseKind(g.Dialect); ok && g.Dialect != "" {
+		options = append(options, middleware.WithDialect(kind))
+	}
+	if g.Errors == errorsPassthrough {
+		options = append(options, middleware.WithErrorsPassthrough(passRefusal))
+	}
+	if g.StrictEstimate {
+		options = append(options, middleware.WithStrictEstimate())
+	}
+	if g.InjectMaxTokens != nil {
+		options = append(options, middleware.WithInjectMaxTokens(*g.InjectMaxTokens))
+	}
+	costs, _ := g.fixedCosts() // Validate has seen them
+	for path, cost := range costs {
+		options = append(options, middleware.WithFixedCost(path, cost))
+	}
+	return options
+}
+
+// ready returns the gate's handler, which exists once the ledger is open.
+func (g *Gate) ready() (http.Handler, error) {
+	if err := g.app.open(); err != nil {
+		return nil, err
+	}
+	g.build.Do(func() {
+		wrap := middleware.New(g.app.engine.ledger, g.app.engine.limiter, g.options()...)
+		g.handler = wrap(http.HandlerFunc(g.serveNext))
+	})
+	return g.handler, nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !g.app.lease.begin() {
+		w.Header().Set("Retry-After", "1")
+		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+	}
+	defer g.app.lease.end()
+	handler, err := g.ready()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	passed := &passage{next: next}
+	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
+	handler.ServeHTTP(w, r)
+	return passed.finish(r)
+}
+
+// errRetired is for calls that come so late to a configuration that its ledger
+// may be closed.
+var errRetired = errors.New("the configuration of this gate is retired")
+
+// clientAddress returns the address that Caddy took for the client's, behind
+// trusted proxies too.
+func clientAddress(r *http.Request) netip.Addr {
+	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	address, _ := netip.ParseAddr(text) // the zero address is in no network
+	return address.Unmap()
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Gate)(nil)
+	_ caddy.Validator             = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+)

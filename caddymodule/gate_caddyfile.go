@@ -1,0 +1,177 @@
+package caddymodule
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("penstock", parseGate)
+	// Before the directives that branch: ordered after them, a gate beside a
+	// handle block would be walked around.
+	httpcaddyfile.RegisterDirectiveOrder("penstock", httpcaddyfile.Before, "invoke")
+}
+
+func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	gate := new(Gate)
+	return gate, gate.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// gateOptions are the readers of the gate's options.
+var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
+	"max_body":          (*Gate).unmarshalMaxBody,
+	"hold_timeout":      (*Gate).unmarshalHoldTimeout,
+	"dialect":           (*Gate).unmarshalDialect,
+	"errors":            (*Gate).unmarshalErrors,
+	"strict_estimate":   (*Gate).unmarshalStrictEstimate,
+	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
+	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
+	"fixed_cost":        (*Gate).unmarshalFixedCost,
+	"on_revoke":         (*Gate).unmarshalOnRevoke,
+}
+
+// UnmarshalCaddyfile sets up the gate from Caddyfile tokens. Syntax:
+//
+//	penstock [<matcher>] {
+//	    max_body          <size>
+//	    hold_timeout      <duration>
+//	    dialect           openai|anthropic|aquin|aixplain|ollama|llamacpp|tgi|sglang
+//	    errors            passthrough
+//	    strict_estimate
+//	    inject_max_tokens on|off
+//	    allow_unmetered   <paths...>
+//	    fixed_cost        <path> <credits>
+//	    on_revoke         finish|abort
+//	}
+func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	directive := d.Val() // penstock, or gate in penstock_proxy
+	if d.NextArg() {
+		return d.Errf("%s: unexpected argument %q", directive, d.Val())
+	}
+	seen := make(map[string]bool)
+	for d.NextBlock(0) {
+		option := d.Val()
+		read, known := gateOptions[option]
+		switch {
+		case !known:
+			return unknown(d, "option of the gate", slices.Sorted(maps.Keys(gateOptions)))
+		case seen[option] && option != "fixed_cost" && option != "allow_unmetered":
+			return d.Errf("%s is already specified", option)
+		}
+		seen[option] = true
+		if err := read(g, d); err != nil {
+			return err
+		}
+		if d.NextBlock(1) {
+			return d.Errf("%s takes no block", option)
+		}
+	}
+	return nil
+}
+
+func (g *Gate) unmarshalMaxBody(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil || size == 0 || size > 1<<40 {
+		return d.Errf("max_body: %q is not a size from 1 byte to 1 TiB, for example 10MiB", text)
+	}
+	g.MaxBody = int64(size)
+	return nil
+}
+
+func (g *Gate) unmarshalHoldTimeout(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	timeout, err := caddy.ParseDuration(text)
+	if err != nil || timeout <= 0 {
+		return d.Errf("hold_timeout: %q is not a duration above zero, for example 120s", text)
+	}
+	g.HoldTimeout = caddy.Duration(timeout)
+	return nil
+}
+
+func (g *Gate) unmarshalDialect(d *caddyfile.Dispenser) error {
+	if err := oneArgument(d, &g.Dialect); err != nil {
+		return err
+	}
+	if _, known := dialect.ParseKind(g.Dialect); !known {
+		return d.Errf("dialect: unknown value %q", g.Dialect)
+	}
+	return nil
+}
+
+func (g *Gate) unmarshalErrors(d *caddyfile.Dispenser) error {
+	return oneOf(d, &g.Errors, errorsPassthrough)
+}
+
+func (g *Gate) unmarshalOnRevoke(d *caddyfile.Dispenser) error {
+	return oneOf(d, &g.OnRevoke, "finish", "abort")
+}
+
+func (g *Gate) unmarshalStrictEstimate(d *caddyfile.Dispenser) error {
+	g.StrictEstimate = true
+	return noArgument(d)
+}
+
+func (g *Gate) unmarshalInjectMaxTokens(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneOf(d, &text, "on", "off"); err != nil {
+		return err
+	}
+	inject := text == "on"
+	g.InjectMaxTokens = &inject
+	return nil
+}
+
+func (g *Gate) unmarshalAllowUnmetered(d *caddyfile.Dispenser) error {
+	paths := d.RemainingArgs()
+	if len(paths) == 0 {
+		return d.ArgErr()
+	}
+	for _, path := range paths {
+		if !strings.HasPrefix(path, "/") {
+			return d.Errf("allow_unmetered: path %q does not begin with a slash", path)
+		}
+		if slices.Contains(g.AllowUnmetered, path) {
+			return d.Errf("allow_unmetered: %s is already specified", path)
+		}
+		g.AllowUnmetered = append(g.AllowUnmetered, path)
+	}
+	return nil
+}
+
+func (g *Gate) unmarshalFixedCost(d *caddyfile.Dispenser) error {
+	arguments := d.RemainingArgs()
+	if len(arguments) != 2 {
+		return d.Errf("fixed_cost: expected a path and the credits of a call, for example: fixed_cost /v1/rerank 0.01")
+	}
+	if _, twice := g.FixedCosts[arguments[0]]; twice {
+		return d.Errf("fixed_cost: %s is already specified", arguments[0])
+	}
+	if g.FixedCosts == nil {
+		g.FixedCosts = make(map[string]string)
+	}
+	g.FixedCosts[arguments[0]] = arguments[1]
+	if _, err := g.fixedCosts(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Gate)(nil)

@@ -1,0 +1,171 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// freeAddress returns a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// toJSON adapts a Caddyfile with global options that suit a test: no admin
+// endpoint, no certificates.
+func toJSON(t *testing.T, config string) []byte {
+	t.Helper()
+	const options = "\tadmin off\n\tauto_https off\n\tpersist_config off\n"
+	if rest, has := strings.CutPrefix(config, "{\n"); has {
+		config = "{\n" + options + rest
+	} else {
+		config = "{\n" + options + "}\n" + config
+	}
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatalf("adapting %s: %v", config, err)
+	}
+	return adapted
+}
+
+// load makes a Caddyfile the running configuration. There is one Caddy in a
+// process, so tests that load run one after the other.
+func load(t *testing.T, config string) error {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping Caddy: %v", err)
+		}
+	})
+	return caddy.Load(toJSON(t, config), true)
+}
+
+// mustLoad is load for a configuration that is right.
+func mustLoad(t *testing.T, format string, arguments ...any) {
+	t.Helper()
+	if err := load(t, fmt.Sprintf(format, arguments...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gateway is a running configuration with the demo keys.
+type gateway struct {
+	t       *testing.T
+	url     string
+	data    string // directory of the ledger
+	address string
+}
+
+// demoOptions are the global options of most tests.
+const demoOptions = `
+		bootstrap demo
+		model tiny {
+			price minute 1
+			price request 0.5
+		}`
+
+// start loads a configuration with a global option penstock and one site, in
+// which %s stands for nothing: site is inserted as it is.
+func start(t *testing.T, options, site string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g.url = "http://" + g.address
+	g.reload(options, site)
+	return g
+}
+
+// config returns the Caddyfile of the gateway.
+func (g *gateway) config(options, site string) string {
+	return fmt.Sprintf("{\n\tpenstock {\n\t\tledger sqlite %s%s\n\t}\n}\n\nhttp://%s {\n%s\n}\n", g.data, options, g.address, site)
+}
+
+// reload loads another configuration of the same gateway.
+func (g *gateway) reload(options, site string) {
+	g.t.Helper()
+	mustLoad(g.t, "%s", g.config(options, site))
+}
+
+// key reads one of the demo keys.
+func (g *gateway) key(file string) string {
+	g.t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.data, file))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
+
+// engine returns the running engine.
+func (g *gateway) engine() *engine {
+	g.t.Helper()
+	var found *engine
+	engines.Range(func(_, value any) bool { found = value.(*engine); return false })
+	if found == nil {
+		g.t.Fatal("no engine runs")
+	}
+	return found
+}
+
+// settled returns the entries of all charges.
+func (g *gateway) settled() []ledger.Entry {
+	g.t.Helper()
+	entries, err := g.engine().ledger.Entries(g.t.Context(), 0, 1000)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return slices.DeleteFunc(entries, func(entry ledger.Entry) bool {
+		return entry.Kind != ledger.KindSettle && entry.Kind != ledger.KindVoid
+	})
+}
+
+func TestDemoKeyCallsThroughTheProxy(t *testing.T) {
+	u := newUpstream(t, nil)
+	g := start(t, demoOptions, "penstock_proxy "+u.address())
+	key := g.key("demo.key")
+
+	reply := call(t, "POST", g.url+"/v1/chat/completions", key, chat(false))
+	if reply.status != 200 || !strings.Contains(reply.body, "one two three") {
+		t.Fatalf("chat: %+v", reply)
+	}
+	reply = call(t, "POST", g.url+"/api/infer", key, `{"prompt":"Count."}`)
+	var inferred struct {
+		Text      string
+		TokensIn  int `json:"tokens_in"`
+		TokensOut int `json:"tokens_out"`
+	}
+	if err := json.Unmarshal([]byte(reply.body), &inferred); err != nil || inferred.Text != "one two three" || inferred.TokensIn != 7 || inferred.TokensOut != 3 {
+		t.Fatalf("infer: %+v, %v", reply, err)
+	}
+	reply = call(t, "POST", g.url+"/v1/chat/completions", key, chat(true))
+	if reply.status != 200 || !strings.HasSuffix(reply.body, "data: [DONE]\n\n") {
+		t.Fatalf("stream: %+v", reply)
+	}
+	if charged := reply.header.Get("X-Penstock-Credits-Charged"); !strings.HasPrefix(charged, "0.5") {
+		t.Errorf("the stream's trailer says %q", charged)
+	}
+	if entries := g.settled(); len(entries) != 3 {
+		t.Errorf("%d entries for 3 calls: %+v", len(entries), entries)
+	}
+	for range 3 {
+		header := <-u.seen
+		if text := fmt.Sprint(header); strings.Contains(text, key) {
+			t.Error("the upstream saw the caller's key")
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// metrics are an engine's Prometheus metrics. They live as long as the engine, so
+// that a reload, which brings a new registry, does not set them back to zero. No
+// label ever holds a key, an account or anything else that a caller chooses.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	tokens    *prometheus.CounterVec
+	credits   *prometheus.CounterVec
+	writeOffs *prometheus.CounterVec
+	firstByte *prometheus.HistogramVec
+	duration  *prometheus.HistogramVec
+}
+
+// latencies are the upper bounds of histograms in seconds: from a cached short
+// answer to a long generation.
+var latencies = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 60, 120, 300}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "penstock", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "penstock", Name: name, Help: help, Buckets: latencies}, labels)
+	}
+	return &metrics{
+		requests:  counter("requests_total", "Calls that ran, by how they ended and the status sent.", "operation", "model", "outcome", "status"),
+		refusals:  counter("refusals_total", "Calls that were refused, by error code and the limit that bound.", "operation", "model", "reason", "rule"),
+		tokens:    counter("tokens_total", "Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
+		credits:   counter("credits_charged_total", "Credits charged.", "model"),
+		writeOffs: counter("credits_written_off_total", "Credits of prices that neither hold nor balance nor budget covered.", "model"),
+		firstByte: histogram("time_to_first_byte_seconds", "From dispatch to the upstream's first byte.", "model"),
+		duration:  histogram("request_duration_seconds", "From the arrival of a call that ran to its end.", "model", "stream"),
+	}
+}
+
+// register adds the metrics to the registry of a configuration. Registering them
+// twice is fine.
+func (m *metrics) register(registry prometheus.Registerer) error {
+	for _, collector := range []prometheus.Collector{m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.firstByte, m.duration} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+// observer counts the calls of one configuration.
+type observer struct {
+	metrics *metrics
+	models  map[string]*Model // that may be a label
+}
+
+// Observe implements middleware.Observer.
+func (o observer) Observe(report middleware.Report) {
+	m, model := o.metrics, report.Model
+	if _, known := o.models[model]; !known {
+		model = "" // where every name passes, callers would choose the labels
+	}
+	if report.Refused {
+		m.refusals.WithLabelValues(report.Operation, model, report.Reason, report.Rule).Inc()
+		return
+	}
+	m.requests.WithLabelValues(report.Operation, model, report.Outcome.String(), strconv.Itoa(report.Status)).Inc()
+	m.tokens.WithLabelValues(model, "input").Add(float64(report.InputTokens))
+	m.tokens.WithLabelValues(model, "cached").Add(float64(report.CachedTokens))
+	m.tokens.WithLabelValues(model, "output").Add(float64(report.OutputTokens))
+	m.credits.WithLabelValues(model).Add(credits(report.Charge.Amount))
+	m.writeOffs.WithLabelValues(model).Add(credits(report.Charge.WriteOff))
+	if report.FirstByte > 0 {
+		m.firstByte.WithLabelValues(model).Observe(report.FirstByte.Seconds())
+	}
+	m.duration.WithLabelValues(model, strconv.FormatBool(report.Stream)).Observe(report.Total.Seconds())
+}
+
+// credits is an amount for a graph; accounts are never kept in floats.
+func credits(amount ledger.Micro) float64 { return float64(amount) / float64(ledger.Credit) }
+
+// Interface guards
+var _ middleware.Observer = observer{}

@@ -1,0 +1,109 @@
+package caddymodule
+
+import (
+	"fmt"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// Model is one model that callers may use.
+type Model struct {
+	// The model's name on the upstreams. Default: the same name.
+	UpstreamName string `json:"upstream_name,omitempty"`
+
+	// What a call costs. Default: 1 credit per minute of compute time.
+	Price *Price `json:"price,omitempty"`
+
+	// The most tokens of one answer. It is written into calls that set no cap, and
+	// a call that asks for more is refused. Unit: tokens. Default: 512 is written,
+	// and a call may ask for more.
+	MaxOutputTokens int64 `json:"max_output_tokens,omitempty"`
+
+	// Whether the model's upstreams report running totals on every chunk of a
+	// stream when asked to, as vLLM and SGLang do. A stream that is cut is then
+	// charged to the token. Default: false.
+	ContinuousUsage bool `json:"continuous_usage,omitempty"`
+}
+
+// Price is what a model costs, in credits: decimal numbers with at most 6
+// digits after the point. Naming any price per token or per request switches
+// the price per minute off, unless that is named too.
+type Price struct {
+	// Credits per minute of compute time. Default: 1, or 0 if any other price
+	// is set.
+	Minute string `json:"minute,omitempty"`
+
+	// Credits per million input tokens. Default: 0.
+	Input string `json:"input,omitempty"`
+
+	// Credits per million input tokens that the server had cached, at most the
+	// price of input tokens. Default: the price of input tokens.
+	CachedInput string `json:"cached_input,omitempty"`
+
+	// Credits per million output tokens. Default: 0.
+	Output string `json:"output,omitempty"`
+
+	// Credits per request. Default: 0.
+	Request string `json:"request,omitempty"`
+}
+
+// priceNames lists the parts of a price in the order of Price.
+var priceNames = []string{"minute", "input", "cached_input", "output", "request"}
+
+// field returns the part of a name, nil if there is none of that name.
+func (p *Price) field(name string) *string {
+	switch name {
+	case "minute":
+		return &p.Minute
+	case "input":
+		return &p.Input
+	case "cached_input":
+		return &p.CachedInput
+	case "output":
+		return &p.Output
+	case "request":
+		return &p.Request
+	}
+	return nil
+}
+
+// price returns the price that the ledger charges by.
+func (m *Model) price() (ledger.Price, error) {
+	if m.Price == nil {
+		return ledger.Price{Minute: ledger.Credit}, nil
+	}
+	var price ledger.Price
+	for name, target := range map[string]*ledger.Micro{
+		"minute": &price.Minute, "input": &price.Input, "cached_input": &price.CachedInput,
+		"output": &price.Output, "request": &price.Request,
+	} {
+		text := *m.Price.field(name)
+		if text == "" {
+			continue
+		}
+		amount, err := ledger.ParseMicro(text)
+		if err != nil {
+			return ledger.Price{}, fmt.Errorf("price %s: %w", name, err)
+		}
+		if amount < 0 {
+			return ledger.Price{}, fmt.Errorf("price %s: %s is negative", name, text)
+		}
+		*target = amount
+	}
+	if price.CachedInput > price.Input {
+		return ledger.Price{}, fmt.Errorf("price cached_input: %s is above the price of input", m.Price.CachedInput)
+	}
+	if m.Price.CachedInput != "" && price.CachedInput == 0 {
+		price.CachedInput = ledger.Free // a zero would mean: as input
+	}
+	return price, nil
+}
+
+// validate checks the values.
+func (m *Model) validate() error {
+	if m.MaxOutputTokens < 0 {
+		return fmt.Errorf("max_output_tokens %d is negative", m.MaxOutputTokens)
+	}
+	_, err := m.price()
+	return err
+}

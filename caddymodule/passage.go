@@ -1,0 +1,114 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// passage is one request's way through a gate: it carries Caddy's next handler,
+// and the error of it, past the plain net/http middleware.
+type passage struct {
+	next caddyhttp.Handler
+
+	mu   sync.Mutex      // a call that is answered later runs in its own goroutine
+	call context.Context // of the call, nil if it was refused
+	err  error
+}
+
+type passageKey struct{}
+
+// serveNext runs Caddy's next handler as the handler behind the gate.
+func (g *Gate) serveNext(w http.ResponseWriter, r *http.Request) {
+	passed := r.Context().Value(passageKey{}).(*passage)
+	// Counted once more than by ServeHTTP, because a call that is answered later
+	// runs on after ServeHTTP has returned.
+	if !g.app.lease.begin() {
+		middleware.ReportFailure(r.Context(), http.StatusServiceUnavailable, errRetired)
+		return
+	}
+	defer g.app.lease.end()
+	passed.begin(r)
+	if err := passed.next.ServeHTTP(w, r); err != nil {
+		passed.fail(w, r, err)
+	}
+}
+
+// begin publishes what is known of an admitted call.
+func (p *passage) begin(r *http.Request) {
+	call, ok := middleware.CallFrom(r.Context())
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	p.call = r.Context()
+	p.mu.Unlock()
+	placeholders := replacer(r)
+	placeholders.Set("penstock.key.id", call.KeyID)
+	placeholders.Set("penstock.account", call.Owner)
+	placeholders.Set("penstock.model", call.Model)
+	placeholders.Set("penstock.request_id", call.RequestID)
+	placeholders.Set("http.auth.user.id", call.KeyID)
+}
+
+// fail says what became of a call whose handler returned an error, which means
+// that it has written nothing. The gate writes the answer, in the caller's
+// dialect.
+func (p *passage) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	var known caddyhttp.HandlerError
+	if errors.As(err, &known) && known.StatusCode != 0 {
+		status = known.StatusCode
+	}
+	if _, metered := middleware.CallFrom(r.Context()); !metered {
+		p.mu.Lock()
+		p.err = err
+		p.mu.Unlock()
+		return
+	}
+	if status < 500 {
+		http.Error(w, http.StatusText(status), status) // a handler's own refusal
+		return
+	}
+	middleware.ReportFailure(r.Context(), status, err)
+}
+
+// finish publishes what the call cost and returns the error that is left to
+// Caddy.
+func (p *passage) finish(r *http.Request) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.call != nil {
+		if amount, settled := middleware.Charged(p.call); settled {
+			replacer(r).Set("penstock.credits.charged", amount.String())
+		}
+	}
+	return p.err
+}
+
+// passRefusal hands a refusal to Caddy's error routes.
+func passRefusal(_ http.ResponseWriter, r *http.Request, refused middleware.Refused) {
+	placeholders := replacer(r)
+	placeholders.Set("penstock.key.id", refused.KeyID)
+	placeholders.Set("penstock.request_id", refused.RequestID)
+	placeholders.Set("penstock.error.code", refused.Refusal.CodeText())
+	placeholders.Set("penstock.error.message", refused.Refusal.Message)
+	placeholders.Set("penstock.retry_after_ms", refused.Refusal.RetryAfter.Milliseconds())
+	limit := ""
+	if refused.Refusal.Bound != nil {
+		limit = refused.Refusal.Bound.Rule
+	}
+	placeholders.Set("penstock.limit", limit)
+	passed := r.Context().Value(passageKey{}).(*passage)
+	passed.err = caddyhttp.Error(refused.Status, errors.New(refused.Refusal.Message))
+}
+
+func replacer(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}

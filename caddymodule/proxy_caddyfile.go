@@ -1,0 +1,210 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/penstockhq/penstock/caddymodule/balance"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("penstock_proxy", parseProxy)
+	httpcaddyfile.RegisterDirectiveOrder("penstock_proxy", httpcaddyfile.After, "reverse_proxy")
+}
+
+// idleConnectionsPerHost is how many idle connections to one upstream
+// penstock_proxy keeps if the operator does not say. Caddy's 32 makes a gateway
+// with a few hundred streaming clients dial anew all the time.
+const idleConnectionsPerHost = 1024
+
+// parseProxy reads the directive penstock_proxy, which is a gate in front of a
+// reverse proxy:
+//
+//	penstock_proxy [<matcher>] [<upstreams...>] {
+//	    gate {
+//	        # options of the directive penstock
+//	    }
+//	    # options of the directive reverse_proxy
+//	}
+//
+// It becomes one route with the two handlers. Unless told otherwise the proxy
+// balances with the policy penstock and keeps enough idle connections for many
+// streams.
+func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next() // the directive's name again: extracting the matcher rewinds
+	gateTokens, proxyTokens, err := splitGate(h.NextSegment())
+	if err != nil {
+		return nil, err
+	}
+	gate := new(Gate)
+	if gateTokens != nil {
+		if err := gate.UnmarshalCaddyfile(caddyfile.NewDispenser(gateTokens)); err != nil {
+			return nil, err
+		}
+	}
+	proxy := new(reverseproxy.Handler)
+	if err := proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(proxyTokens)); err != nil {
+		return nil, err
+	}
+	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
+		return nil, err
+	}
+	if err := checkPolicy(h, proxy, proxyTokens); err != nil {
+		return nil, err
+	}
+	if err := setProxyDefaults(proxy); err != nil {
+		return nil, err
+	}
+	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{
+		caddyconfig.JSONModuleObject(gate, "handler", "penstock", nil),
+		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
+	}}
+	if matcher != nil {
+		route.MatcherSetsRaw = []caddy.ModuleMap{matcher}
+	}
+	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
+}
+
+// splitGate separates the block gate, nil if there is none, from what belongs to
+// reverse_proxy.
+func splitGate(tokens []caddyfile.Token) (gate, proxy []caddyfile.Token, err error) {
+	d := caddyfile.NewDispenser(tokens)
+	d.Next()
+	head := 1 + len(d.RemainingArgs())
+	if !d.NextBlock(0) {
+		return nil, tokens, nil
+	}
+	proxy = slices.Clone(tokens[:head+1]) // the opening brace too
+	for more := true; more; more = d.NextBlock(0) {
+		if d.Val() != "gate" {
+			proxy = append(proxy, d.NextSegment()...)
+			continue
+		}
+		if gate != nil {
+			return nil, nil, d.Err("gate is already specified")
+		}
+		gate = d.NextSegment()
+	}
+	return gate, append(proxy, tokens[len(tokens)-1]), nil
+}
+
+// setProxyDefaults sets what the operator left open.
+func setProxyDefaults(proxy *reverseproxy.Handler) error {
+	if proxy.LoadBalancing == nil {
+		proxy.LoadBalancing = new(reverseproxy.LoadBalancing)
+	}
+	if proxy.LoadBalancing.SelectionPolicyRaw == nil {
+		proxy.LoadBalancing.SelectionPolicyRaw = caddyconfig.JSONModuleObject(new(balance.Policy), "policy", "penstock", nil)
+	}
+	transport := new(reverseproxy.HTTPTransport)
+	if proxy.TransportRaw != nil {
+		var named struct {
+			Protocol string `json:"protocol"`
+		}
+		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
+			return fmt.Errorf("reading the transport: %w", err)
+		}
+		if named.Protocol != "http" {
+			return nil // a transport of another kind has its own ways
+		}
+		if err := json.Unmarshal(proxy.TransportRaw, transport); err != nil {
+			return fmt.Errorf("reading the transport: %w", err)
+		}
+	}
+	if transport.KeepAlive == nil {
+		transport.KeepAlive = new(reverseproxy.KeepAlive)
+	}
+	disabled := transport.KeepAlive.Enabled != nil && !*transport.KeepAlive.Enabled
+	if disabled || transport.KeepAlive.MaxIdleConnsPerHost != 0 {
+		return nil
+	}
+	transport.KeepAlive.MaxIdleConnsPerHost = idleConnectionsPerHost
+	proxy.TransportRaw = caddyconfig.JSONModuleObject(transport, "protocol", "http", nil)
+	return nil
+}
+
+// checkPolicy compares the upstreams that the policy penstock names with those
+// of the proxy, and their models with those of the global option, while the line
+// of a mistake is still known. Loading the configuration checks the same again,
+// for configurations that are not written as a Caddyfile.
+func checkPolicy(h httpcaddyfile.Helper, proxy *reverseproxy.Handler, tokens []caddyfile.Token) error {
+	if proxy.DynamicUpstreamsRaw != nil {
+		return nil
+	}
+	addresses := make([]string, len(proxy.Upstreams))
+	for i, upstream := range proxy.Upstreams {
+		addresses[i] = upstream.Dial
+	}
+	app, err := adaptedApp(h)
+	if err != nil {
+		return err
+	}
+	return eachPolicyUpstream(tokens, func(d *caddyfile.Dispenser, upstream *balance.Upstream) error {
+		if !slices.Contains(addresses, upstream.Address) {
+			return d.Errf("upstream %s is not an upstream of its proxy, which has %s",
+				upstream.Address, strings.Join(addresses, ", "))
+		}
+		for _, model := range upstream.Models {
+			if err := app.CheckModel(model); err != nil {
+				return d.Errf("upstream %s: %w", upstream.Address, err)
+			}
+		}
+		return nil
+	})
+}
+
+// eachPolicyUpstream calls check for each upstream in the block of lb_policy
+// penstock, with a dispenser that stands on its line.
+func eachPolicyUpstream(tokens []caddyfile.Token, check func(*caddyfile.Dispenser, *balance.Upstream) error) error {
+	d := caddyfile.NewDispenser(tokens)
+	d.Next()
+	d.RemainingArgs()
+	for d.NextBlock(0) {
+		segment := d.NextSegment()
+		if len(segment) < 2 || segment[0].Text != "lb_policy" || segment[1].Text != "penstock" {
+			continue
+		}
+		lines := caddyfile.NewDispenser(segment[1:])
+		lines.Next()
+		for lines.NextBlock(0) {
+			one := slices.Concat(segment[1:3], lines.NextSegment(), segment[len(segment)-1:])
+			policy := new(balance.Policy)
+			if err := policy.UnmarshalCaddyfile(caddyfile.NewDispenser(one)); err != nil {
+				return err
+			}
+			for i := range policy.Upstreams {
+				if err := check(lines, &policy.Upstreams[i]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// adaptedApp returns the app as the global option describes it so far.
+func adaptedApp(h httpcaddyfile.Helper) (*App, error) {
+	app := new(App)
+	if option, ok := h.Option("penstock").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(option.Value, app); err != nil {
+			return nil, fmt.Errorf("reading the global option penstock: %w", err)
+		}
+	}
+	return app, nil
+}
