@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// aixplainLimits is a row of limits as the aiXplain SDK writes and reads it. All
+// four numbers are always there: its older half breaks without them.
+type aixplainLimits struct {
+	AssetID   string  `json:"assetId,omitempty"`
+	TPM       int64   `json:"tpm"`
+	TPD       int64   `json:"tpd"`
+	RPM       int64   `json:"rpm"`
+	RPD       int64   `json:"rpd"`
+	TokenType *string `json:"tokenType"`
+}
+
+// aixplainKey is a key as the aiXplain SDK reads it.
+type aixplainKey struct {
+	ID           string           `json:"id"`
+	Name         string           `json:"name"`
+	AccessKey    string           `json:"accessKey"`
+	IsAdmin      bool             `json:"isAdmin"`
+	Budget       any              `json:"budget"`
+	ExpiresAt    *string          `json:"expiresAt"`
+	GlobalLimits *aixplainLimits  `json:"globalLimits"`
+	AssetsLimits []aixplainLimits `json:"assetsLimits"`
+}
+
+// viewAixplain shows a key behind its mask, or with its text in the one reply
+// that creates it. The mask keeps the four characters at each end by which the
+// SDK finds a key in a list.
+func viewAixplain(key *ledger.Key, text string) aixplainKey {
+	view := aixplainKey{
+		ID: key.ID, Name: key.Name, AccessKey: cmp.Or(text, mask(key.Hint)), IsAdmin: key.Role == ledger.RoleAdmin,
+		ExpiresAt: formatMoment(key.ExpiresAt), AssetsLimits: []aixplainLimits{},
+	}
+	if key.HasBudget {
+		view.Budget = amountNumber(key.Budget)
+	}
+	for _, row := range key.Limits {
+		limits := aixplainLimits{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD}
+		if row.TokenType == "input" || row.TokenType == "output" || row.TokenType == "total" {
+			limits.TokenType = &row.TokenType
+		}
+		if row.Model == "" {
+			view.GlobalLimits = &limits
+		} else {
+			view.AssetsLimits = append(view.AssetsLimits, limits)
+		}
+	}
+	return view
+}
+
+// mask puts dots between the two halves of a hint.
+func mask(hint string) string { return hint[:len(hint)/2] + "..." + hint[len(hint)/2:] }
+
+// aixplainForm is what a create or a full replacement by the aiXplain SDK says.
+// Fields that its backend does not know are ignored, as there.
+type aixplainForm struct {
+	name      string
+	limits    []ledger.Limits
+	hasBudget bool
+	budget    ledger.Micro
+	expiresAt time.Time
+}
+
+// aixplainForm reads the body of a create or an update. Limits that are left out
+// travel as 0, so 0 means no limit; where the configuration demands one, it
+// means the highest that is allowed.
+func (h *Handler) aixplainForm(f *fields, role ledger.Role) aixplainForm {
+	form := aixplainForm{name: f.text("name", maxName)}
+	if form.name == "" {
+		f.refuse("name", "required")
+	}
+	form.budget, form.hasBudget = f.numberAmount("budget")
+	form.expiresAt, _ = f.moment("expiresAt", h.now(), sdkTimeForms[:]...)
+	whole := ledger.Limits{TokenType: "total"}
+	if global := f.object("globalLimits"); global != nil {
+		aixplainRow(global, &whole)
+		whole = h.raise(whole)
+		h.bounded(global, whole)
+	} else if role == ledger.RoleMember {
+		whole = h.defaultRow()
+	}
+	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
+		form.limits = append(form.limits, whole)
+	}
+	for _, asset := range f.objects("assetsLimits", maxModels) {
+		row := ledger.Limits{Model: asset.text("assetId", maxName), TokenType: "total"}
+		row.Model = h.modelID(row.Model)
+		h.checkModel(asset, "assetId", row.Model)
+		aixplainRow(asset, &row)
+		form.limits = append(form.limits, row)
+	}
+	return form
+}
+
+func aixplainRow(f *fields, row *ledger.Limits) {
+	row.TPM, _ = f.integer("tpm", 0, maxLimit)
+	row.TPD, _ = f.integer("tpd", 0, maxLimit)
+	row.RPM, _ = f.integer("rpm", 0, maxLimit)
+	row.RPD, _ = f.integer("rpd", 0, maxLimit)
+	row.TokenType = f.word("tokenType", "total", "total", "input", "output")
+}
+
+// raise sets limits of 0 to the highest allowed value, where there is one.
+func (h *Handler) raise(row ledger.Limits) ledger.Limits {
+	bounds := h.bounds.list()
+	for i, limit := range limitFields(&row) {
+		if *limit.value == 0 {
+			*limit.value = bounds[i].High
+		}
+	}
+	return row
+}

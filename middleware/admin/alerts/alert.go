@@ -1,0 +1,88 @@
+// Package alerts tells people when a key or an account comes near its end: daily
+// requests, daily tokens, a key's budget, an account's balance. Each crossing of
+// a threshold is told once to every sink.
+package alerts
+
+import (
+	"context"
+	"time"
+)
+
+// Kind is what runs out.
+type Kind string
+
+// The kinds of alerts.
+const (
+	// DailyRequests is a limit of requests per day.
+	DailyRequests Kind = "requests_per_day"
+	// DailyTokens is a limit of tokens per day.
+	DailyTokens Kind = "tokens_per_day"
+	// Budget is what a key may ever spend, in micro-credits.
+	Budget Kind = "budget"
+	// Balance is the credit of an account, in micro-credits: spent of what there
+	// was after the last top-up.
+	Balance Kind = "balance"
+)
+
+// Level is how much of a limit is used up now.
+type Level struct {
+	Kind    Kind
+	Account string
+	KeyID   string // empty for a balance
+	Model   string // empty: the whole key
+	// TokenType tells the rows of one model apart: total, input or output.
+	TokenType string
+	// Period names the window that Used counts in, for example 2026-01-31. A new
+	// period begins with no threshold crossed. Empty: Used never starts again.
+	Period string
+	Used   int64
+	Limit  int64 // never 0 or less: such a level is left out
+}
+
+// percent returns the used part of the limit in whole percent, rounded down.
+func (l *Level) percent() int {
+	if l.Used <= 0 {
+		return 0
+	}
+	// Limits reach 2^53: dividing first keeps the product in range.
+	whole, rest := l.Used/l.Limit, l.Used%l.Limit
+	if whole >= 10 {
+		return 1000
+	}
+	return int(whole*100 + rest*100/l.Limit)
+}
+
+// Alert says that a level has crossed a threshold.
+type Alert struct {
+	ID        string    `json:"id"` // the same for each attempt to deliver it
+	At        time.Time `json:"at"`
+	Kind      Kind      `json:"kind"`
+	Threshold int       `json:"threshold_percent"`
+	Account   string    `json:"account"`
+	KeyID     string    `json:"key_id,omitempty"`
+	Model     string    `json:"model,omitempty"`
+	TokenType string    `json:"token_type,omitempty"`
+	Period    string    `json:"period,omitempty"`
+	Used      int64     `json:"used"`
+	Limit     int64     `json:"limit"`
+}
+
+// Sink is where alerts go. Deliver must not block: a sink that waits for a
+// network has a queue of its own.
+type Sink interface {
+	Deliver(Alert)
+}
+
+// SinkFunc makes a function a Sink, for example one that counts a metric or
+// emits an event of the server.
+type SinkFunc func(Alert)
+
+// Deliver implements Sink.
+func (f SinkFunc) Deliver(alert Alert) { f(alert) }
+
+// Source knows the levels of a key and of the account that pays for it.
+type Source interface {
+	// Levels returns every level that a call of this key to this model may have
+	// moved.
+	Levels(ctx context.Context, keyID, model string) ([]Level, error)
+}

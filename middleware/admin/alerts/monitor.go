@@ -1,0 +1,251 @@
+package alerts
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// maxMarks bounds how many crossed levels are remembered. Only keys near their
+	// end count, so that a million idle keys take no room.
+	maxMarks = 100_000
+	// maxPending bounds how many key and model pairs wait to be looked at.
+	maxPending = 10_000
+	// maxRecent is how many alerts can be listed.
+	maxRecent = 1000
+)
+
+// Monitor compares levels with thresholds. Observe says whose levels moved; the
+// levels are looked at by one goroutine, so that a call never waits for it.
+// A Monitor is safe for concurrent use.
+type Monitor struct {
+	source     Source
+	thresholds []int
+	sinks      []Sink
+	interval   time.Duration
+	now        func() time.Time
+	logger     *zap.Logger
+	statePath  string
+
+	mu      sync.Mutex
+	pending map[subject]struct{}
+	dropped int64
+	recent  []Alert
+
+	marks map[scope]mark // only the goroutine of run uses it
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// subject is a key and a model whose levels moved.
+type subject struct{ keyID, model string }
+
+// scope names one level for as long as the process lives.
+type scope struct {
+	Kind                             Kind
+	Account, KeyID, Model, TokenType string
+}
+
+// mark is the highest threshold that was told for a level.
+type mark struct {
+	Period  string
+	Percent int
+}
+
+// Option changes a Monitor.
+type Option func(*Monitor)
+
+// WithThresholds sets the percentages at which an alert is told. The default is
+// 80 and 100.
+func WithThresholds(percent ...int) Option {
+	return func(m *Monitor) { m.thresholds = percent }
+}
+
+// WithSink adds a place that alerts go to.
+func WithSink(sink Sink) Option {
+	return func(m *Monitor) { m.sinks = append(m.sinks, sink) }
+}
+
+// WithLogger writes each alert into a log, and faults of the monitor.
+func WithLogger(logger *zap.Logger) Option {
+	return func(m *Monitor) { m.logger = logger }
+}
+
+// WithInterval sets how often levels are looked at; by default each second.
+func WithInterval(interval time.Duration) Option {
+	return func(m *Monitor) { m.interval = interval }
+}
+
+// WithClock sets the wall clock.
+func WithClock(now func() time.Time) Option {
+	return func(m *Monitor) { m.now = now }
+}
+
+// WithStateFile keeps what was told in a file, so that a restart does not tell
+// it again.
+func WithStateFile(path string) Option {
+	return func(m *Monitor) { m.statePath = path }
+}
+
+// New returns a running monitor. Close ends it.
+func New(source Source, options ...Option) (*Monitor, error) {
+	m := &Monitor{
+		source: source, thresholds: []int{80, 100}, interval: time.Second, now: time.Now,
+		logger: zap.NewNop(), pending: make(map[subject]struct{}), marks: make(map[scope]mark), done: make(chan struct{}),
+	}
+	for _, option := range options {
+		option(m)
+	}
+	slices.Sort(m.thresholds)
+	for _, percent := range m.thresholds {
+		if percent < 1 || percent > 1000 {
+			return nil, fmt.Errorf("alert threshold %d is not from 1 to 1000 percent", percent)
+		}
+	}
+	if err := m.loadState(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	go m.run(ctx)
+	return m, nil
+}
+
+// Observe says that a key's levels for a model moved. It never blocks. Where too
+// many wait already, the subject is dropped: its next call tells it.
+func (m *Monitor) Observe(keyID, model string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.pending) >= maxPending {
+		m.dropped++
+		return
+	}
+	m.pending[subject{keyID, model}] = struct{}{}
+}
+
+// Recent returns the last alerts, newest first, at most limit.
+func (m *Monitor) Recent(limit int) []Alert {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	recent := slices.Clone(m.recent[max(0, len(m.recent)-limit):])
+	slices.Reverse(recent)
+	return recent
+}
+
+// Thresholds returns the percentages at which an alert is told.
+func (m *Monitor) Thresholds() []int { return slices.Clone(m.thresholds) }
+
+// Close looks at what is pending once more and ends the monitor.
+func (m *Monitor) Close() {
+	m.stop()
+	<-m.done
+}
+
+func (m *Monitor) run(ctx context.Context) {
+	defer close(m.done)
+	ticker := time.NewTicker(m.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			m.look(ctx)
+		case <-ctx.Done():
+			m.look(context.WithoutCancel(ctx))
+			return
+		}
+	}
+}
+
+// look compares everything that moved since the last time.
+func (m *Monitor) look(ctx context.Context) {
+	m.mu.Lock()
+	pending, dropped := m.pending, m.dropped
+	m.pending, m.dropped = make(map[subject]struct{}), 0
+	m.mu.Unlock()
+	if dropped > 0 {
+		m.logger.Warn("more keys moved than alerts can follow", zap.Int64("dropped", dropped))
+	}
+	changed := false
+	for moved := range pending {
+		levels, err := m.source.Levels(ctx, moved.keyID, moved.model)
+		if err != nil {
+			m.logger.Warn("could not look at a key for alerts", zap.String("key_id", moved.keyID), zap.Error(err))
+			continue
+		}
+		for i := range levels {
+			changed = m.compare(&levels[i]) || changed
+		}
+	}
+	if changed {
+		m.saveState()
+	}
+}
+
+// compare tells a level's crossing. It returns whether a mark changed.
+func (m *Monitor) compare(level *Level) bool {
+	crossed := 0
+	for _, threshold := range m.thresholds {
+		if level.percent() >= threshold {
+			crossed = threshold
+		}
+	}
+	of := scope{level.Kind, level.Account, level.KeyID, level.Model, level.TokenType}
+	before, known := m.marks[of]
+	if before.Period != level.Period {
+		before = mark{}
+	}
+	switch {
+	case crossed == before.Percent:
+		return false
+	case crossed == 0:
+		delete(m.marks, of)
+		return known
+	}
+	m.remember(of, mark{level.Period, crossed})
+	if crossed > before.Percent {
+		m.tell(level, crossed)
+	}
+	return true
+}
+
+// remember keeps a mark. Without room, marks of past periods go first, then any.
+func (m *Monitor) remember(of scope, now mark) {
+	if _, known := m.marks[of]; !known && len(m.marks) >= maxMarks {
+		maps.DeleteFunc(m.marks, func(_ scope, old mark) bool { return old.Period != "" && old.Period < now.Period })
+		for other := range m.marks {
+			if len(m.marks) < maxMarks {
+				break
+			}
+			delete(m.marks, other)
+		}
+	}
+	m.marks[of] = now
+}
+
+// tell hands an alert to all sinks.
+func (m *Monitor) tell(level *Level, threshold int) {
+	alert := Alert{
+		ID: "alert_" + rand.Text(), At: m.now().UTC(), Kind: level.Kind, Threshold: threshold,
+		Account: level.Account, KeyID: level.KeyID, Model: level.Model, TokenType: level.TokenType,
+		Period: level.Period, Used: level.Used, Limit: level.Limit,
+	}
+	m.mu.Lock()
+	if len(m.recent) >= maxRecent {
+		m.recent = slices.Delete(m.recent, 0, maxRecent/10)
+	}
+	m.recent = append(m.recent, alert)
+	m.mu.Unlock()
+	m.logger.Warn("threshold crossed", zap.String("alert", alert.ID), zap.String("kind", string(alert.Kind)),
+		zap.Int("threshold_percent", threshold), zap.String("account", alert.Account), zap.String("key_id", alert.KeyID),
+		zap.String("model", alert.Model), zap.Int64("used", alert.Used), zap.Int64("limit", alert.Limit))
+	for _, sink := range m.sinks {
+		sink.Deliver(alert)
+	}
+}

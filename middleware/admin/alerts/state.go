@@ -1,0 +1,72 @@
+package alerts
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"go.uber.org/zap"
+)
+
+// stateRow is a mark in the state file.
+type stateRow struct {
+	Scope scope
+	Mark  mark
+}
+
+func (m *Monitor) loadState() error {
+	if m.statePath == "" {
+		return nil
+	}
+	content, err := os.ReadFile(m.statePath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the state of alerts: %w", err)
+	}
+	var rows []stateRow
+	if err := json.Unmarshal(content, &rows); err != nil {
+		// Telling something twice is better than not starting.
+		m.logger.Warn("the state of alerts is damaged and begins anew", zap.String("file", m.statePath), zap.Error(err))
+		return nil
+	}
+	for _, row := range rows[:min(len(rows), maxMarks)] {
+		m.marks[row.Scope] = row.Mark
+	}
+	return nil
+}
+
+// saveState replaces the file as a whole, so that a crash leaves the old one or
+// the new one.
+func (m *Monitor) saveState() {
+	if m.statePath == "" {
+		return
+	}
+	rows := make([]stateRow, 0, len(m.marks))
+	for of, now := range m.marks {
+		rows = append(rows, stateRow{of, now})
+	}
+	content, err := json.Marshal(rows)
+	if err == nil {
+		err = replaceFile(m.statePath, content)
+	}
+	if err != nil {
+		m.logger.Warn("could not save the state of alerts", zap.String("file", m.statePath), zap.Error(err))
+	}
+}
+
+func replaceFile(path string, content []byte) error {
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}

@@ -1,0 +1,197 @@
+package alerts
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	webhookQueue    = 1000
+	webhookTimeout  = 10 * time.Second
+	webhookAttempts = 8 // the last one about two minutes after the first
+	firstPause      = time.Second
+)
+
+// Webhook posts alerts as JSON to a URL. Requests are signed as the Standard
+// Webhooks specification says: the headers webhook-id, webhook-timestamp and
+// webhook-signature, where the signature is HMAC-SHA256 over
+// "id.timestamp.body". Alerts wait in a bounded queue and are tried again when
+// the receiver does not answer with 2xx; one that is refused for good (4xx) is
+// not.
+type Webhook struct {
+	url    string
+	secret []byte
+	client *http.Client
+	now    func() time.Time
+	pause  time.Duration
+	logger *zap.Logger
+	queue  chan Alert
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// WebhookOption changes a Webhook.
+type WebhookOption func(*Webhook)
+
+// WithClient sets the HTTP client. The default follows no redirects.
+func WithClient(client *http.Client) WebhookOption {
+	return func(w *Webhook) { w.client = client }
+}
+
+// WithPause sets how long to wait before the second attempt; each further wait is
+// twice as long. The default is one second.
+func WithPause(pause time.Duration) WebhookOption {
+	return func(w *Webhook) { w.pause = pause }
+}
+
+// WithWebhookLogger sets where failed deliveries are written.
+func WithWebhookLogger(logger *zap.Logger) WebhookOption {
+	return func(w *Webhook) { w.logger = logger }
+}
+
+// NewWebhook returns a running webhook. Close ends it. The secret signs the
+// requests and must not be empty.
+func NewWebhook(target string, secret []byte, options ...WebhookOption) (*Webhook, error) {
+	parsed, err := url.Parse(target)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, fmt.Errorf("webhook: not an http or https URL")
+	}
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("webhook: a secret is required")
+	}
+	w := &Webhook{
+		url: target, secret: secret, now: time.Now, pause: firstPause, logger: zap.NewNop(),
+		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		queue:  make(chan Alert, webhookQueue), done: make(chan struct{}),
+	}
+	for _, option := range options {
+		option(w)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	go w.run(ctx)
+	return w, nil
+}
+
+// Deliver implements Sink. A full queue drops the alert and says so in the log.
+func (w *Webhook) Deliver(alert Alert) {
+	select {
+	case w.queue <- alert:
+	default:
+		w.logger.Error("the webhook's queue is full, an alert was dropped", zap.String("alert", alert.ID))
+	}
+}
+
+// Close makes one attempt for each alert that is still queued, for at most ten
+// seconds in all, and ends the webhook.
+func (w *Webhook) Close() {
+	w.stop()
+	<-w.done
+}
+
+func (w *Webhook) run(ctx context.Context) {
+	defer close(w.done)
+	for {
+		select {
+		case alert := <-w.queue:
+			w.deliver(ctx, alert)
+		case <-ctx.Done():
+			w.drain()
+			return
+		}
+	}
+}
+
+// drain makes one attempt for each alert that is still queued.
+func (w *Webhook) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), webhookTimeout)
+	defer cancel()
+	for {
+		select {
+		case alert := <-w.queue:
+			body, err := json.Marshal(alert)
+			if err == nil {
+				_, err = w.post(ctx, alert.ID, body)
+			}
+			if err != nil {
+				w.logger.Error("an alert was not delivered before the end", zap.String("alert", alert.ID), zap.Error(err))
+			}
+		default:
+			return
+		}
+	}
+}
+
+// deliver tries until the receiver has the alert, refuses it, or attempts run out.
+func (w *Webhook) deliver(ctx context.Context, alert Alert) {
+	body, err := json.Marshal(alert)
+	if err != nil {
+		w.logger.Error("could not encode an alert", zap.Error(err))
+		return
+	}
+	pause := w.pause
+	for attempt := 1; ; attempt++ {
+		again, err := w.post(ctx, alert.ID, body)
+		if err == nil {
+			return
+		}
+		if !again || attempt == webhookAttempts {
+			w.logger.Error("an alert was not delivered", zap.String("alert", alert.ID), zap.Int("attempts", attempt), zap.Error(err))
+			return
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			w.logger.Error("an alert was not delivered before the end", zap.String("alert", alert.ID))
+			return
+		}
+	}
+}
+
+// post makes one attempt. again tells whether another may succeed.
+func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	timestamp := strconv.FormatInt(w.now().Unix(), 10)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Webhook-Id", id)
+	request.Header.Set("Webhook-Timestamp", timestamp)
+	request.Header.Set("Webhook-Signature", "v1,"+w.sign(id, timestamp, body))
+	response, err := w.client.Do(request)
+	if err != nil {
+		return true, err
+	}
+	defer response.Body.Close()
+	// What is not read keeps the connection from being used again.
+	_, _ = io.CopyN(io.Discard, response.Body, 4096)
+	if response.StatusCode/100 == 2 {
+		return false, nil
+	}
+	refused := response.StatusCode/100 == 4 && response.StatusCode != http.StatusRequestTimeout &&
+		response.StatusCode != http.StatusTooManyRequests
+	return !refused, fmt.Errorf("the webhook answered %d", response.StatusCode)
+}
+
+func (w *Webhook) sign(id, timestamp string, body []byte) string {
+	sum := hmac.New(sha256.New, w.secret)
+	fmt.Fprintf(sum, "%s.%s.", id, timestamp)
+	sum.Write(body)
+	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
+}

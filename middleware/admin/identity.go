@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// identify finds out who calls and whether they may.
+func (h *Handler) identify(c *call, need access) error {
+	if need == accessAnyone {
+		return nil
+	}
+	now, address := h.now(), network(h.clientAddress(c.request))
+	if wait := h.throttle.wait(address, now); wait > 0 {
+		return &problem{
+			status: http.StatusTooManyRequests, code: "too_many_failures", retryAfter: wait,
+			message: "too many failed attempts to authenticate from this address",
+		}
+	}
+	caller, err := h.authenticate(keyText(c.request))
+	if errors.Is(err, ledger.ErrUnknownKey) {
+		h.throttle.fail(address, now)
+		return unauthorized()
+	}
+	if err != nil {
+		return err
+	}
+	c.caller = caller
+	switch {
+	case need >= accessAdmin && caller.Role != ledger.RoleAdmin:
+		return forbidden("admin_key_required", "Forbidden: this needs an admin key")
+	case need == accessOperator && !caller.AllOwners:
+		return forbidden("all_owners_required", "Forbidden: this needs an admin key for all owners")
+	}
+	return nil
+}
+
+// authenticate returns the key whose text this is. The configured admin key has
+// no entry in the ledger; it exists so that the first keys can be made.
+func (h *Handler) authenticate(text string) (ledger.Key, error) {
+	if h.hasRootKey && text != "" {
+		sum := sha256.Sum256([]byte(text))
+		if subtle.ConstantTimeCompare(sum[:], h.rootKey[:]) == 1 {
+			return ledger.Key{ID: "configured", Name: "configured admin key", Role: ledger.RoleAdmin, AllOwners: true}, nil
+		}
+	}
+	return h.ledger.Authenticate(text)
+}
+
+// keyText returns the text of the caller's key, wherever clients put it.
+func keyText(r *http.Request) string {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "Token") {
+		return strings.TrimSpace(text)
+	}
+	if text := r.Header.Get("X-Api-Key"); text != "" {
+		return text
+	}
+	return r.Header.Get("Api-Key")
+}
+
+// manages tells whether the caller may see and change what an owner has.
+func (c *call) manages(owner string) bool {
+	return c.caller.Role == ledger.RoleAdmin && (c.caller.AllOwners || c.caller.Owner == owner)
+}

@@ -1,0 +1,205 @@
+package admin
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// Bounds of what is read, in entries and bytes. What a key may hold is for the
+// ledger to say.
+const (
+	maxName   = 256
+	maxModels = 1000
+	maxValue  = 1024
+	// maxLimit is the largest limit: the largest number that JavaScript holds exactly.
+	maxLimit = 1<<53 - 1
+)
+
+// scopes are the path classes that a key can be limited to.
+var scopes = []string{"inference", "embeddings", "rag"}
+
+// keyForm reads the fields of a key that callers may set.
+type keyForm struct {
+	*fields
+	handler *Handler
+}
+
+// limitFields are the limits of a row in the order of the wire.
+func limitFields(row *ledger.Limits) [5]struct {
+	name  string
+	value *int64
+} {
+	return [...]struct {
+		name  string
+		value *int64
+	}{
+		{"rpm", &row.RPM}, {"tpm", &row.TPM}, {"rpd", &row.RPD}, {"tpd", &row.TPD}, {"max_in_flight", &row.MaxInFlight},
+	}
+}
+
+// limitsInto lays the limits that are given over those of row.
+func limitsInto(f *fields, row *ledger.Limits) {
+	for _, limit := range limitFields(row) {
+		if number, present := f.integer(limit.name, 0, maxLimit); present {
+			*limit.value = number
+		}
+	}
+	if f.has("token_type") {
+		row.TokenType = f.word("token_type", "total", "total", "input", "output")
+	}
+	f.done()
+}
+
+// bounded checks the limits of a whole key.
+func (h *Handler) bounded(f *fields, row ledger.Limits) {
+	bounds := h.bounds.list()
+	for i, limit := range limitFields(&row) {
+		low, high := bounds[i].Low, bounds[i].High
+		switch value := *limit.value; {
+		case value == 0 && high > 0:
+			f.refuse(limit.name, "0 sets no limit, but at most %d is allowed here", high)
+		case value != 0 && value < low:
+			f.refuse(limit.name, "%d is below %d", value, low)
+		case high > 0 && value > high:
+			f.refuse(limit.name, "%d is above %d", value, high)
+		}
+	}
+}
+
+// limitRows reads limits and model_limits. Limits of the whole key that are not
+// given stay as they are in whole; model rows are replaced as one list.
+func (f keyForm) limitRows(whole ledger.Limits, models []ledger.Limits) []ledger.Limits {
+	if object := f.object("limits"); object != nil {
+		limitsInto(object, &whole)
+		f.handler.bounded(object, whole)
+	}
+	if f.has("model_limits") {
+		models = nil
+		for _, object := range f.objects("model_limits", maxModels) {
+			row := ledger.Limits{Model: object.text("model", maxName), TokenType: "total"}
+			f.handler.checkModel(object, "model", row.Model)
+			limitsInto(object, &row)
+			models = append(models, row)
+		}
+	}
+	rows := models
+	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
+		rows = append([]ledger.Limits{whole}, models...)
+	}
+	return rows
+}
+
+// checkModel refuses models that the gateway does not serve.
+func (h *Handler) checkModel(f *fields, name, model string) {
+	if model == "" {
+		f.refuse(name, "required")
+	} else if len(h.models) > 0 && h.model(model) == nil {
+		f.refuse(name, "no model %s", shown(model))
+	}
+}
+
+// model returns a configured model by its id.
+func (h *Handler) model(id string) *Model {
+	at := slices.IndexFunc(h.models, func(m Model) bool { return m.ID == id })
+	if at < 0 {
+		return nil
+	}
+	return &h.models[at]
+}
+
+// keyName reads a name, which every key has.
+func (f keyForm) keyName() string {
+	name := f.text("name", maxName)
+	if name == "" {
+		f.refuse("name", "required")
+	}
+	return name
+}
+
+// modelNames reads the models that a key is bound to.
+func (f keyForm) modelNames() []string {
+	models := f.texts("models")
+	for i, model := range models {
+		f.handler.checkModel(f.fields, "models."+strconv.Itoa(i), model)
+	}
+	return models
+}
+
+// scopeNames reads the path classes that a key is limited to.
+func (f keyForm) scopeNames() []string {
+	names := f.texts("scopes")
+	for _, name := range names {
+		if !slices.Contains(scopes, name) {
+			f.refuse("scopes", "%s is not one of %v", shown(name), scopes)
+		}
+	}
+	return names
+}
+
+// networks reads the client networks that a key is limited to. A bare address
+// means itself alone.
+func (f keyForm) networks() []netip.Prefix {
+	networks, err := ledger.ParseCIDRs(f.texts("cidrs"))
+	if err != nil {
+		f.fail(err)
+	}
+	return networks
+}
+
+// metadata reads a flat object of strings.
+func (f keyForm) metadata() map[string]string {
+	object := f.object("metadata")
+	if object == nil {
+		return nil
+	}
+	metadata := make(map[string]string, len(object.members))
+	for name := range object.members {
+		if object.isNull(name) {
+			object.refuse(name, "null is not a string")
+		}
+		metadata[name] = object.text(name, maxValue)
+	}
+	return metadata
+}
+
+// newKey reads the body of a create.
+func (f keyForm) newKey(now time.Time) ledger.NewKey {
+	made := ledger.NewKey{
+		Name:      f.keyName(),
+		Owner:     f.text("owner", maxName),
+		AllOwners: f.flag("all_owners"),
+		Models:    f.modelNames(),
+		Scopes:    f.scopeNames(),
+		CIDRs:     f.networks(),
+		Metadata:  f.metadata(),
+	}
+	if f.word("role", "member", "member", "admin") == "admin" {
+		made.Role = ledger.RoleAdmin
+	}
+	if made.AllOwners && made.Role != ledger.RoleAdmin {
+		f.refuse("all_owners", "only an admin key manages owners")
+	}
+	whole := ledger.Limits{TokenType: "total"}
+	if made.Role == ledger.RoleMember {
+		whole = f.handler.defaultRow()
+	}
+	made.Limits = f.limitRows(whole, nil)
+	made.Budget, made.HasBudget = f.amount("budget")
+	made.ExpiresAt, _ = f.moment("expires_at", now, time.RFC3339)
+	f.done()
+	return made
+}
+
+// defaultRow is the row of a new member key.
+func (h *Handler) defaultRow() ledger.Limits {
+	row := h.defaults
+	row.Model = ""
+	if row.TokenType == "" {
+		row.TokenType = "total"
+	}
+	return row
+}

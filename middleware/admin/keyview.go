@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// limitsView is a row of limits on the wire.
+type limitsView struct {
+	Model       string `json:"model,omitempty"`
+	RPM         int64  `json:"rpm"`
+	TPM         int64  `json:"tpm"`
+	RPD         int64  `json:"rpd"`
+	TPD         int64  `json:"tpd"`
+	MaxInFlight int64  `json:"max_in_flight"`
+	TokenType   string `json:"token_type"`
+}
+
+// keyView is a key on the wire. It never holds the text of the key.
+type keyView struct {
+	ID          string            `json:"id"`
+	Name        string            `json:"name"`
+	Owner       string            `json:"owner"`
+	Hint        string            `json:"hint"`
+	Role        string            `json:"role"`
+	AllOwners   bool              `json:"all_owners"`
+	State       string            `json:"state"`
+	Models      []string          `json:"models"`
+	Limits      limitsView        `json:"limits"`
+	ModelLimits []limitsView      `json:"model_limits"`
+	Pending     *pendingView      `json:"pending,omitempty"`
+	Scopes      []string          `json:"scopes"`
+	CIDRs       []string          `json:"cidrs"`
+	Budget      *string           `json:"budget"`
+	BudgetMicro *ledger.Micro     `json:"budget_micro"`
+	Held        string            `json:"held"`
+	HeldMicro   ledger.Micro      `json:"held_micro"`
+	Spent       string            `json:"spent"`
+	SpentMicro  ledger.Micro      `json:"spent_micro"`
+	CreatedAt   *string           `json:"created_at"`
+	ExpiresAt   *string           `json:"expires_at"`
+	RevokedAt   *string           `json:"revoked_at"`
+	Metadata    map[string]string `json:"metadata"`
+	Version     int64             `json:"version"`
+}
+
+// pendingView tells that limits were changed for the next window: until then
+// those in previous_* are in force, minute by minute and day by day.
+type pendingView struct {
+	ChangedAt           *string      `json:"changed_at"`
+	PreviousLimits      limitsView   `json:"previous_limits"`
+	PreviousModelLimits []limitsView `json:"previous_model_limits"`
+}
+
+// secretView is a key in the reply that creates or rotates it, the one place
+// where its text is shown.
+type secretView struct {
+	keyView
+	Key string `json:"key"`
+}
+
+// stateNames are the words for the states of keys on the wire.
+var stateNames = map[ledger.KeyState]string{
+	ledger.StateActive: "active", ledger.StateExpired: "expired", ledger.StateRevoked: "revoked",
+}
+
+// splitRows separates the row of the whole key from those of its models.
+func splitRows(rows []ledger.Limits) (whole limitsView, models []limitsView) {
+	whole, models = limitsView{TokenType: "total"}, []limitsView{}
+	for _, row := range rows {
+		row.TokenType = cmp.Or(row.TokenType, "total")
+		if row.Model == "" {
+			whole = limitsView(row)
+		} else {
+			models = append(models, limitsView(row))
+		}
+	}
+	return whole, models
+}
+
+func viewKey(key *ledger.Key, now time.Time) keyView {
+	view := keyView{
+		ID: key.ID, Name: key.Name, Owner: key.Owner, Hint: key.Hint, Role: key.Role.String(),
+		AllOwners: key.AllOwners, State: stateNames[key.State(now)],
+		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
+		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent,
+		CreatedAt: formatMoment(key.CreatedAt), ExpiresAt: formatMoment(key.ExpiresAt), RevokedAt: formatMoment(key.RevokedAt),
+		Metadata: key.Metadata, Version: key.Version,
+	}
+	view.Limits, view.ModelLimits = splitRows(key.Limits)
+	if key.PreviousLimits != nil {
+		pending := &pendingView{ChangedAt: formatMoment(key.LimitsChangedAt)}
+		pending.PreviousLimits, pending.PreviousModelLimits = splitRows(key.PreviousLimits)
+		view.Pending = pending
+	}
+	for _, prefix := range key.CIDRs {
+		view.CIDRs = append(view.CIDRs, prefix.String())
+	}
+	if key.HasBudget {
+		budget := key.Budget.String()
+		view.Budget, view.BudgetMicro = &budget, &key.Budget
+	}
+	if view.Metadata == nil {
+		view.Metadata = map[string]string{}
+	}
+	return view
+}
+
+// present makes an absent list an empty one, so that clients always find a list.
+func present(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

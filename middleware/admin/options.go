@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"go.uber.org/zap"
+)
+
+// Option changes a Handler.
+type Option func(*settings)
+
+// settings are what options set.
+type settings struct {
+	logger        *zap.Logger
+	now           func() time.Time
+	clientAddress func(*http.Request) netip.Addr
+	revoked       func(keyID string)
+	defaults      ledger.Limits
+	bounds        Bounds
+	rootKey       [32]byte
+	hasRootKey    bool
+	models        []Model
+}
+
+// Range is what an administrator may set a limit to. A zero end is open.
+type Range struct {
+	Low  int64
+	High int64
+}
+
+// Bounds are the ranges of the limits of a whole key. A limit with an upper end
+// can not be switched off: 0 is refused, or raised to the upper end where a
+// client can not tell 0 from absent. Limits for one model may be absent, since
+// those of the key hold for them too.
+type Bounds struct {
+	RPM, TPM, RPD, TPD, MaxInFlight Range
+}
+
+// list returns the ranges in the order of the wire.
+func (b Bounds) list() [5]Range { return [...]Range{b.RPM, b.TPM, b.RPD, b.TPD, b.MaxInFlight} }
+
+// Model is what the administration tells about a model.
+type Model struct {
+	ID   string // what callers send as the model's name
+	Name string // for people; empty: ID
+	// Path is a second name such as acme/tiny/acme, which the aiXplain SDK uses.
+	Path            string
+	MaxOutputTokens int64
+}
+
+// WithLogger sets the log of administrative writes and failures. It is silent by
+// default.
+func WithLogger(logger *zap.Logger) Option {
+	return func(s *settings) { s.logger = logger }
+}
+
+// WithClock sets the wall clock.
+func WithClock(now func() time.Time) Option {
+	return func(s *settings) { s.now = now }
+}
+
+// WithClientAddress sets how the address of a client is found, which failed
+// attempts to authenticate are counted by. The default is the peer of the
+// connection; behind a trusted proxy it is what that proxy says.
+func WithClientAddress(address func(*http.Request) netip.Addr) Option {
+	return func(s *settings) { s.clientAddress = address }
+}
+
+// WithRevoked sets a function that is called after the revocation of a key is
+// durable, for example to end its running streams. It must not block.
+func WithRevoked(revoked func(keyID string)) Option {
+	return func(s *settings) { s.revoked = revoked }
+}
+
+// WithDefaultLimits sets the limits of new member keys for each limit that is
+// not named when the key is made. Model is ignored.
+func WithDefaultLimits(limits ledger.Limits) Option {
+	return func(s *settings) { s.defaults = limits }
+}
+
+// WithBounds sets what limits may be set to.
+func WithBounds(bounds Bounds) Option {
+	return func(s *settings) { s.bounds = bounds }
+}
+
+// WithModels sets the models that keys can be bound to and limited by. Without
+// them every model name is accepted.
+func WithModels(models ...Model) Option {
+	return func(s *settings) { s.models = models }
+}
+
+// WithAdminKeySHA256 accepts a key with this SHA-256 as an admin key for all
+// owners, so that a configuration can name its administrator without a secret.
+func WithAdminKeySHA256(sum [32]byte) Option {
+	return func(s *settings) { s.rootKey, s.hasRootKey = sum, true }
+}
+
+// modelID returns the id of a model that is named by its id or by its path.
+func (h *Handler) modelID(name string) string {
+	for i := range h.models {
+		if h.models[i].Path == name && name != "" {
+			return h.models[i].ID
+		}
+	}
+	return name
+}

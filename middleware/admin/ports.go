@@ -1,0 +1,44 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// Ledger is what the administration needs of a ledger; *ledger.Ledger has it.
+// Every method that writes returns when the write is durable. Implementations
+// are safe for concurrent use.
+type Ledger interface {
+	Keys
+	Accounts
+	Records
+}
+
+// Keys makes, finds and changes keys.
+type Keys interface {
+	Authenticate(text string) (ledger.Key, error)
+	KeyByText(text string) (ledger.Key, bool)
+	Key(id string) (ledger.Key, bool)
+	ListKeys(query ledger.KeyQuery) (keys []ledger.Key, next string, err error)
+	CreateKey(ctx context.Context, request ledger.NewKey) (ledger.Key, ledger.Secret, error)
+	UpdateKey(ctx context.Context, id string, version int64, patch ledger.KeyPatch) (ledger.Key, error)
+	RotateKey(ctx context.Context, id string, overlap time.Duration) (ledger.Key, ledger.Secret, error)
+	RevokeKey(ctx context.Context, id string) (ledger.Key, error)
+}
+
+// Accounts makes accounts and adds credit to them.
+type Accounts interface {
+	CreateAccount(ctx context.Context, id, name string) (ledger.Account, error)
+	Account(id string) (account ledger.Account, ok bool)
+	ListAccounts(after string, limit int) (accounts []ledger.Account, next string, err error)
+	TopUp(ctx context.Context, account string, amount ledger.Micro, idempotencyKey string) (ledger.TopUp, error)
+}
+
+// Records tells what was used and what it cost.
+type Records interface {
+	Usage(ctx context.Context, query ledger.UsageQuery) ([]ledger.UsageRow, error)
+	Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error)
+	Price(model string) ledger.Price
+}

@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// failureBurst failed attempts in a row are free, then one comes back every
+	// failureInterval: enough for a person who pastes the wrong key, and 14,400
+	// guesses a day for a machine against keys of 190 random bits.
+	failureBurst    = 10
+	failureInterval = 6 * time.Second
+	// maxAddresses bounds the memory of the throttle.
+	maxAddresses = 10_000
+)
+
+// throttle refuses addresses that keep failing to authenticate. It is safe for
+// concurrent use.
+type throttle struct {
+	mu sync.Mutex
+	// paidUntil is the time at which all failures of an address are forgotten. It
+	// moves up by failureInterval with each one.
+	paidUntil map[netip.Addr]time.Time
+}
+
+// wait returns how long an address is shut out; zero if it is not.
+func (t *throttle) wait(address netip.Addr, now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	until, known := t.paidUntil[address]
+	if !known {
+		return 0
+	}
+	return max(0, until.Sub(now)-(failureBurst-1)*failureInterval)
+}
+
+// fail counts a failed attempt.
+func (t *throttle) fail(address netip.Addr, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.paidUntil[address]; !known && len(t.paidUntil) >= maxAddresses {
+		t.makeRoom(now)
+	}
+	from := t.paidUntil[address]
+	if from.Before(now) {
+		from = now
+	}
+	t.paidUntil[address] = from.Add(failureInterval)
+}
+
+// makeRoom drops addresses whose failures are forgotten, or the one that is
+// nearest to it: who fails most stays longest.
+func (t *throttle) makeRoom(now time.Time) {
+	var nearest netip.Addr
+	for address, until := range t.paidUntil {
+		if until.Before(now) {
+			delete(t.paidUntil, address)
+		} else if !nearest.IsValid() || until.Before(t.paidUntil[nearest]) {
+			nearest = address
+		}
+	}
+	if len(t.paidUntil) >= maxAddresses {
+		delete(t.paidUntil, nearest)
+	}
+}
+
+// network returns what the throttle counts an address as: whole /64 networks in
+// IPv6, because one subscriber has 2^64 addresses.
+func network(address netip.Addr) netip.Addr {
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		if prefix, err := address.Prefix(64); err == nil {
+			return prefix.Addr()
+		}
+	}
+	return address
+}
+
+// remoteAddress is the peer of the connection. Headers are not read: who is not
+// behind a trusted proxy could write any address into them.
+func remoteAddress(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr()
+}
