@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+const (
+	maxEntries = 100_000
+	// entryPage is how many entries are read at a time.
+	entryPage = 1000
+)
+
+// entries exports the log as JSON lines in order. An administrator of one owner
+// gets the entries of that owner's account. A client asks again with after = seq
+// of the last line until it gets none.
+func (h *Handler) entries(c *call) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	after, limit := q.integer("after", 0, 0, maxLimit), int(q.integer("limit", 10_000, 1, maxEntries))
+	account := q.text("account")
+	if err := q.done(); err != nil {
+		return err
+	}
+	if account, err = c.ownerScope(account); err != nil {
+		return err
+	}
+	// The first page comes before the header, so that an error still has a status.
+	page, err := h.ledger.Entries(c.context(), after, entryPage)
+	if err != nil {
+		return err
+	}
+	c.writer.Header().Set("Content-Type", "application/x-ndjson")
+	c.writer.Header().Set("Cache-Control", "no-store")
+	encoder := json.NewEncoder(c.writer)
+	for len(page) > 0 {
+		for i := range page {
+			if !entryOf(&page[i], account) {
+				continue
+			}
+			if limit == 0 || encoder.Encode(&page[i]) != nil {
+				return nil // the client has what it asked for, or has gone
+			}
+			limit--
+		}
+		page, err = h.ledger.Entries(c.context(), page[len(page)-1].Sequence, entryPage)
+		if err != nil {
+			// The status is sent. A broken connection tells the client that lines are
+			// missing; a clean end would say that there are none.
+			panic(http.ErrAbortHandler)
+		}
+	}
+	return nil
+}
+
+// entryOf tells whether an entry belongs to an account; all do to the empty one.
+func entryOf(entry *ledger.Entry, account string) bool {
+	return account == "" || entry.Account == account
+}

@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// modelView is a model on the wire.
+type modelView struct {
+	ID              string    `json:"id"`
+	Name            string    `json:"name"`
+	Path            string    `json:"path,omitempty"`
+	MaxOutputTokens int64     `json:"max_output_tokens"`
+	Price           priceView `json:"price"`
+}
+
+// priceView is a price in credits: per minute of compute, per million tokens and
+// per request.
+type priceView struct {
+	Minute      string `json:"minute"`
+	Input       string `json:"input"`
+	CachedInput string `json:"cached_input"`
+	Output      string `json:"output"`
+	Request     string `json:"request"`
+}
+
+func viewPrice(price ledger.Price) priceView {
+	cached := price.CachedInput
+	switch cached {
+	case 0:
+		cached = price.Input // as the ledger counts it
+	case ledger.Free:
+		cached = 0
+	}
+	return priceView{
+		Minute: price.Minute.String(), Input: price.Input.String(), CachedInput: cached.String(),
+		Output: price.Output.String(), Request: price.Request.String(),
+	}
+}
+
+func (h *Handler) listModels(c *call) error {
+	models := make([]modelView, 0, len(h.models))
+	for i := range h.models {
+		model := &h.models[i]
+		models = append(models, modelView{
+			ID: model.ID, Name: model.title(), Path: model.Path,
+			MaxOutputTokens: model.MaxOutputTokens, Price: viewPrice(h.ledger.Price(model.ID)),
+		})
+	}
+	c.json(http.StatusOK, map[string]any{"models": models})
+	return nil
+}

@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// maxUsageRows bounds a reply.
+const maxUsageRows = 10_000
+
+// usageRow is what was used, summed over whatever is not named in it.
+type usageRow struct {
+	Owner        string       `json:"owner,omitempty"`
+	KeyID        string       `json:"key_id,omitempty"`
+	Model        string       `json:"model,omitempty"`
+	Day          string       `json:"day,omitempty"`
+	Requests     int64        `json:"requests"`
+	InputTokens  int64        `json:"input_tokens"`
+	CachedTokens int64        `json:"cached_tokens"`
+	OutputTokens int64        `json:"output_tokens"`
+	DurationUS   int64        `json:"duration_us"`
+	Charged      string       `json:"charged"`
+	ChargedMicro ledger.Micro `json:"charged_micro"`
+}
+
+// usagePage is a reply. Truncated says that there are more rows than asked for;
+// the total counts them too.
+type usagePage struct {
+	Usage     []usageRow `json:"usage"`
+	Total     usageRow   `json:"total"`
+	Truncated bool       `json:"truncated,omitempty"`
+}
+
+// add sums up. Rows stay below 2^63: they come from sums of one ledger.
+func (r *usageRow) add(row *ledger.UsageRow) {
+	r.Requests += row.Requests
+	r.InputTokens += row.InputTokens
+	r.CachedTokens += row.CachedTokens
+	r.OutputTokens += row.OutputTokens
+	r.DurationUS += row.Duration.Microseconds()
+	r.ChargedMicro += row.Charged
+	r.Charged = r.ChargedMicro.String()
+}
+
+// usageGroup names what a row is about.
+type usageGroup struct{ owner, key, model, day string }
+
+// usage answers for all keys that the caller manages, grouped as by says.
+func (h *Handler) usage(c *call) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	query := ledger.UsageQuery{KeyID: q.text("key"), Owner: q.text("owner")}
+	by := strings.Split(cmp.Or(q.text("by"), "key,model,day"), ",")
+	for _, part := range by {
+		if !slices.Contains([]string{"owner", "key", "model", "day"}, part) {
+			q.refuse("by", "%s is not one of owner, key, model, day", shown(part))
+		}
+	}
+	if query.Owner, err = c.ownerScope(query.Owner); err != nil {
+		return err
+	}
+	return h.usageReply(c, q, query, by)
+}
+
+func (h *Handler) keyUsage(c *call) error {
+	key, err := c.managedKey(c.parameters[0])
+	if err != nil {
+		return err
+	}
+	return h.usageOf(c, key.ID)
+}
+
+func (h *Handler) myUsage(c *call) error { return h.usageOf(c, c.caller.ID) }
+
+func (h *Handler) usageOf(c *call, keyID string) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	return h.usageReply(c, q, ledger.UsageQuery{KeyID: keyID}, []string{"model", "day"})
+}
+
+// usageReply reads the rest of the query and answers it.
+func (h *Handler) usageReply(c *call, q *query, query ledger.UsageQuery, by []string) error {
+	query.Model, query.From, query.To = q.text("model"), q.day("from"), q.day("to")
+	limit := int(q.integer("limit", 1000, 1, maxUsageRows))
+	if !query.From.IsZero() && !query.To.IsZero() && query.To.Before(query.From) {
+		q.refuse("to", "is before from")
+	}
+	if err := q.done(); err != nil {
+		return err
+	}
+	rows, err := h.ledger.Usage(c.context(), query)
+	if err != nil {
+		return err
+	}
+	page := groupUsage(rows, by)
+	if len(page.Usage) > limit {
+		page.Usage, page.Truncated = page.Usage[:limit], true
+	}
+	c.json(http.StatusOK, page)
+	return nil
+}
+
+// groupUsage sums rows up that agree in what by names, in the order in which
+// they first come.
+func groupUsage(rows []ledger.UsageRow, by []string) usagePage {
+	page := usagePage{Usage: []usageRow{}}
+	page.Total.Charged = page.Total.ChargedMicro.String()
+	index := make(map[usageGroup]int)
+	for i := range rows {
+		row := &rows[i]
+		var group usageGroup
+		for _, part := range by {
+			switch part {
+			case "owner":
+				group.owner = row.Owner
+			case "key":
+				group.key = row.KeyID
+			case "model":
+				group.model = row.Model
+			case "day":
+				group.day = row.Day.Format(time.DateOnly)
+			}
+		}
+		at, known := index[group]
+		if !known {
+			at = len(page.Usage)
+			index[group] = at
+			page.Usage = append(page.Usage, usageRow{Owner: group.owner, KeyID: group.key, Model: group.model, Day: group.day})
+		}
+		page.Usage[at].add(row)
+		page.Total.add(row)
+	}
+	return page
+}
