@@ -25,8 +25,11 @@ func (t *usageTable) row(k *keyRow, key, model uint32, day int32) *usageRow {
 	for number := *link; number != noUsage; number = *link {
 		row := &t.rows[number-1]
 		if row.model == model && row.day == day {
-			*link, row.next = row.next, k.usage
-			k.usage = number
+			if number != k.usage {
+				// A row that is in front already would become its own successor.
+				*link, row.next = row.next, k.usage
+				k.usage = number
+			}
 			return row
 		}
 		link = &row.next
