@@ -68,10 +68,11 @@ type aixplainForm struct {
 	expiresAt time.Time
 }
 
-// aixplainForm reads the body of a create or an update. Limits that are left out
-// travel as 0, so 0 means no limit; where the configuration demands one, it
-// means the highest that is allowed.
-func (h *Handler) aixplainForm(f *fields, role ledger.Role) aixplainForm {
+// aixplainForm reads the body of a create, or of an update if there is a key
+// already. Limits that are left out travel as 0, so 0 means no limit; where the
+// configuration demands one, it means the highest that is allowed. Limits that
+// the SDK does not know stay as they are.
+func (h *Handler) aixplainForm(f *fields, key *ledger.Key) aixplainForm {
 	form := aixplainForm{name: f.text("name", maxName)}
 	if form.name == "" {
 		f.refuse("name", "required")
@@ -80,23 +81,38 @@ func (h *Handler) aixplainForm(f *fields, role ledger.Role) aixplainForm {
 	form.expiresAt, _ = f.moment("expiresAt", h.now(), sdkTimeForms[:]...)
 	whole := ledger.Limits{TokenType: "total"}
 	if global := f.object("globalLimits"); global != nil {
+		whole.MaxInFlight = inFlightOf(key, "")
 		aixplainRow(global, &whole)
 		whole = h.raise(whole)
 		h.bounded(global, whole)
-	} else if role == ledger.RoleMember {
+	} else if key == nil || key.Role == ledger.RoleMember {
 		whole = h.defaultRow()
+		whole.MaxInFlight = cmp.Or(inFlightOf(key, ""), whole.MaxInFlight)
 	}
 	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
 		form.limits = append(form.limits, whole)
 	}
 	for _, asset := range f.objects("assetsLimits", maxModels) {
-		row := ledger.Limits{Model: asset.text("assetId", maxName), TokenType: "total"}
-		row.Model = h.modelID(row.Model)
+		row := ledger.Limits{Model: h.modelID(asset.text("assetId", maxName))}
+		row.MaxInFlight = inFlightOf(key, row.Model)
 		h.checkModel(asset, "assetId", row.Model)
 		aixplainRow(asset, &row)
 		form.limits = append(form.limits, row)
 	}
 	return form
+}
+
+// inFlightOf returns the limit of calls in flight that a key has now.
+func inFlightOf(key *ledger.Key, model string) int64 {
+	if key == nil {
+		return 0
+	}
+	for _, row := range key.Limits {
+		if row.Model == model {
+			return row.MaxInFlight
+		}
+	}
+	return 0
 }
 
 func aixplainRow(f *fields, row *ledger.Limits) {

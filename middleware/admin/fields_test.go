@@ -166,7 +166,7 @@ func FuzzReadingAKeyNeverPanics(f *testing.F) {
 			}
 		}
 		if fields, err := parseFields(body); err == nil {
-			h.aixplainForm(fields, ledger.RoleMember)
+			h.aixplainForm(fields, nil)
 		}
 	})
 }

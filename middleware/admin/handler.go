@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -17,6 +18,8 @@ type Handler struct {
 	ledger   Ledger
 	routes   []route
 	throttle throttle
+	// naming is held while the name of a key is looked for and taken.
+	naming sync.Mutex
 }
 
 // call is one administrative request on its way to a reply.

@@ -62,16 +62,17 @@ func (q *query) integer(name string, absent, low, high int64) int64 {
 	return number
 }
 
-// day returns a civil day as YYYY-MM-DD, or absent.
-func (q *query) day(name string) string {
+// day returns the start of a UTC day that is given as YYYY-MM-DD, or the zero time.
+func (q *query) day(name string) time.Time {
 	text := q.text(name)
 	if text == "" {
-		return ""
+		return time.Time{}
 	}
-	if _, err := time.Parse(time.DateOnly, text); err != nil {
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
 		q.refuse(name, "%s is not a day such as 2026-01-31", shown(text))
 	}
-	return text
+	return day
 }
 
 // done refuses parameters that nobody asked for and returns the first problem.
