@@ -150,8 +150,12 @@ func TestWhoMayCallWhat(t *testing.T) {
 func TestKeysComeInEveryHeaderThatClientsUse(t *testing.T) {
 	s := newServer(t)
 	for _, header := range [][2]string{
-		{"Authorization", "Bearer " + s.admin}, {"Authorization", "bearer " + s.admin}, {"Authorization", "Token " + s.admin},
-		{"Authorization", "token " + s.admin}, {"X-Api-Key", s.admin}, {"Api-Key", s.admin},
+		{"Authorization", "Bearer " + s.admin},
+		{"Authorization", "bearer " + s.admin},
+		{"Authorization", "Token " + s.admin},
+		{"Authorization", "token " + s.admin},
+		{"X-Api-Key", s.admin},
+		{"Api-Key", s.admin},
 	} {
 		s.call("GET", "/admin/v1/keys", "", "", header[0], header[1]).want(200)
 	}
@@ -207,9 +211,14 @@ func TestNoReplyButTheOneThatMakesAKeyShowsIt(t *testing.T) {
 	s := newServer(t)
 	text := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"secret keeper"}`).want(201).text("key")
 	for _, c := range [][3]string{
-		{"POST", "/admin/v1/keys", `{"name":"` + text + `","nope":1}`}, {"POST", "/admin/v1/keys", `{"name":"x","role":"` + text + `"}`},
-		{"GET", "/admin/v1/keys?state=" + text, ""}, {"GET", "/admin/v1/keys/" + text, ""}, {"GET", "/admin/v1/" + text, ""},
-		{"GET", "/admin/v1/accounts/" + text, ""}, {text, "/admin/v1/keys", ""}, {"GET", "/admin/v1/keys?after=" + text, ""},
+		{"POST", "/admin/v1/keys", `{"name":"` + text + `","nope":1}`},
+		{"POST", "/admin/v1/keys", `{"name":"x","role":"` + text + `"}`},
+		{"GET", "/admin/v1/keys?state=" + text, ""},
+		{"GET", "/admin/v1/keys/" + text, ""},
+		{"GET", "/admin/v1/" + text, ""},
+		{"GET", "/admin/v1/accounts/" + text, ""},
+		{text, "/admin/v1/keys", ""},
+		{"GET", "/admin/v1/keys?after=" + text, ""},
 	} {
 		got := s.call(c[0], c[1], s.admin, c[2])
 		if got.status < 400 || strings.Contains(got.body, text[10:40]) {

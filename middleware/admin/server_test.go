@@ -138,21 +138,25 @@ func (r reply) text(name string) string {
 	text, _ := r.fields()[name].(string)
 	return text
 }
+
 func (r reply) number(name string) float64 {
 	r.t.Helper()
 	n, _ := r.fields()[name].(float64)
 	return n
 }
+
 func (r reply) list(name string) []any {
 	r.t.Helper()
 	list, _ := r.fields()[name].([]any)
 	return list
 }
+
 func (r reply) object(name string) map[string]any {
 	r.t.Helper()
 	object, _ := r.fields()[name].(map[string]any)
 	return object
 }
+
 func (r reply) errorCode() string {
 	r.t.Helper()
 	code, _ := r.object("error")["code"].(string)
