@@ -106,9 +106,7 @@ func (e *Engine) attendQueries(w *workspace, table []int32, queries []query, lay
 		e.kernels.scores(w.scores[i*pagePositions:], stride, w.queries, e.cache.keys(page, layer, keyHead), size, len(queries))
 	}
 	for i, q := range queries {
-		scores := w.scores[i*stride:][:stride]
-		e.kernels.softmax(scores[:q.positions])
-		clear(scores[q.positions:])
+		e.kernels.softmax(w.scores[i*stride:][:stride], q.positions)
 	}
 	clear(w.outputs)
 	for i, page := range table[:pages] {

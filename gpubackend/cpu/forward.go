@@ -107,17 +107,18 @@ func (e *Engine) normalise(out, x, weight []float32, rows int) {
 func (e *Engine) add(out, x []float32, rows int) {
 	width := e.shape.embedding
 	e.overRows(rows, func(first, end int) {
-		target, source := out[first*width:end*width], x[first*width:end*width]
-		for i, number := range source {
-			target[i] += number
-		}
+		e.kernels.add(out[first*width:end*width], x[first*width:end*width])
 	})
 }
 
 func (e *Engine) gate(rows int) {
 	s, width := &e.scratch, e.shape.hidden
 	e.overRows(rows, func(first, end int) {
-		part := s.gate[first*width : end*width]
-		e.kernels.gate(part, part, s.up[first*width:end*width])
+		// Row by row: kernels treat the end of what they get differently, and where a
+		// row ends must not depend on its neighbours.
+		for row := first; row < end; row++ {
+			part := s.gate[row*width:][:width]
+			e.kernels.gate(part, part, s.up[row*width:][:width])
+		}
 	})
 }

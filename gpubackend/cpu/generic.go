@@ -19,6 +19,7 @@ func genericKernels() *kernels {
 		normalise: genericNormalise,
 		gate:      genericGate,
 		scores:    genericScores,
+		add:       genericAdd,
 		softmax:   genericSoftmax,
 		mix:       genericMix,
 	}
@@ -82,6 +83,10 @@ func genericDot(out []float32, stride int, kind gguf.Type, row []byte, x []float
 	}
 }
 
+// smallest is the least magnitude that a block's largest activation may have: the
+// inverse of smaller ones could be infinite.
+const smallest = 1e-30
+
 func genericQuantise(values []int8, scales []float32, sums []int32, step int, x []float32) {
 	for block := 0; block*blockSize < len(x); block++ {
 		source := x[block*blockSize:][:blockSize]
@@ -90,14 +95,16 @@ func genericQuantise(values []int8, scales []float32, sums []int32, step int, x 
 		for _, number := range source {
 			largest = max(largest, float32(math.Abs(float64(number))))
 		}
+		if largest < smallest {
+			largest = 0
+		}
 		inverse := float32(0)
 		if largest > 0 {
 			inverse = 127 / largest
 		}
 		sum := int32(0)
 		for i, number := range source {
-			// The clamp matters for subnormal numbers only: their inverse is infinite.
-			rounded := math.RoundToEven(min(max(float64(number*inverse), -127), 127))
+			rounded := math.RoundToEven(float64(number * inverse))
 			target[i] = int8(rounded)
 			sum += int32(rounded)
 		}
@@ -123,6 +130,12 @@ func genericGate(out, gate, up []float32) {
 	}
 }
 
+func genericAdd(out, x []float32) {
+	for i, number := range x {
+		out[i] += number
+	}
+}
+
 func exp(x float32) float32 { return float32(math.Exp(float64(x))) }
 
 func genericScores(out []float32, stride int, queries, keys []float32, size, count int) {
@@ -138,7 +151,9 @@ func genericScores(out []float32, stride int, queries, keys []float32, size, cou
 	}
 }
 
-func genericSoftmax(x []float32) {
+func genericSoftmax(x []float32, count int) {
+	clear(x[count:])
+	x = x[:count]
 	largest := x[0]
 	for _, number := range x {
 		largest = max(largest, number)

@@ -30,11 +30,14 @@ type kernels struct {
 	normalise func(out, x, weight []float32, epsilon float32)
 	// gate writes silu(gate) * up.
 	gate func(out, gate, up []float32)
+	// add adds x to out.
+	add func(out, x []float32)
 	// scores multiplies up to 4 queries, size apart, with the 16 keys of a page:
 	// out[q*stride+p]. keys is transposed: size rows of 16 positions.
 	scores func(out []float32, stride int, queries, keys []float32, size, count int)
-	// softmax turns scores into weights that sum to 1, in place.
-	softmax func(x []float32)
+	// softmax turns the first count scores into weights that sum to 1, in place, and
+	// clears the rest. len(x) is a multiple of 16.
+	softmax func(x []float32, count int)
 	// mix adds weighted values of a page to up to 4 outputs, size apart:
 	// out[q] += sum over p of weights[q*stride+p] * values[p], p below positions.
 	mix func(out []float32, weights []float32, stride int, values []float32, size, positions, count int)

@@ -1,0 +1,168 @@
+#include "textflag.h"
+
+// Keys stand as size rows of 16 positions, so scores need no sums over lanes.
+
+// func scores4(out *float32, stride int, queries, keys *float32, size int)
+TEXT ·scores4(SB), NOSPLIT, $0-40
+	MOVQ out+0(FP), DI
+	MOVQ stride+8(FP), R8
+	MOVQ queries+16(FP), SI
+	MOVQ keys+24(FP), DX
+	MOVQ size+32(FP), CX
+	LEAQ (SI)(CX*4), R9
+	LEAQ (R9)(CX*4), R10
+	LEAQ (R10)(CX*4), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+dimension4:
+	VMOVUPS (DX), Y8
+	VMOVUPS 32(DX), Y9
+	VBROADCASTSS (SI), Y10
+	VBROADCASTSS (R9), Y11
+	VBROADCASTSS (R10), Y12
+	VBROADCASTSS (R11), Y13
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VFMADD231PS Y8, Y11, Y2
+	VFMADD231PS Y9, Y11, Y3
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y8, Y13, Y6
+	VFMADD231PS Y9, Y13, Y7
+	ADDQ $64, DX
+	ADDQ $4, SI
+	ADDQ $4, R9
+	ADDQ $4, R10
+	ADDQ $4, R11
+	DECQ CX
+	JNZ dimension4
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	ADDQ R8, DI
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, 32(DI)
+	VZEROUPPER
+	RET
+
+// func scores1(out, query, keys *float32, size int)
+TEXT ·scores1(SB), NOSPLIT, $0-32
+	MOVQ out+0(FP), DI
+	MOVQ query+8(FP), SI
+	MOVQ keys+16(FP), DX
+	MOVQ size+24(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+dimension1:
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS (DX), Y2, Y0
+	VFMADD231PS 32(DX), Y2, Y1
+	ADDQ $64, DX
+	ADDQ $4, SI
+	DECQ CX
+	JNZ dimension1
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VZEROUPPER
+	RET
+
+// func mix4(out, weights *float32, stride int, values *float32, size, positions int)
+TEXT ·mix4(SB), NOSPLIT, $0-48
+	MOVQ out+0(FP), DI
+	MOVQ stride+16(FP), R8
+	MOVQ values+24(FP), DX
+	MOVQ size+32(FP), CX
+	LEAQ (CX*4), R9          // bytes of a row of values, and of an output
+	LEAQ (R9)(R9*2), R10     // of three
+	LEAQ (R8)(R8*2), R12
+
+columns4:
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS (DI)(R9*1), Y2
+	VMOVUPS 32(DI)(R9*1), Y3
+	VMOVUPS (DI)(R9*2), Y4
+	VMOVUPS 32(DI)(R9*2), Y5
+	VMOVUPS (DI)(R10*1), Y6
+	VMOVUPS 32(DI)(R10*1), Y7
+	MOVQ weights+8(FP), SI
+	MOVQ positions+40(FP), BX
+	MOVQ DX, R11
+
+position4:
+	VMOVUPS (R11), Y8
+	VMOVUPS 32(R11), Y9
+	VBROADCASTSS (SI), Y10
+	VBROADCASTSS (SI)(R8*1), Y11
+	VBROADCASTSS (SI)(R8*2), Y12
+	VBROADCASTSS (SI)(R12*1), Y13
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VFMADD231PS Y8, Y11, Y2
+	VFMADD231PS Y9, Y11, Y3
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y8, Y13, Y6
+	VFMADD231PS Y9, Y13, Y7
+	ADDQ $4, SI
+	ADDQ R9, R11
+	DECQ BX
+	JNZ position4
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(R9*1)
+	VMOVUPS Y3, 32(DI)(R9*1)
+	VMOVUPS Y4, (DI)(R9*2)
+	VMOVUPS Y5, 32(DI)(R9*2)
+	VMOVUPS Y6, (DI)(R10*1)
+	VMOVUPS Y7, 32(DI)(R10*1)
+	ADDQ $64, DI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JNZ columns4
+	VZEROUPPER
+	RET
+
+// func mix1(out, weights, values *float32, size, positions int)
+TEXT ·mix1(SB), NOSPLIT, $0-40
+	MOVQ out+0(FP), DI
+	MOVQ values+16(FP), DX
+	MOVQ size+24(FP), CX
+	LEAQ (CX*4), R9
+
+columns1:
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	MOVQ weights+8(FP), SI
+	MOVQ positions+32(FP), BX
+	MOVQ DX, R11
+
+position1:
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS (R11), Y2, Y0
+	VFMADD231PS 32(R11), Y2, Y1
+	ADDQ $4, SI
+	ADDQ R9, R11
+	DECQ BX
+	JNZ position1
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ $64, DI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JNZ columns1
+	VZEROUPPER
+	RET
