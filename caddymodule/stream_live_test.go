@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// stream is a streamed reply that is read line by line.
+type stream struct {
+	t     *testing.T
+	reply *http.Response
+	lines *bufio.Reader
+}
+
+// open starts a streamed chat call and returns when its header is here.
+func (g *gateway) open(ctx context.Context, key string, headers ...string) *stream {
+	g.t.Helper()
+	request := newRequest(g.t, "POST", g.url+"/v1/chat/completions", key, chat(true)).WithContext(ctx)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	reply, err := http.DefaultClient.Do(request)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { reply.Body.Close() })
+	return &stream{t: g.t, reply: reply, lines: bufio.NewReader(reply.Body)}
+}
+
+// expect reads up to the line that contains text. A test that waits for ever
+// fails by its own time limit.
+func (s *stream) expect(text string) {
+	s.t.Helper()
+	for {
+		line, err := s.lines.ReadString('\n')
+		if strings.Contains(line, text) {
+			return
+		}
+		if err != nil {
+			s.t.Fatalf("no %q before %v", text, err)
+		}
+	}
+}
+
+// rest reads the stream to its end.
+func (s *stream) rest() (string, error) {
+	text, err := io.ReadAll(s.lines)
+	return string(text), err
+}
+
+func TestChunksPassWhenTheyCome(t *testing.T) {
+	for name, site := range map[string]string{
+		"plain":          "penstock_proxy %s",
+		"under encode":   "encode gzip\n\tpenstock_proxy %s",
+		"behind a route": "penstock\n\troute {\n\t\treverse_proxy %s\n\t}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			permits := make(chan struct{})
+			u := newUpstream(t, permits)
+			g := start(t, demoOptions, strings.ReplaceAll(site, "%s", u.address()))
+			// Each chunk is produced only after the one before has been read here: a
+			// chunk that is held back anywhere stops the test.
+			go func() { permits <- struct{}{} }()
+			s := g.open(t.Context(), g.key("demo.key"), "Accept-Encoding", "identity")
+			s.expect("one")
+			permits <- struct{}{}
+			s.expect("two")
+			permits <- struct{}{}
+			s.expect("three")
+			if rest, err := s.rest(); err != nil || !strings.HasSuffix(rest, "data: [DONE]\n\n") {
+				t.Errorf("the stream ends with %q, %v", rest, err)
+			}
+		})
+	}
+}
+
+func TestCompressedChunksPassWhenTheyCome(t *testing.T) {
+	permits := make(chan struct{})
+	u := newUpstream(t, permits)
+	g := start(t, demoOptions, "encode gzip {\n\t\tminimum_length 1\n\t}\n\tpenstock_proxy "+u.address())
+	go func() { permits <- struct{}{} }()
+	s := g.open(t.Context(), g.key("demo.key")) // the client unpacks
+	if !s.reply.Uncompressed {
+		t.Fatal("the reply was not compressed: the test shows nothing")
+	}
+	s.expect("one")
+	permits <- struct{}{}
+	s.expect("two")
+	permits <- struct{}{}
+	s.expect("three")
+	if _, err := s.rest(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReloadCutsNoStreamAndChargesItOnce(t *testing.T) {
+	permits := make(chan struct{})
+	u := newUpstream(t, permits)
+	options := demoOptions + "\n\t\tdefault_limits rpm 2"
+	site := "penstock_proxy " + u.address()
+	g := start(t, options, site)
+	key := g.key("demo.key")
+	go func() { permits <- struct{}{} }()
+	s := g.open(t.Context(), key)
+	s.expect("one")
+	before := g.engine()
+	g.reload(strings.Replace(options, "price request 0.5", "price request 0.25", 1), site)
+	if g.engine() != before {
+		t.Fatal("the reload made a new engine")
+	}
+	close(permits)
+	if rest, err := s.rest(); err != nil || !strings.HasSuffix(rest, "data: [DONE]\n\n") {
+		t.Fatalf("the stream ends with %q, %v", rest, err)
+	}
+	entries := g.settled()
+	if len(entries) != 1 || entries[0].Outcome != ledger.OutcomeOK || entries[0].Amount < ledger.Credit/2 {
+		t.Fatalf("the stream's charge: %+v", entries)
+	}
+	// One of two requests a minute was used before the reload.
+	if reply := call(t, "POST", g.url+"/v1/chat/completions", key, chat(false)); reply.status != 200 {
+		t.Fatalf("second call: %+v", reply)
+	}
+	if reply := call(t, "POST", g.url+"/v1/chat/completions", key, chat(false)); reply.status != 429 {
+		t.Errorf("third call: %+v", reply)
+	}
+	if entries = g.settled(); len(entries) != 2 || entries[1].Amount >= ledger.Credit/2 {
+		t.Errorf("the new price is not in force: %+v", entries)
+	}
+	if refs, _ := engines.References(before.store.Identity()); refs != 1 {
+		t.Errorf("%d configurations hold the engine", refs)
+	}
+}
+
+func TestReloadToAnotherLedgerLetsTheStreamSettleInTheOldOne(t *testing.T) {
+	permits := make(chan struct{})
+	u := newUpstream(t, permits)
+	site := "penstock_proxy " + u.address()
+	g := start(t, demoOptions, site)
+	go func() { permits <- struct{}{} }()
+	s := g.open(t.Context(), g.key("demo.key"))
+	s.expect("one")
+	old := g.engine()
+	directory := g.data
+	g.data = t.TempDir()
+	g.reload(demoOptions, site)
+	close(permits)
+	if rest, err := s.rest(); err != nil || !strings.HasSuffix(rest, "data: [DONE]\n\n") {
+		t.Fatalf("the stream ends with %q, %v", rest, err)
+	}
+	// The last call closes the old ledger.
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		if _, exists := engines.References(old.store.Identity()); !exists {
+			break
+		}
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the old engine was never given back")
+		}
+	}
+	g.data = directory
+	g.reload(demoOptions, site)
+	if entries := g.settled(); len(entries) != 1 || entries[0].Outcome != ledger.OutcomeOK {
+		t.Errorf("the stream's charge: %+v", entries)
+	}
+}
+
+func TestClientThatLeavesCancelsTheUpstreamAndPaysForWhatCame(t *testing.T) {
+	permits := make(chan struct{})
+	u := newUpstream(t, permits)
+	g := start(t, demoOptions, "penstock_proxy "+u.address())
+	go func() { permits <- struct{}{} }()
+	ctx, leave := context.WithCancel(t.Context())
+	s := g.open(ctx, g.key("demo.key"))
+	s.expect("one")
+	leave()
+	var entries []ledger.Entry
+	for start := time.Now(); len(entries) == 0 && time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
+		entries = g.settled()
+	}
+	if len(entries) != 1 || entries[0].Outcome != ledger.OutcomeClientGone || entries[0].Quantity.OutputTokens != 1 {
+		t.Errorf("got %+v", entries)
+	}
+}
