@@ -1,11 +1,14 @@
 package caddymodule
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
 )
 
 // oneArgument reads the only argument of an option, which may be given once.
@@ -61,6 +64,59 @@ func parseWhole(d *caddyfile.Dispenser, option, text string, least int64, value 
 		return d.Errf("%s: %q is not a whole number of at least %d", option, text, least)
 	}
 	*value = number
+	return nil
+}
+
+// oneWhole reads the only argument of an option, a whole number of at least 1.
+func oneWhole(d *caddyfile.Dispenser, value *int) error {
+	option := d.Val()
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	var number int64
+	if err := parseWhole(d, option, text, 1, &number); err != nil {
+		return err
+	}
+	if number > math.MaxInt32 {
+		return d.Errf("%s: %d is too large", option, number)
+	}
+	*value = int(number)
+	return nil
+}
+
+// oneDuration reads the only argument of an option, a duration above zero.
+func oneDuration(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	option := d.Val()
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	return parseDuration(d, option, text, value)
+}
+
+// parseDuration parses a duration above zero.
+func parseDuration(d *caddyfile.Dispenser, option, text string, value *caddy.Duration) error {
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return d.Errf("%s: %q is not a duration above zero, for example 120s", option, text)
+	}
+	*value = caddy.Duration(duration)
+	return nil
+}
+
+// oneSize reads the only argument of an option, a size in bytes.
+func oneSize(d *caddyfile.Dispenser, value *int64) error {
+	option := d.Val()
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil || size == 0 || size > 1<<40 {
+		return d.Errf("%s: %q is not a size from 1 byte to 1 TiB, for example 10MiB", option, text)
+	}
+	*value = int64(size)
 	return nil
 }
 

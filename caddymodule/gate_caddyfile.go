@@ -5,11 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
@@ -28,15 +26,15 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 
 // gateOptions are the readers of the gate's options.
 var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
-	"max_body":          (*Gate).unmarshalMaxBody,
-	"hold_timeout":      (*Gate).unmarshalHoldTimeout,
+	"max_body":          func(g *Gate, d *caddyfile.Dispenser) error { return oneSize(d, &g.MaxBody) },
+	"hold_timeout":      func(g *Gate, d *caddyfile.Dispenser) error { return oneDuration(d, &g.HoldTimeout) },
 	"dialect":           (*Gate).unmarshalDialect,
-	"errors":            (*Gate).unmarshalErrors,
-	"strict_estimate":   (*Gate).unmarshalStrictEstimate,
+	"errors":            func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.Errors, errorsPassthrough) },
+	"strict_estimate":   func(g *Gate, d *caddyfile.Dispenser) error { g.StrictEstimate = true; return noArgument(d) },
 	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
 	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
 	"fixed_cost":        (*Gate).unmarshalFixedCost,
-	"on_revoke":         (*Gate).unmarshalOnRevoke,
+	"on_revoke":         func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.OnRevoke, "finish", "abort") },
 }
 
 // UnmarshalCaddyfile sets up the gate from Caddyfile tokens. Syntax:
@@ -79,32 +77,6 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (g *Gate) unmarshalMaxBody(d *caddyfile.Dispenser) error {
-	var text string
-	if err := oneArgument(d, &text); err != nil {
-		return err
-	}
-	size, err := humanize.ParseBytes(text)
-	if err != nil || size == 0 || size > 1<<40 {
-		return d.Errf("max_body: %q is not a size from 1 byte to 1 TiB, for example 10MiB", text)
-	}
-	g.MaxBody = int64(size)
-	return nil
-}
-
-func (g *Gate) unmarshalHoldTimeout(d *caddyfile.Dispenser) error {
-	var text string
-	if err := oneArgument(d, &text); err != nil {
-		return err
-	}
-	timeout, err := caddy.ParseDuration(text)
-	if err != nil || timeout <= 0 {
-		return d.Errf("hold_timeout: %q is not a duration above zero, for example 120s", text)
-	}
-	g.HoldTimeout = caddy.Duration(timeout)
-	return nil
-}
-
 func (g *Gate) unmarshalDialect(d *caddyfile.Dispenser) error {
 	if err := oneArgument(d, &g.Dialect); err != nil {
 		return err
@@ -113,19 +85,6 @@ func (g *Gate) unmarshalDialect(d *caddyfile.Dispenser) error {
 		return d.Errf("dialect: unknown value %q", g.Dialect)
 	}
 	return nil
-}
-
-func (g *Gate) unmarshalErrors(d *caddyfile.Dispenser) error {
-	return oneOf(d, &g.Errors, errorsPassthrough)
-}
-
-func (g *Gate) unmarshalOnRevoke(d *caddyfile.Dispenser) error {
-	return oneOf(d, &g.OnRevoke, "finish", "abort")
-}
-
-func (g *Gate) unmarshalStrictEstimate(d *caddyfile.Dispenser) error {
-	g.StrictEstimate = true
-	return noArgument(d)
 }
 
 func (g *Gate) unmarshalInjectMaxTokens(d *caddyfile.Dispenser) error {

@@ -1,0 +1,229 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/penstockhq/penstock/gpubackend"
+)
+
+func init() {
+	caddy.RegisterModule(new(Backend))
+	caddy.RegisterModule(new(Backends))
+}
+
+// Backend is an inference server in this process: it runs one model and answers
+// the OpenAI routes, a plain `/infer`, `/health`, `/ready` and `/metrics`. It asks
+// for no key and has no limits but its queue: bind its site to an address that
+// only gateways reach.
+//
+// The model is loaded when the configuration starts and stays loaded across
+// reloads as long as these fields do not change.
+type Backend struct {
+	// The GGUF file to serve. Placeholders such as `{env.MODEL}` are replaced.
+	// Default: the embedded demonstration model.
+	ModelFile string `json:"model_file,omitempty"`
+
+	// The names under which the model is served; replies carry the first one.
+	// Default: `tiny` for the embedded model, else the name in the file.
+	ModelNames []string `json:"model_names,omitempty"`
+
+	// What computes: `cpu`, or `auto` for the best there is. Default: `auto`.
+	Device string `json:"device,omitempty"`
+
+	// How many requests run at the same time. Default: 8.
+	Slots int `json:"slots,omitempty"`
+
+	// How many requests may wait for a slot; further ones get 503. Default: 64.
+	QueueDepth *int `json:"queue_depth,omitempty"`
+
+	// How long a request may wait for a slot. Default: 30s.
+	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
+
+	// The longest prompt and answer together. Unit: tokens. Default: what the
+	// model was made for.
+	Context int `json:"context,omitempty"`
+
+	// How many tokens the engine reads in one step at most. Larger steps read long
+	// prompts faster, smaller ones disturb running answers less. Default: 128.
+	StepTokens int `json:"step_tokens,omitempty"`
+
+	// Threads of the CPU engine. Default: one for each core that the process may
+	// use.
+	Threads int `json:"threads,omitempty"`
+
+	// The largest body of a request. Unit: bytes. Default: 10485760 (10 MiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How long a caller may take to accept a piece of a stream. Default: 30s.
+	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
+
+	// Whether `/metrics` also has the names that vLLM uses. Default: false.
+	VLLMMetrics bool `json:"vllm_metrics,omitempty"`
+
+	model *model
+	lease *lease
+}
+
+// models holds the loaded models of this process by their configuration.
+var models = caddy.NewUsagePool()
+
+// model is a server that is loaded once.
+type model struct {
+	options []gpubackend.Option
+	loading sync.Once
+	server  *gpubackend.Server
+	failure error
+}
+
+// load returns the server. The first call loads the model, others wait for it.
+func (m *model) load() (*gpubackend.Server, error) {
+	m.loading.Do(func() { m.server, m.failure = gpubackend.New(m.options...) })
+	return m.server, m.failure
+}
+
+// Destruct implements caddy.Destructor.
+func (m *model) Destruct() error {
+	m.loading.Do(func() { m.failure = errRetired })
+	if m.failure != nil {
+		return nil
+	}
+	return m.server.Close()
+}
+
+// CaddyModule implements caddy.Module.
+func (*Backend) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.penstock_backend", New: func() caddy.Module { return new(Backend) }}
+}
+
+// Provision implements caddy.Provisioner. It does not load the model: checking a
+// configuration on a machine that serves should not take the memory twice.
+func (b *Backend) Provision(ctx caddy.Context) error {
+	var err error
+	if b.ModelFile, err = caddy.NewReplacer().ReplaceOrErr(b.ModelFile, true, true); err != nil {
+		return fmt.Errorf("model_file: %w", err)
+	}
+	if b.ModelFile != "" {
+		if _, err := os.Stat(b.ModelFile); err != nil {
+			return fmt.Errorf("model_file: %w", err)
+		}
+	}
+	app, err := ctx.App("penstock_backend")
+	if err != nil {
+		return err
+	}
+	identity, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	value, _, err := models.LoadOrNew(string(identity), func() (caddy.Destructor, error) {
+		return &model{options: b.options(ctx.Slogger())}, nil
+	})
+	if err != nil {
+		return err
+	}
+	log := ctx.Slogger()
+	b.model = value.(*model)
+	b.lease = newLease(func() {
+		if _, err := models.Delete(string(identity)); err != nil {
+			log.Error("unloading the model", "error", err)
+		}
+	})
+	app.(*Backends).add(b.model)
+	return nil
+}
+
+// options returns the server's options for what is set.
+func (b *Backend) options(log *slog.Logger) []gpubackend.Option {
+	options := []gpubackend.Option{gpubackend.WithLogger(log), gpubackend.WithModelFile(b.ModelFile)}
+	set := func(isSet bool, option gpubackend.Option) {
+		if isSet {
+			options = append(options, option)
+		}
+	}
+	depth, wait := 64, 30*time.Second
+	if b.QueueDepth != nil {
+		depth = *b.QueueDepth
+	}
+	if b.QueueWait != 0 {
+		wait = time.Duration(b.QueueWait)
+	}
+	set(true, gpubackend.WithQueue(depth, wait))
+	set(len(b.ModelNames) > 0, gpubackend.WithModelName(b.ModelNames...))
+	set(b.Device != "", gpubackend.WithDevice(b.Device))
+	set(b.Slots != 0, gpubackend.WithSlots(b.Slots))
+	set(b.Context != 0, gpubackend.WithContext(b.Context))
+	set(b.StepTokens != 0, gpubackend.WithStepTokens(b.StepTokens))
+	set(b.Threads != 0, gpubackend.WithThreads(b.Threads))
+	set(b.MaxBody != 0, gpubackend.WithMaxBody(b.MaxBody))
+	set(b.WriteTimeout != 0, gpubackend.WithWriteTimeout(time.Duration(b.WriteTimeout)))
+	set(b.VLLMMetrics, gpubackend.WithVLLMMetrics())
+	return options
+}
+
+// Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed.
+func (b *Backend) Cleanup() error {
+	if b.lease != nil {
+		b.lease.retire()
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every path.
+func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if !b.lease.begin() {
+		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+	}
+	defer b.lease.end()
+	server, err := b.model.load()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	server.ServeHTTP(w, r)
+	return nil
+}
+
+// Backends is an app without fields: it loads the models of the handlers
+// `penstock_backend` when the configuration starts, so that a model that can not
+// be loaded keeps the configuration from starting. Handlers add it by themselves.
+type Backends struct {
+	models []*model
+}
+
+// CaddyModule implements caddy.Module.
+func (*Backends) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "penstock_backend", New: func() caddy.Module { return new(Backends) }}
+}
+
+// add registers a model. Handlers are provisioned one after the other.
+func (b *Backends) add(model *model) { b.models = append(b.models, model) }
+
+// Start implements caddy.App.
+func (b *Backends) Start() error {
+	var failures []error
+	for _, model := range b.models {
+		_, err := model.load()
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
+// Stop implements caddy.App. Models are unloaded when their last call has ended.
+func (*Backends) Stop() error { return nil }
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Backend)(nil)
+	_ caddy.CleanerUpper          = (*Backend)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Backend)(nil)
+	_ caddy.App                   = (*Backends)(nil)
+)
