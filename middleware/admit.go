@@ -15,9 +15,9 @@ const (
 	bytesPerToken = 4
 	// templateTokens is what a chat template adds around the messages.
 	templateTokens = 64
-	// streamHold is the time that the hold of a stream covers at first; it grows
-	// while the stream runs, so that a long time limit needs no large balance.
-	streamHold = time.Minute
+	// defaultStreamHold is the time that the hold of a stream covers at first; it
+	// grows while the stream runs, so that a long time limit needs no large balance.
+	defaultStreamHold = time.Minute
 )
 
 // estimate returns what the call reserves of its limits and the upper bound of
@@ -35,7 +35,7 @@ func (x *exchange) estimate() (limiter.Tokens, ledger.Quantity) {
 		Duration:     x.gate.holdTimeout,
 	}
 	if x.call.Stream {
-		worst.Duration = min(worst.Duration, streamHold)
+		worst.Duration = min(worst.Duration, x.gate.streamHold)
 	}
 	reserve := limiter.Tokens{Input: worst.InputTokens, Output: output}
 	if !x.gate.strict {

@@ -37,6 +37,7 @@ type Gate struct {
 	clientAddress func(*http.Request) netip.Addr
 	runs          *Runs
 	watchEvery    time.Duration
+	streamHold    time.Duration
 }
 
 // New returns a middleware: it wraps a handler so that only calls with a key,
@@ -51,7 +52,7 @@ func NewGate(ledger Ledger, limiter Limiter, options ...Option) *Gate {
 	g := &Gate{
 		ledger: ledger, limiter: limiter, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
 		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
-		watchEvery: defaultWatchEvery,
+		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
 	}
 	for _, option := range options {
 		option(g)

@@ -141,11 +141,11 @@ func (w *watch) lookAfter(now time.Time) error {
 			return errRevoked
 		}
 	}
-	if x.worst.Duration >= x.gate.holdTimeout || ran < x.worst.Duration-streamHold/2 {
+	if x.worst.Duration >= x.gate.holdTimeout || ran < x.worst.Duration-x.gate.streamHold/2 {
 		return nil
 	}
 	worst := x.worst
-	worst.Duration = min(worst.Duration+streamHold, x.gate.holdTimeout)
+	worst.Duration = min(worst.Duration+x.gate.streamHold, x.gate.holdTimeout)
 	if err := x.extend(worst); err != nil && ran >= x.worst.Duration {
 		return errCredit
 	}

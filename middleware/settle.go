@@ -45,7 +45,7 @@ const outputSlack = 64
 
 // outcome says how the call ended.
 func (x *exchange) outcome(r *reply, end ending) ledger.Outcome {
-	complete := end.returned && r.failed() == nil && (r.mode != modeStream || r.meter.Complete())
+	complete := end.returned && r.wrote && r.failed() == nil && x.failure == nil && !r.truncated()
 	switch {
 	case errors.Is(x.failure, errCredit) || errors.Is(end.cause, errCredit):
 		return ledger.OutcomeCreditExhausted

@@ -99,11 +99,12 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 	if bytes.Contains(data, emptyChoices) {
 		return verdictDrop, nil
 	}
-	return removeMember(event, data, "usage")
+	return removeUsage(event, data)
 }
 
-// removeMember takes one top-level member out of an event's JSON.
-func removeMember(event, data []byte, member string) (verdict, []byte) {
+// removeUsage takes the usage out of an event's JSON, or drops the event if it
+// carries nothing else.
+func removeUsage(event, data []byte) (verdict, []byte) {
 	scanner := scanObject(data, 0)
 	empty := false
 	var cut span
@@ -113,7 +114,7 @@ func removeMember(event, data []byte, member string) (verdict, []byte) {
 			break
 		}
 		switch string(name) {
-		case member:
+		case "usage":
 			cut = span{before, value.end}
 			if data[skipSpace(data, before)] != ',' { // the first member: its comma comes after it
 				if next := skipSpace(data, value.end); next < len(data) && data[next] == ',' {
@@ -121,19 +122,39 @@ func removeMember(event, data []byte, member string) (verdict, []byte) {
 				}
 			}
 		case "choices":
-			empty = skipSpace(data, value.start+1) == value.end-1
+			empty = data[value.start] == '[' && skipSpace(data, value.start+1) == value.end-1
 		}
 	}
 	if scanner.err != nil || cut.end == 0 {
 		return verdictPass, nil
 	}
-	if empty && member == "usage" {
+	if empty {
 		return verdictDrop, nil
 	}
-	start := bytes.Index(event, data) // data is a part of event
-	out := make([]byte, 0, len(event))
-	out = append(append(out, event[:start+cut.start]...), event[start+cut.end:]...)
-	return verdictReplace, out
+	return verdictReplace, splice(event, data, cut, "")
+}
+
+// hideDetails puts null in the place of the details that TGI sends on its last
+// event: what a caller gets who did not ask for them.
+func hideDetails(event, data []byte) []byte {
+	scanner := scanObject(data, 0)
+	for {
+		name, value, ok := scanner.next()
+		if !ok {
+			return event
+		}
+		if string(name) == "details" {
+			return splice(event, data, value, "null")
+		}
+	}
+}
+
+// splice returns event with a part of data, which is a part of event, replaced.
+func splice(event, data []byte, cut span, text string) []byte {
+	start := bytes.Index(event, data)
+	out := make([]byte, 0, len(event)+len(text))
+	out = append(append(out, event[:start+cut.start]...), text...)
+	return append(out, event[start+cut.end:]...)
 }
 
 // typedEvent reads an event of the Messages or the Responses API, which say
@@ -189,9 +210,7 @@ func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 		}
 		m.terminal = true
 		if m.strip {
-			if _, replacement := removeMember(event, data, "details"); replacement != nil {
-				return verdictLast, replacement
-			}
+			return verdictLast, hideDetails(event, data)
 		}
 		return verdictLast, nil
 	case OllamaChat, OllamaGenerate, LlamaCompletion:

@@ -3,7 +3,6 @@ package dialect
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -92,88 +91,6 @@ func ReadRequest(route Route, body []byte) (Call, error) {
 	return call, reader.finish()
 }
 
-// member numbers the members that the gate reads.
-type memberID uint8
-
-const (
-	memberNone memberID = iota
-	memberModel
-	memberStream
-	memberMaxTokens
-	memberMaxCompletionTokens
-	memberMaxOutputTokens
-	memberPredict
-	memberN
-	memberBestOf
-	memberMessages
-	memberPrompt
-	memberInput
-	memberInputs
-	memberText
-	memberInputIDs
-	memberData
-	memberSystem
-	memberStreamOptions
-	memberOptions
-	memberParameters
-	memberSamplingParams
-	memberBackground
-	memberImages
-	memberCount
-)
-
-// memberByName has one case for each name; the compiler turns the switch into
-// comparisons without an allocation.
-func memberByName(name []byte) memberID {
-	switch string(name) {
-	case "model":
-		return memberModel
-	case "stream":
-		return memberStream
-	case "max_tokens":
-		return memberMaxTokens
-	case "max_completion_tokens":
-		return memberMaxCompletionTokens
-	case "max_output_tokens":
-		return memberMaxOutputTokens
-	case "n_predict":
-		return memberPredict
-	case "n":
-		return memberN
-	case "best_of":
-		return memberBestOf
-	case "messages":
-		return memberMessages
-	case "prompt":
-		return memberPrompt
-	case "input":
-		return memberInput
-	case "inputs":
-		return memberInputs
-	case "text":
-		return memberText
-	case "input_ids":
-		return memberInputIDs
-	case "data":
-		return memberData
-	case "system":
-		return memberSystem
-	case "stream_options":
-		return memberStreamOptions
-	case "options":
-		return memberOptions
-	case "parameters":
-		return memberParameters
-	case "sampling_params":
-		return memberSamplingParams
-	case "background":
-		return memberBackground
-	case "images":
-		return memberImages
-	}
-	return memberNone
-}
-
 // requestReader collects one body's members.
 type requestReader struct {
 	call    *Call
@@ -209,7 +126,7 @@ func (r *requestReader) read() error {
 			return badMember(string(name), "appears twice")
 		}
 		r.seen[id] = true
-		if err := r.member(id, string(name), value); err != nil {
+		if err := r.member(id, value); err != nil {
 			return err
 		}
 	}
@@ -223,26 +140,8 @@ func (r *requestReader) read() error {
 	return nil
 }
 
-// refuseLookalike refuses a name that some parsers take for one that the gate reads.
-func refuseLookalike(raw []byte) error {
-	name := unescapeName(raw)
-	for _, known := range memberNames {
-		if strings.EqualFold(name, known) {
-			return badMember(known, "must be spelled exactly so")
-		}
-	}
-	return nil
-}
-
-var memberNames = []string{
-	"model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "n", "best_of",
-	"messages", "prompt", "input", "inputs", "text", "input_ids", "data", "system", "stream_options", "options", "parameters",
-	"sampling_params", "background", "images",
-	"include_usage", "continuous_usage_stats", "num_predict", "max_new_tokens", "details",
-}
-
-func (r *requestReader) member(id memberID, name string, value span) error {
-	raw := value.of(r.body)
+func (r *requestReader) member(id memberID, value span) error {
+	name, raw := memberNames[id], value.of(r.body)
 	switch id {
 	case memberModel:
 		return r.model(raw, value)

@@ -49,6 +49,14 @@ func (s *splitter) keep(rest []byte) {
 // end returns the length of the first event of data with its empty line, or 0
 // if it is not whole.
 func (s *splitter) end(data []byte) int {
+	if s.format == SSE { // an empty line by itself, after an event that was let go
+		if bytes.HasPrefix(data, []byte("\n")) {
+			return 1
+		}
+		if bytes.HasPrefix(data, []byte("\r\n")) {
+			return 2
+		}
+	}
 	at := 0
 	for {
 		found := bytes.IndexByte(data[at:], '\n')

@@ -1,0 +1,127 @@
+package dialect
+
+import "strings"
+
+// member numbers the members that the gate reads.
+type memberID uint8
+
+const (
+	memberNone memberID = iota
+	memberModel
+	memberStream
+	memberMaxTokens
+	memberMaxCompletionTokens
+	memberMaxOutputTokens
+	memberPredict
+	memberN
+	memberBestOf
+	memberMessages
+	memberPrompt
+	memberInput
+	memberInputs
+	memberText
+	memberInputIDs
+	memberData
+	memberSystem
+	memberStreamOptions
+	memberOptions
+	memberParameters
+	memberSamplingParams
+	memberBackground
+	memberImages
+	memberCount
+)
+
+// memberNames are the names of the members that the gate reads.
+var memberNames = [memberCount]string{
+	memberModel:               "model",
+	memberStream:              "stream",
+	memberMaxTokens:           "max_tokens",
+	memberMaxCompletionTokens: "max_completion_tokens",
+	memberMaxOutputTokens:     "max_output_tokens",
+	memberPredict:             "n_predict",
+	memberN:                   "n",
+	memberBestOf:              "best_of",
+	memberMessages:            "messages",
+	memberPrompt:              "prompt",
+	memberInput:               "input",
+	memberInputs:              "inputs",
+	memberText:                "text",
+	memberInputIDs:            "input_ids",
+	memberData:                "data",
+	memberSystem:              "system",
+	memberStreamOptions:       "stream_options",
+	memberOptions:             "options",
+	memberParameters:          "parameters",
+	memberSamplingParams:      "sampling_params",
+	memberBackground:          "background",
+	memberImages:              "images",
+}
+
+// memberByName has one case for each name; the compiler turns the switch into
+// comparisons without an allocation.
+func memberByName(name []byte) memberID {
+	switch string(name) {
+	case "model":
+		return memberModel
+	case "stream":
+		return memberStream
+	case "max_tokens":
+		return memberMaxTokens
+	case "max_completion_tokens":
+		return memberMaxCompletionTokens
+	case "max_output_tokens":
+		return memberMaxOutputTokens
+	case "n_predict":
+		return memberPredict
+	case "n":
+		return memberN
+	case "best_of":
+		return memberBestOf
+	case "messages":
+		return memberMessages
+	case "prompt":
+		return memberPrompt
+	case "input":
+		return memberInput
+	case "inputs":
+		return memberInputs
+	case "text":
+		return memberText
+	case "input_ids":
+		return memberInputIDs
+	case "data":
+		return memberData
+	case "system":
+		return memberSystem
+	case "stream_options":
+		return memberStreamOptions
+	case "options":
+		return memberOptions
+	case "parameters":
+		return memberParameters
+	case "sampling_params":
+		return memberSamplingParams
+	case "background":
+		return memberBackground
+	case "images":
+		return memberImages
+	}
+	return memberNone
+}
+
+// refuseLookalike refuses a name that some parsers take for one that the gate reads.
+func refuseLookalike(raw []byte) error {
+	name := unescapeName(raw)
+	for _, names := range [][]string{memberNames[1:], nestedNames} {
+		for _, known := range names {
+			if strings.EqualFold(name, known) {
+				return badMember(known, "must be spelled exactly so")
+			}
+		}
+	}
+	return nil
+}
+
+// nestedNames are the names of nested members that the gate reads.
+var nestedNames = []string{"include_usage", "continuous_usage_stats", "num_predict", "max_new_tokens", "details"}

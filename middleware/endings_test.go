@@ -1,0 +1,465 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// stage is an upstream that sends what it is told and says when its call was
+// cancelled.
+type stage struct {
+	send      chan string // pieces to send; "abort" resets the connection
+	arrived   chan struct{}
+	cancelled chan struct{}
+}
+
+func newStage() *stage {
+	return &stage{send: make(chan string, 100), arrived: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+}
+
+func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	s.arrived <- struct{}{}
+	for {
+		select {
+		case <-r.Context().Done():
+			s.cancelled <- struct{}{}
+			return
+		case piece, ok := <-s.send:
+			switch {
+			case !ok:
+				return
+			case piece == "abort":
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, piece)
+			w.(http.Flusher).Flush()
+		}
+	}
+}
+
+// within fails the test if nothing comes in time.
+func within(t *testing.T, what string, signal <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(10 * time.Second):
+		t.Fatal(what + " did not happen")
+	}
+}
+
+const (
+	wordEvent   = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"},\"finish_reason\":null}]}\n\n"
+	finishEvent = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+	usageEvent  = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"total_tokens\":12}}\n\n"
+	doneEvent   = "data: [DONE]\n\n"
+	streamBody  = `{"model":"tiny","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`
+	plainBody   = `{"model":"tiny","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`
+)
+
+// open starts a call that can be cut and returns its response once the header came.
+func (h *house) open(ctx context.Context, body string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, "POST", h.gateway.URL+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+h.text)
+	return http.DefaultClient.Do(request)
+}
+
+// ended waits until the nth call is over and checks how it was settled.
+func (h *house) ended(n int, outcome ledger.Outcome, source ledger.UsageSource, input, output int64, charged bool) middleware.Report {
+	h.t.Helper()
+	report := h.reports.nth(h.t, n)
+	if report.Outcome != outcome || report.UsageSource != source || report.InputTokens != input || report.OutputTokens != output || (report.Charge.Amount > 0) != charged {
+		h.t.Errorf("outcome %s, %s usage of %d and %d tokens, charge %s; want %s, %s, %d, %d, charged %v",
+			report.Outcome, report.UsageSource, report.InputTokens, report.OutputTokens, report.Charge.Amount, outcome, source, input, output, charged)
+	}
+	if account := h.account(); account.Held != 0 || account.Spent != report.Charge.Amount {
+		h.t.Errorf("the account says %+v, the charge was %s", account, report.Charge.Amount)
+	}
+	entries := h.entries()
+	for range 1000 { // calls that are not charged do not wait for the disk
+		if len(entries) >= n {
+			break
+		}
+		time.Sleep(time.Millisecond)
+		entries = h.entries()
+	}
+	if len(entries) != n || entries[n-1].Outcome != outcome || entries[n-1].RequestID != report.RequestID {
+		h.t.Errorf("entries %+v", entries)
+	}
+	return report
+}
+
+func TestClientLeavesBeforeTheHeaders(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	ctx, cut := context.WithCancel(t.Context())
+	go func() {
+		<-stage.arrived
+		time.Sleep(10 * time.Millisecond)
+		cut()
+	}()
+	if _, err := h.open(ctx, plainBody); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	within(t, "cancelling the upstream", stage.cancelled)
+	report := h.ended(1, ledger.OutcomeClientGone, ledger.UsageCounted, int64(len(plainBody)+3)/4, 0, true)
+	if report.Compute < 10*time.Millisecond {
+		t.Errorf("charged %s of time", report.Compute)
+	}
+}
+
+func TestClientLeavesMidStream(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	ctx, cut := context.WithCancel(t.Context())
+	stage.send <- wordEvent
+	response, err := h.open(ctx, streamBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		stage.send <- wordEvent
+	}
+	if _, err := io.ReadFull(response.Body, make([]byte, 3*len(wordEvent))); err != nil {
+		t.Fatal(err)
+	}
+	cut()
+	response.Body.Close()
+	within(t, "cancelling the upstream", stage.cancelled)
+	h.ended(1, ledger.OutcomeClientGone, ledger.UsageCounted, int64(len(streamBody)+3)/4, 3, true)
+}
+
+func TestClientLeavesAfterTheLastToken(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	ctx, cut := context.WithCancel(t.Context())
+	stage.send <- wordEvent + wordEvent
+	response, err := h.open(ctx, streamBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage.send <- wordEvent + finishEvent + usageEvent + doneEvent
+	if _, err := io.ReadFull(response.Body, make([]byte, 3*len(wordEvent)+len(finishEvent))); err != nil {
+		t.Fatal(err)
+	}
+	cut()
+	response.Body.Close()
+	h.ended(1, ledger.OutcomeClientGone, ledger.UsageReported, 9, 3, true)
+}
+
+func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
+	for _, test := range []struct {
+		upstream, status int
+		outcome          ledger.Outcome
+		reply, want      string
+	}{
+		{400, 400, ledger.OutcomeUpstreamRefused, `{"error":{"message":"too long","type":"x"}}`, `{"error":{"message":"too long","type":"x"}}`},
+		{400, 400, ledger.OutcomeUpstreamRefused, `{"object":"error","message":"too long","code":40303}`, `"message":"too long"`},
+		{429, 429, ledger.OutcomeUpstreamRefused, `busy`, `"code":"upstream_busy"`},
+		{401, 502, ledger.OutcomeUpstreamFailed, `{"error":{"message":"bad key sk-upstream"}}`, `"the upstream refused the gateway"`},
+		{500, 500, ledger.OutcomeUpstreamFailed, `<html>boom</html>`, `"code":"upstream_failed"`},
+		{503, 503, ledger.OutcomeUpstreamFailed, `{"detail":"loading"}`, `"message":"loading"`},
+	} {
+		t.Run(fmt.Sprint(test.upstream, test.reply), func(t *testing.T) {
+			h := build(t, func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(test.upstream)
+				io.WriteString(w, test.reply)
+			}, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5, TPM: 1000}}})
+			got := h.post("/v1/chat/completions", plainBody)
+			if got.status != test.status || !strings.Contains(got.body, test.want) || strings.Contains(got.body, "sk-upstream") {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			h.ended(1, test.outcome, ledger.UsageReported, 0, 0, false)
+			next := h.post("/v1/chat/completions", plainBody)
+			if next.header.Get("X-Ratelimit-Remaining-Requests") != "3" {
+				t.Errorf("the request was not counted, or twice: %v", next.header)
+			}
+		})
+	}
+}
+
+func TestNoUpstreamIsReached(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.upstream.Close()
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 502 || !strings.Contains(got.body, `"code":"upstream_failed"`) {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
+}
+
+func TestUpstreamDiesMidStream(t *testing.T) {
+	for name, end := range map[string]string{"reset": "abort", "clean end without the end": ""} {
+		t.Run(name, func(t *testing.T) {
+			stage := newStage()
+			h := build(t, stage.serve, ledger.NewKey{})
+			stage.send <- wordEvent
+			response, err := h.open(t.Context(), streamBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stage.send <- wordEvent
+			if end != "" {
+				stage.send <- end
+			}
+			close(stage.send)
+			text, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			list := events(string(text))
+			if len(list) != 3 || !strings.HasPrefix(list[2], `error {"type":"error","error":{"type":"api_error","code":"upstream_failed"`) {
+				t.Errorf("%q", list)
+			}
+			h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageCounted, int64(len(streamBody)+3)/4, 2, true)
+		})
+	}
+}
+
+func TestUpstreamDiesInABody(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "1000")
+		io.WriteString(w, `{"choices":[`)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}, ledger.NewKey{})
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 502 || !strings.Contains(got.body, `"code":"upstream_failed"`) {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
+}
+
+func TestUpstreamHangsPastTheDeadline(t *testing.T) {
+	t.Run("before the first byte", func(t *testing.T) {
+		stage := newStage()
+		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithHoldTimeout(50*time.Millisecond))
+		got := h.post("/v1/chat/completions", plainBody)
+		if got.status != 504 || !strings.Contains(got.body, `"type":"timeout_error"`) {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		within(t, "cancelling the upstream", stage.cancelled)
+		h.ended(1, ledger.OutcomeDeadline, ledger.UsageReported, 0, 0, false)
+	})
+	t.Run("mid-stream", func(t *testing.T) {
+		stage := newStage()
+		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithHoldTimeout(100*time.Millisecond))
+		stage.send <- wordEvent
+		got := h.post("/v1/chat/completions", streamBody)
+		list := events(got.body)
+		if len(list) != 2 || !strings.HasPrefix(list[1], `error {"type":"error","error":{"type":"timeout_error"`) {
+			t.Errorf("%q", list)
+		}
+		within(t, "cancelling the upstream", stage.cancelled)
+		h.ended(1, ledger.OutcomeDeadline, ledger.UsageCounted, int64(len(streamBody)+3)/4, 1, true)
+	})
+}
+
+func TestCreditRunsOutMidStream(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Output: 100_000 * ledger.Credit}); err != nil {
+		t.Fatal(err) // 0.1 credits a token: 10 credits pay 100 tokens
+	}
+	for range 50 {
+		stage.send <- strings.Repeat(wordEvent, 4) // an upstream that ignores the cap of 50
+	}
+	got := h.post("/v1/chat/completions", streamBody)
+	list := events(got.body)
+	if len(list) == 0 || !strings.HasPrefix(list[len(list)-1], `error {"type":"error","error":{"type":"billing_error","code":"insufficient_quota"`) {
+		t.Fatalf("%d events, the last is %q", len(list), list[len(list)-1])
+	}
+	within(t, "cancelling the upstream", stage.cancelled)
+	report := h.reports.nth(t, 1)
+	if report.Outcome != ledger.OutcomeCreditExhausted || report.Charge.Amount != 5*ledger.Credit || report.Charge.WriteOff != 0 {
+		t.Errorf("%s, charge %+v", report.Outcome, report.Charge)
+	}
+}
+
+func TestAStreamWhoseHoldCanNotGrowIsCutWhenItsTimeIsUsedUp(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithStreamHold(100*time.Millisecond))
+	_, h.text = h.newKey(ledger.NewKey{Owner: "poor"}, 2000) // 120 ms of compute
+	stage.send <- wordEvent
+	got := h.post("/v1/chat/completions", streamBody)
+	list := events(got.body)
+	if len(list) != 2 || !strings.Contains(list[1], `"code":"insufficient_quota"`) {
+		t.Fatalf("%q", list)
+	}
+	report := h.reports.nth(t, 1)
+	account, _ := h.ledger.Account("poor")
+	if report.Outcome != ledger.OutcomeCreditExhausted || account.Spent == 0 || account.Available < 0 || account.Held != 0 || report.Charge.WriteOff != 0 {
+		t.Errorf("%s, %+v", report.Outcome, account)
+	}
+}
+
+func TestAStreamGoesOnWhenItsHoldGrows(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithStreamHold(50*time.Millisecond))
+	go func() {
+		for range 10 {
+			stage.send <- wordEvent
+			time.Sleep(20 * time.Millisecond)
+		}
+		stage.send <- finishEvent + usageEvent + doneEvent
+		close(stage.send)
+	}()
+	got := h.post("/v1/chat/completions", streamBody)
+	if list := events(got.body); len(list) != 12 || list[11] != "[DONE]" {
+		t.Errorf("%q", list)
+	}
+	report := h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 9, 3, true)
+	if report.Compute < 180*time.Millisecond {
+		t.Errorf("%s are charged", report.Compute)
+	}
+}
+
+func TestARevokedKeysStream(t *testing.T) {
+	for what, outcome := range map[middleware.OnRevoke]ledger.Outcome{middleware.RevokeAbort: ledger.OutcomeRevoked, middleware.RevokeFinish: ledger.OutcomeOK} {
+		stage := newStage()
+		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithOnRevoke(what))
+		stage.send <- wordEvent
+		response, err := h.open(t.Context(), streamBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ledger.RevokeKey(t.Context(), h.key.ID); err != nil {
+			t.Fatal(err)
+		}
+		if what == middleware.RevokeFinish {
+			time.Sleep(30 * time.Millisecond)
+			stage.send <- finishEvent + usageEvent + doneEvent
+			close(stage.send)
+		}
+		text, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if report := h.reports.nth(t, 1); report.Outcome != outcome {
+			t.Errorf("%s: %q", report.Outcome, text)
+		}
+	}
+}
+
+func TestShutdownLetsARunningStreamFinish(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	stage.send <- wordEvent
+	response, err := h.open(t.Context(), streamBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := make(chan error, 1)
+	go func() { down <- h.gateway.Config.Shutdown(context.Background()) }()
+	time.Sleep(20 * time.Millisecond)
+	stage.send <- finishEvent + usageEvent + doneEvent
+	close(stage.send)
+	text, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if list := events(string(text)); err != nil || len(list) != 3 || list[2] != "[DONE]" {
+		t.Errorf("%q, %v", list, err)
+	}
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 9, 3, true)
+}
+
+func TestWhoeverSeesTheEndFindsTheCharge(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	stage.send <- wordEvent + finishEvent + usageEvent + doneEvent
+	response, err := h.open(t.Context(), streamBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	buffer := make([]byte, len(wordEvent+finishEvent))
+	if _, err := io.ReadFull(response.Body, buffer); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.entries()) != 0 {
+		t.Error("charged before the upstream has ended")
+	}
+	close(stage.send)
+	if _, err := io.ReadFull(response.Body, make([]byte, len(doneEvent))); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.entries()) != 1 {
+		t.Error("the end came before the charge")
+	}
+}
+
+// brokenLedger is a ledger whose disk fails at settlement.
+type brokenLedger struct {
+	middleware.Ledger
+	broken atomic.Bool
+}
+
+func (l *brokenLedger) Settle(ctx context.Context, id ledger.HoldID, settlement ledger.Settlement) (ledger.Charge, error) {
+	if l.broken.Load() {
+		l.Ledger.Void(ctx, id, ledger.OutcomeInterrupted)
+		return ledger.Charge{}, ledger.ErrUnavailable
+	}
+	return l.Ledger.Settle(ctx, id, settlement)
+}
+
+func TestAnAnswerWhoseChargeIsNotDurableIsNotShownAsComplete(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	broken := &brokenLedger{Ledger: h.ledger}
+	broken.broken.Store(true)
+	old := h.gateway.Config.Handler
+	h.gateway.Config.Handler = middleware.New(broken, h.limiter)(http.HandlerFunc(chat))
+	defer func() { h.gateway.Config.Handler = old }()
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 503 || got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "four") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	got = h.post("/v1/chat/completions", streamBody)
+	list := events(got.body)
+	if len(list) == 0 || !strings.HasPrefix(list[len(list)-1], "error ") || strings.Contains(got.body, "[DONE]") {
+		t.Errorf("%q", list)
+	}
+}
+
+func TestAPanicOfTheHandlerIsSettledAndPassesThrough(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	gate := middleware.New(h.ledger, h.limiter, middleware.WithObserver(h.reports))
+	handler := gate(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") }))
+	passed := make(chan any, 1)
+	h.gateway.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { passed <- recover() }()
+		handler.ServeHTTP(w, r)
+	})
+	got := h.post("/v1/chat/completions", plainBody)
+	if problem := <-passed; got.status != 502 || problem != "a bug" {
+		t.Errorf("%d, panic %v", got.status, problem)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
+}
+
+func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{Limits: []ledger.Limits{{TPM: 1000, MaxInFlight: 1}}})
+	for range 5 {
+		if got := h.post("/v1/chat/completions", `{"model":"tiny","max_tokens":900,"messages":[]}`); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	limits := []limiter.Row{{Limits: limiter.Limits{TPM: 1000, MaxInFlight: 1}}}
+	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: limits})
+	if err != nil || !decision.Admitted {
+		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)
+	}
+}

@@ -1,0 +1,9 @@
+package middleware
+
+import "time"
+
+// WithWatchEvery lets tests look after streams more often.
+func WithWatchEvery(pause time.Duration) Option { return func(g *Gate) { g.watchEvery = pause } }
+
+// WithStreamHold lets tests hold little for streams.
+func WithStreamHold(hold time.Duration) Option { return func(g *Gate) { g.streamHold = hold } }
