@@ -73,7 +73,7 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out for ever: it shrinks to what fits.
 func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
-	rows := limitRows(&x.key, x.model.Name)
+	rows := LimitRows(&x.key, x.model.Name)
 	for range 4 { // a call can meet two token limits of the key and two of the model
 		x.reserved, x.worst = x.estimate()
 		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
@@ -110,9 +110,9 @@ func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
 	return x.prepareBody() == nil
 }
 
-// limitRows returns the limits that apply to a key's use of a model. A row that
+// LimitRows returns the limits that apply to a key's use of a model. A row that
 // a change took away still binds until the change does.
-func limitRows(key *ledger.Key, model string) []limiter.Row {
+func LimitRows(key *ledger.Key, model string) []limiter.Row {
 	if len(key.Limits) == 0 && len(key.PreviousLimits) == 0 {
 		return nil
 	}

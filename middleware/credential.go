@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// credential returns the key's text from a request: Authorization with the
+// Credential returns the key's text from a request: Authorization with the
 // scheme Bearer or Token, x-api-key or api-key, in this order. A header that is
 // sent twice gives no key.
-func credential(header http.Header) string {
+func Credential(header http.Header) string {
 	if values := header["Authorization"]; len(values) == 1 {
 		scheme, text, _ := strings.Cut(values[0], " ")
 		if strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token") {

@@ -125,6 +125,10 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		route = dialect.Route{Kind: x.kind, Operation: dialect.Custom}
 	case known:
 	case x.gate.unmeteredPath(path):
+		if refusal := x.inScope(r, dialect.Custom); refusal != nil {
+			x.refuse(w, r, refusal)
+			return
+		}
 		request := r.Clone(r.Context())
 		request.Header = upstreamHeader(r.Header)
 		next.ServeHTTP(w, request)
@@ -152,7 +156,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 
 // authenticate finds out whose key the request carries.
 func (x *exchange) authenticate(r *http.Request) *dialect.Refusal {
-	text := credential(r.Header)
+	text := Credential(r.Header)
 	if text == "" {
 		return refuseKey()
 	}
@@ -173,9 +177,14 @@ func (x *exchange) permit(r *http.Request) *dialect.Refusal {
 	if x.key.Role == ledger.RoleAdmin {
 		return refuseForbidden("an admin key can not run models; use a member key")
 	}
-	class := x.call.Route.Operation.String()
-	if len(x.key.Scopes) > 0 && !slices.Contains(x.key.Scopes, class) {
-		return refuseForbidden("this key may not use " + class)
+	return x.inScope(r, x.call.Route.Operation)
+}
+
+// inScope says whether the key is limited to other paths or networks.
+func (x *exchange) inScope(r *http.Request, operation dialect.Operation) *dialect.Refusal {
+	scope := scopeOf(operation)
+	if len(x.key.Scopes) > 0 && scope != "" && !slices.Contains(x.key.Scopes, scope) {
+		return refuseForbidden("this key may not be used for " + scope)
 	}
 	if len(x.key.CIDRs) > 0 {
 		address := x.gate.clientAddress(r)

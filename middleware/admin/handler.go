@@ -3,13 +3,13 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
-	"go.uber.org/zap"
 )
 
 // Handler serves the administrative routes. It is safe for concurrent use.
@@ -37,7 +37,7 @@ type call struct {
 func New(keys Ledger, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
-			logger: zap.NewNop(), now: time.Now, clientAddress: remoteAddress,
+			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
 			revoked: func(string) {},
 		},
 		ledger:   keys,

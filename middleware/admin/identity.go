@@ -5,9 +5,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 // identify finds out who calls and whether they may.
@@ -22,7 +22,7 @@ func (h *Handler) identify(c *call, need access) error {
 			message: "too many failed attempts to authenticate from this address",
 		}
 	}
-	caller, err := h.authenticate(keyText(c.request))
+	caller, err := h.authenticate(middleware.Credential(c.request.Header))
 	if errors.Is(err, ledger.ErrUnknownKey) {
 		h.throttle.fail(address, now)
 		return unauthorized()
@@ -50,18 +50,6 @@ func (h *Handler) authenticate(text string) (ledger.Key, error) {
 		}
 	}
 	return h.ledger.Authenticate(text)
-}
-
-// keyText returns the text of the caller's key, wherever clients put it.
-func keyText(r *http.Request) string {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "Token") {
-		return strings.TrimSpace(text)
-	}
-	if text := r.Header.Get("X-Api-Key"); text != "" {
-		return text
-	}
-	return r.Header.Get("Api-Key")
 }
 
 // manages tells whether the caller may see and change what an owner has.

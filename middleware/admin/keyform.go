@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 // Bounds of what is read, in entries and bytes. What a key may hold is for the
@@ -20,7 +21,7 @@ const (
 )
 
 // scopes are the path classes that a key can be limited to.
-var scopes = []string{"inference", "embeddings", "rag"}
+var scopes = []string{middleware.ScopeInference, middleware.ScopeEmbeddings, middleware.ScopeRAG}
 
 // keyForm reads the fields of a key that callers may set.
 type keyForm struct {

@@ -1,10 +1,10 @@
 package admin
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
-	"go.uber.org/zap"
 )
 
 // maxPage is the largest page of a list.
@@ -145,5 +145,5 @@ func (c *call) revoke(id string) (ledger.Key, error) {
 
 // audit writes who changed what into the log.
 func (c *call) audit(what, subject string) {
-	c.handler.logger.Info(what, zap.String("subject", subject), zap.String("by", c.caller.ID), zap.String("request_id", c.id))
+	c.handler.logger.Info(what, slog.String("subject", subject), slog.String("by", c.caller.ID), slog.String("request_id", c.id))
 }

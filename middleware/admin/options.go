@@ -1,12 +1,12 @@
 package admin
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
-	"go.uber.org/zap"
 )
 
 // Option changes a Handler.
@@ -14,7 +14,7 @@ type Option func(*settings)
 
 // settings are what options set.
 type settings struct {
-	logger        *zap.Logger
+	logger        *slog.Logger
 	now           func() time.Time
 	clientAddress func(*http.Request) netip.Addr
 	revoked       func(keyID string)
@@ -53,7 +53,7 @@ type Model struct {
 
 // WithLogger sets the log of administrative writes and failures. It is silent by
 // default.
-func WithLogger(logger *zap.Logger) Option {
+func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) { s.logger = logger }
 }
 

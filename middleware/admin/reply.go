@@ -2,11 +2,10 @@ package admin
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // nativeError is the body of a refusal on the native routes.
@@ -47,8 +46,8 @@ func (c *call) json(status int, body any) {
 // refuse sends a problem in the dialect of the route.
 func (c *call) refuse(p *problem) {
 	if p.status >= http.StatusInternalServerError {
-		c.handler.logger.Error("administrative request failed", zap.String("request_id", c.id),
-			zap.String("code", p.code), zap.NamedError("cause", p.cause))
+		c.handler.logger.Error("administrative request failed", slog.String("request_id", c.id),
+			slog.String("code", p.code), slog.Any("cause", p.cause))
 	}
 	if p.allow != "" {
 		c.writer.Header().Set("Allow", p.allow)

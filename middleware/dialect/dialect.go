@@ -69,8 +69,7 @@ var operationNames = [...]string{
 	"generate", "custom",
 }
 
-// String returns the class of path that the operation belongs to, the word that
-// a key's scopes use.
+// String returns the class of path that the operation belongs to.
 func (o Operation) String() string { return operationNames[min(int(o), len(operationNames)-1)] }
 
 // Route is what a path means.

@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 const (
@@ -31,7 +30,7 @@ type Monitor struct {
 	sinks      []Sink
 	interval   time.Duration
 	now        func() time.Time
-	logger     *zap.Logger
+	logger     *slog.Logger
 	statePath  string
 
 	mu      sync.Mutex
@@ -74,7 +73,7 @@ func WithSink(sink Sink) Option {
 }
 
 // WithLogger writes each alert into a log, and faults of the monitor.
-func WithLogger(logger *zap.Logger) Option {
+func WithLogger(logger *slog.Logger) Option {
 	return func(m *Monitor) { m.logger = logger }
 }
 
@@ -98,7 +97,7 @@ func WithStateFile(path string) Option {
 func New(source Source, options ...Option) (*Monitor, error) {
 	m := &Monitor{
 		source: source, thresholds: []int{80, 100}, interval: time.Second, now: time.Now,
-		logger: zap.NewNop(), pending: make(map[subject]struct{}), marks: make(map[scope]mark), done: make(chan struct{}),
+		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]struct{}), marks: make(map[scope]mark), done: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(m)
@@ -170,13 +169,13 @@ func (m *Monitor) look(ctx context.Context) {
 	m.pending, m.dropped = make(map[subject]struct{}), 0
 	m.mu.Unlock()
 	if dropped > 0 {
-		m.logger.Warn("more keys moved than alerts can follow", zap.Int64("dropped", dropped))
+		m.logger.Warn("more keys moved than alerts can follow", slog.Int64("dropped", dropped))
 	}
 	changed := false
 	for moved := range pending {
 		levels, err := m.source.Levels(ctx, moved.keyID, moved.model)
 		if err != nil {
-			m.logger.Warn("could not look at a key for alerts", zap.String("key_id", moved.keyID), zap.Error(err))
+			m.logger.Warn("could not look at a key for alerts", slog.String("key_id", moved.keyID), slog.Any("error", err))
 			continue
 		}
 		for i := range levels {
@@ -242,9 +241,9 @@ func (m *Monitor) tell(level *Level, threshold int) {
 	}
 	m.recent = append(m.recent, alert)
 	m.mu.Unlock()
-	m.logger.Warn("threshold crossed", zap.String("alert", alert.ID), zap.String("kind", string(alert.Kind)),
-		zap.Int("threshold_percent", threshold), zap.String("account", alert.Account), zap.String("key_id", alert.KeyID),
-		zap.String("model", alert.Model), zap.Int64("used", alert.Used), zap.Int64("limit", alert.Limit))
+	m.logger.Warn("threshold crossed", slog.String("alert", alert.ID), slog.String("kind", string(alert.Kind)),
+		slog.Int("threshold_percent", threshold), slog.String("account", alert.Account), slog.String("key_id", alert.KeyID),
+		slog.String("model", alert.Model), slog.Int64("used", alert.Used), slog.Int64("limit", alert.Limit))
 	for _, sink := range m.sinks {
 		sink.Deliver(alert)
 	}

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
-
-	"go.uber.org/zap"
 )
 
 // stateRow is a mark in the state file.
@@ -30,7 +29,7 @@ func (m *Monitor) loadState() error {
 	var rows []stateRow
 	if err := json.Unmarshal(content, &rows); err != nil {
 		// Telling something twice is better than not starting.
-		m.logger.Warn("the state of alerts is damaged and begins anew", zap.String("file", m.statePath), zap.Error(err))
+		m.logger.Warn("the state of alerts is damaged and begins anew", slog.String("file", m.statePath), slog.Any("error", err))
 		return nil
 	}
 	for _, row := range rows[:min(len(rows), maxMarks)] {
@@ -54,7 +53,7 @@ func (m *Monitor) saveState() {
 		err = replaceFile(m.statePath, content)
 	}
 	if err != nil {
-		m.logger.Warn("could not save the state of alerts", zap.String("file", m.statePath), zap.Error(err))
+		m.logger.Warn("could not save the state of alerts", slog.String("file", m.statePath), slog.Any("error", err))
 	}
 }
 

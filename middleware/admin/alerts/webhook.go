@@ -9,12 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 const (
@@ -36,7 +35,7 @@ type Webhook struct {
 	client *http.Client
 	now    func() time.Time
 	pause  time.Duration
-	logger *zap.Logger
+	logger *slog.Logger
 	queue  chan Alert
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -57,7 +56,7 @@ func WithPause(pause time.Duration) WebhookOption {
 }
 
 // WithWebhookLogger sets where failed deliveries are written.
-func WithWebhookLogger(logger *zap.Logger) WebhookOption {
+func WithWebhookLogger(logger *slog.Logger) WebhookOption {
 	return func(w *Webhook) { w.logger = logger }
 }
 
@@ -72,7 +71,7 @@ func NewWebhook(target string, secret []byte, options ...WebhookOption) (*Webhoo
 		return nil, fmt.Errorf("webhook: a secret is required")
 	}
 	w := &Webhook{
-		url: target, secret: secret, now: time.Now, pause: firstPause, logger: zap.NewNop(),
+		url: target, secret: secret, now: time.Now, pause: firstPause, logger: slog.New(slog.DiscardHandler),
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		queue:  make(chan Alert, webhookQueue), done: make(chan struct{}),
 	}
@@ -90,7 +89,7 @@ func (w *Webhook) Deliver(alert Alert) {
 	select {
 	case w.queue <- alert:
 	default:
-		w.logger.Error("the webhook's queue is full, an alert was dropped", zap.String("alert", alert.ID))
+		w.logger.Error("the webhook's queue is full, an alert was dropped", slog.String("alert", alert.ID))
 	}
 }
 
@@ -126,7 +125,7 @@ func (w *Webhook) drain() {
 				_, err = w.post(ctx, alert.ID, body)
 			}
 			if err != nil {
-				w.logger.Error("an alert was not delivered before the end", zap.String("alert", alert.ID), zap.Error(err))
+				w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID), slog.Any("error", err))
 			}
 		default:
 			return
@@ -138,7 +137,7 @@ func (w *Webhook) drain() {
 func (w *Webhook) deliver(ctx context.Context, alert Alert) {
 	body, err := json.Marshal(alert)
 	if err != nil {
-		w.logger.Error("could not encode an alert", zap.Error(err))
+		w.logger.Error("could not encode an alert", slog.Any("error", err))
 		return
 	}
 	pause := w.pause
@@ -148,14 +147,14 @@ func (w *Webhook) deliver(ctx context.Context, alert Alert) {
 			return
 		}
 		if !again || attempt == webhookAttempts {
-			w.logger.Error("an alert was not delivered", zap.String("alert", alert.ID), zap.Int("attempts", attempt), zap.Error(err))
+			w.logger.Error("an alert was not delivered", slog.String("alert", alert.ID), slog.Int("attempts", attempt), slog.Any("error", err))
 			return
 		}
 		select {
 		case <-time.After(pause):
 			pause *= 2
 		case <-ctx.Done():
-			w.logger.Error("an alert was not delivered before the end", zap.String("alert", alert.ID))
+			w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID))
 			return
 		}
 	}

@@ -1,0 +1,48 @@
+package middleware_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+func TestAKeyIsHeldToItsScopesAndNetworks(t *testing.T) {
+	const (
+		ask   = `{"model":"tiny","messages":[]}`
+		embed = `{"model":"tiny","input":"x"}`
+	)
+	h := build(t, chat, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "tiny"}),
+		middleware.WithAllowUnmetered("/search"), middleware.WithFixedCost("/documents", 10))
+	for name, test := range map[string]struct {
+		key    ledger.NewKey
+		status map[string]int
+	}{
+		"no scope":   {ledger.NewKey{}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/documents": 200}},
+		"inference":  {ledger.NewKey{Scopes: []string{middleware.ScopeInference}}, map[string]int{"/v1/chat/completions": 200, "/v1/messages": 200, "/api/infer": 200, "/v1/embeddings": 403, "/search": 403, "/documents": 403}},
+		"embeddings": {ledger.NewKey{Scopes: []string{middleware.ScopeEmbeddings}}, map[string]int{"/v1/chat/completions": 403, "/api/embed": 200, "/v1/embeddings": 200, "/search": 403}},
+		"rag":        {ledger.NewKey{Scopes: []string{middleware.ScopeRAG}}, map[string]int{"/v1/chat/completions": 403, "/search": 200, "/documents": 200}},
+		"both":       {ledger.NewKey{Scopes: []string{middleware.ScopeRAG, middleware.ScopeInference}}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/v1/embeddings": 403}},
+		"this network": {
+			ledger.NewKey{CIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
+			map[string]int{"/v1/chat/completions": 200, "/search": 200},
+		},
+		"another network": {
+			ledger.NewKey{CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+			map[string]int{"/v1/chat/completions": 403, "/search": 403},
+		},
+	} {
+		_, text := h.newKey(test.key, 100)
+		for path, want := range test.status {
+			body := ask
+			if path == "/v1/embeddings" || path == "/api/embed" {
+				body = embed
+			}
+			got := h.do("POST", path, body, "Authorization", "Bearer "+text)
+			if (got.status == 403) != (want == 403) {
+				t.Errorf("%s on %s: %d %s, want %d", name, path, got.status, got.body, want)
+			}
+		}
+	}
+}
