@@ -89,15 +89,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	return nil
 }
 
-// submit hands the choices of each prompt to the scheduler as one group.
-func (s *Server) submit(ctx context.Context, c *call) error {
-	n := c.fields.choices()
-	for from := 0; from < len(c.requests); from += n {
-		streams, err := s.scheduler.Submit(ctx, c.requests[from:from+n]...)
-		if err != nil {
-			return err
-		}
-		c.streams = append(c.streams, streams...)
+// submit hands the call to the scheduler.
+func (s *Server) submit(ctx context.Context, c *call) (err error) {
+	if c.streams, err = s.scheduler.Submit(ctx, c.requests...); err != nil {
+		return err
 	}
 	if asked := c.fields.maxTokens(); asked != nil {
 		for i, stream := range c.streams {

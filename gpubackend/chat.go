@@ -2,7 +2,6 @@ package gpubackend
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -44,12 +43,12 @@ func (c *textContent) UnmarshalJSON(text []byte) error {
 		Text string `json:"text"`
 	}
 	if err := json.Unmarshal(text, &parts); err != nil {
-		return errors.New("content: want a string or a list of parts")
+		return invalidType("content", "content must be a string or a list of parts")
 	}
 	var joined strings.Builder
 	for _, part := range parts {
 		if part.Type != "text" {
-			return fmt.Errorf("content: parts of type %.40q are not supported, only text is", part.Type)
+			return invalidType("content", fmt.Sprintf("content parts of type %.40q are not supported, only text is", part.Type))
 		}
 		joined.WriteString(part.Text)
 	}
@@ -75,18 +74,6 @@ func conversation(messages []message) ([]engine.Message, error) {
 		turns[i] = engine.Message{Role: role, Content: string(one.Content)}
 	}
 	return turns, nil
-}
-
-func (s *Server) chatPrompt(messages []message) ([]int32, error) {
-	turns, err := conversation(messages)
-	if err != nil {
-		return nil, err
-	}
-	prompt, err := s.tokenizer.Chat(turns)
-	if err != nil {
-		return nil, invalid("messages", err.Error())
-	}
-	return prompt, nil
 }
 
 func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) error {
@@ -204,9 +191,13 @@ func (h chatShape) closing(c *call) any {
 	return h.server.usageEvent(c, "chat.completion.chunk")
 }
 
-// streamed is an event of a running stream, with the usage so far if asked for.
+// streamed is an event of a running stream, with the usage so far if asked for;
+// the last one of a choice carries the warnings.
 func (s *Server) streamed(c *call, object string, one choiceBody) *completionBody {
 	body := s.completion(c, object, one)
+	if one.FinishReason != nil {
+		body.Warnings = c.warnings
+	}
 	if c.fields.StreamOptions.ContinuousUsageStats {
 		usage := c.usage()
 		body.Usage = &usage

@@ -71,14 +71,8 @@ func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, er
 	case len(text) == 0 || string(text) == "null":
 		return nil, invalid(name, name+" is missing")
 	case json.Unmarshal(text, &one) == nil:
-		into = append(into, s.encode(one))
+		many = []string{one}
 	case json.Unmarshal(text, &many) == nil:
-		if err := checkCount(name, len(many)); err != nil {
-			return nil, err
-		}
-		for _, one := range many {
-			into = append(into, s.encode(one))
-		}
 	case json.Unmarshal(text, &ids) == nil:
 		into = append(into, ids)
 	case json.Unmarshal(text, &manyID) == nil:
@@ -86,12 +80,17 @@ func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, er
 	default:
 		return nil, invalid(name, name+" must be a text, a list of texts, or token ids")
 	}
-	return into, checkCount(name, len(into))
-}
-
-// encode is a text as the model reads it when it stands alone.
-func (s *Server) encode(text string) []int32 {
-	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...)
+	if err := checkCount(name, len(many)+len(into)); err != nil {
+		return nil, err
+	}
+	for _, one := range many {
+		prompt, err := s.encode(one)
+		if err != nil {
+			return nil, err
+		}
+		into = append(into, prompt)
+	}
+	return into, nil
 }
 
 func checkCount(name string, count int) error {

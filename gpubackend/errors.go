@@ -36,6 +36,10 @@ func invalid(param, message string) *apiError {
 	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_value", message: message, param: param}
 }
 
+func invalidType(param, message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_type", message: message, param: param}
+}
+
 func unsupported(param string) *apiError {
 	return &apiError{
 		status: http.StatusBadRequest, kind: kindInvalid, code: "unsupported_parameter",

@@ -63,7 +63,7 @@ func (o *oneOrMany) UnmarshalJSON(text []byte) error {
 	}
 	var many []string
 	if err := json.Unmarshal(text, &many); err != nil {
-		return errors.New("want a string or a list of strings")
+		return invalidType("stop", "stop must be a string or a list of strings")
 	}
 	*o = many
 	return nil
@@ -92,17 +92,21 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, into any) erro
 }
 
 func bodyError(err error) *apiError {
-	reason := &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_json", message: "the body is not a JSON object: " + err.Error()}
+	var known *apiError
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
+	message := "the body is not JSON: " + err.Error()
 	switch {
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		reason.code, reason.param = "invalid_type", wrongType.Field
-		reason.message = fmt.Sprintf("%s: a %s does not fit there", wrongType.Field, wrongType.Value)
+		return invalidType(wrongType.Field, fmt.Sprintf("%s: a %s does not fit there", wrongType.Field, wrongType.Value))
+	case errors.As(err, &wrongType):
+		message = fmt.Sprintf("the body is not a JSON object but: %s", wrongType.Value)
 	case errors.As(err, &syntax):
-		reason.message = fmt.Sprintf("the body is not JSON: %v at byte %d", syntax, syntax.Offset)
+		message = fmt.Sprintf("the body is not JSON: %v at byte %d", syntax, syntax.Offset)
 	}
-	return reason
+	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_json", message: message}
 }
 
 // request makes the engine's request, without its prompt.

@@ -62,38 +62,3 @@ func (s *Server) modelBody(name string) modelBody {
 		Demonstration: s.info.Demonstration, Description: s.description,
 	}
 }
-
-// tokenizeRequest is the body of POST /tokenize: a text or a conversation.
-type tokenizeRequest struct {
-	Model    string    `json:"model"`
-	Prompt   *string   `json:"prompt"`
-	Content  *string   `json:"content"` // llama-server's word for the same
-	Messages []message `json:"messages"`
-}
-
-func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
-	var body tokenizeRequest
-	if err := s.readBody(w, r, &body); err != nil {
-		return err
-	}
-	if err := s.checkModel(body.Model); err != nil {
-		return err
-	}
-	tokens := []int32{}
-	switch {
-	case body.Messages != nil:
-		prompt, err := s.chatPrompt(body.Messages)
-		if err != nil {
-			return err
-		}
-		tokens = prompt
-	case body.Prompt != nil:
-		tokens = append(tokens, s.tokenizer.Encode(*body.Prompt, false)...)
-	case body.Content != nil:
-		tokens = append(tokens, s.tokenizer.Encode(*body.Content, false)...)
-	default:
-		return invalid("prompt", "prompt and messages are both missing")
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
-	return nil
-}

@@ -22,6 +22,7 @@ type Server struct {
 	description string
 	runner      engine.Runner
 	tokenizer   engine.Tokenizer
+	longest     int // bytes that one token stands for at most
 	closeModel  func() error
 	scheduler   *engine.Scheduler
 	metrics     *metrics
@@ -53,6 +54,7 @@ func New(options ...Option) (*Server, error) {
 			engine.WithContext(config.context), engine.WithStepTokens(config.stepTokens)),
 		started: time.Now(),
 	}
+	s.longest = longestPiece(s.tokenizer, s.info.Vocabulary)
 	if len(s.config.names) == 0 {
 		s.config.names = []string{loaded.name}
 	}

@@ -105,6 +105,7 @@ func (s *Scheduler) runStep() {
 	if !s.account(timing, err) {
 		return
 	}
+	s.step.sample()
 	for at, one := range s.step.sequences {
 		if err := s.advance(one, at); err != nil {
 			s.mu.Lock()
@@ -178,24 +179,14 @@ func (s *Scheduler) advance(one *sequence, at int) error {
 	if one.request.Embed {
 		return s.advanceEmbedding(one, at)
 	}
-	logits := s.step.logitsOf(at)
-	if logits == nil {
+	draw := &s.step.draws[at]
+	if !draw.drawn {
 		return nil // the prompt is not read to its end yet
 	}
-	if !finite(logits) {
-		return fmt.Errorf("%w: logits that are not numbers", ErrEngine)
+	if draw.err != nil {
+		return draw.err
 	}
-	request := &one.request
-	var token Token
-	raw := s.step.raw
-	if request.Logprobs {
-		copy(raw, logits)
-	}
-	token.ID = one.sampler.sample(logits, one.tokens)
-	if request.Logprobs {
-		token.Logprob = float32(float64(raw[token.ID]) - logSum(raw))
-		token.Top = candidates(raw, request.TopLogprobs)
-	}
+	request, token := &one.request, draw.token
 	one.tokens = append(one.tokens, token.ID)
 	generated := len(one.tokens) - len(request.Prompt)
 

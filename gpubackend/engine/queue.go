@@ -3,17 +3,17 @@ package engine
 import "time"
 
 // waitingLine orders the requests that have no slot yet. Ranks are arrival
-// numbers; the i-th choice of one call stands as if it had come i x slots
-// requests later, so that a call with many choices can not shut out others, and
-// still gets its turn.
+// numbers; the i-th request of one call stands as if it had come i x slots calls
+// later, so that a call with many requests can not shut out others, and still
+// gets its turn.
 type waitingLine struct {
 	sequences []*sequence // by rank
 	arrivals  uint64
 }
 
-// add puts the choices of one call in line.
-func (l *waitingLine) add(group []*sequence, slots int) {
-	for i, one := range group {
+// add puts the requests of one call in line.
+func (l *waitingLine) add(call []*sequence, slots int) {
+	for i, one := range call {
 		one.rank = l.arrivals + uint64(i*slots)
 		at := len(l.sequences)
 		for at > 0 && l.sequences[at-1].rank > one.rank {
@@ -26,11 +26,11 @@ func (l *waitingLine) add(group []*sequence, slots int) {
 	l.arrivals++
 }
 
-// next returns the first request that may start. The other choices of a call
-// wait until the first one has read the prompt, then they find it in the cache.
+// next returns the first request that may start. The choices of a prompt wait
+// until one of them has read it, then they find it in the cache.
 func (l *waitingLine) next() *sequence {
 	for _, one := range l.sequences {
-		if one.leader == nil || one.leader.promptRead {
+		if one.reader == nil || one.reader.promptRead {
 			return one
 		}
 	}

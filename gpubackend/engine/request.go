@@ -109,12 +109,17 @@ func (e *BusyError) Error() string {
 
 // ContextError refuses a prompt that leaves no room for an answer.
 type ContextError struct {
-	Prompt  int // tokens
-	Context int // tokens, prompt and answer together
+	Prompt  int  // tokens
+	Least   bool // Prompt is only a lower bound: the text was too long to look at
+	Context int  // tokens, prompt and answer together
 }
 
 func (e *ContextError) Error() string {
-	return fmt.Sprintf("the prompt has %d tokens, the context holds %d, answer included", e.Prompt, e.Context)
+	least := ""
+	if e.Least {
+		least = "at least "
+	}
+	return fmt.Sprintf("the prompt has %s%d tokens, the context holds %d, answer included", least, e.Prompt, e.Context)
 }
 
 // RequestError refuses a request that no scheduler could run.

@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 const defaultRepeatWindow = 64
@@ -28,14 +28,15 @@ func newSampler(settings Sampling) *sampler {
 	return s
 }
 
-// sample draws the next token after history. It uses logits as scratch space.
-func (s *sampler) sample(logits []float32, history []int32) int32 {
+// sample draws the next token after history. It changes logits. The scratch
+// space may be shared by samplers that do not run at the same time.
+func (s *sampler) sample(logits []float32, history []int32, scratch *ranking) int32 {
 	s.penalise(logits, history)
 	var id int32
 	if s.settings.Temperature <= 0 {
 		id = likeliest(logits)
 	} else {
-		id = s.draw(logits)
+		id = s.draw(logits, scratch)
 	}
 	if s.used != nil {
 		s.used[id]++
@@ -45,19 +46,7 @@ func (s *sampler) sample(logits []float32, history []int32) int32 {
 
 func (s *sampler) penalise(logits []float32, history []int32) {
 	if penalty := float32(s.settings.RepeatPenalty); penalty != 0 && penalty != 1 {
-		window := s.settings.RepeatWindow
-		if window == 0 {
-			window = defaultRepeatWindow
-		}
-		if window > 0 && len(history) > window {
-			history = history[len(history)-window:]
-		}
-		seen := make(map[int32]struct{}, len(history))
-		for _, id := range history {
-			if _, again := seen[id]; again {
-				continue
-			}
-			seen[id] = struct{}{}
+		for id := range s.recent(history) {
 			if logits[id] > 0 {
 				logits[id] /= penalty
 			} else {
@@ -73,6 +62,22 @@ func (s *sampler) penalise(logits []float32, history []int32) {
 	}
 }
 
+// recent is the set of tokens in the repeat window.
+func (s *sampler) recent(history []int32) map[int32]struct{} {
+	window := s.settings.RepeatWindow
+	if window == 0 {
+		window = defaultRepeatWindow
+	}
+	if window > 0 && len(history) > window {
+		history = history[len(history)-window:]
+	}
+	seen := make(map[int32]struct{}, len(history))
+	for _, id := range history {
+		seen[id] = struct{}{}
+	}
+	return seen
+}
+
 func likeliest(logits []float32) int32 {
 	best := 0
 	for id, logit := range logits {
@@ -83,130 +88,116 @@ func likeliest(logits []float32) int32 {
 	return int32(best)
 }
 
-// draw applies temperature, then top-k, min-p and top-p, and draws from what is
-// left. Filters are relative to the distribution at that temperature.
-func (s *sampler) draw(logits []float32) int32 {
-	weights := softmaxWeights(logits, s.settings.Temperature)
-	filtersByRank := s.settings.TopK > 0 && s.settings.TopK < len(weights) || s.settings.TopP > 0 && s.settings.TopP < 1
-	if filtersByRank {
-		return s.drawRanked(weights)
+// draw applies top-k, min-p and top-p, each to what the one before has left, and
+// draws from the rest at the temperature.
+func (s *sampler) draw(logits []float32, kept *ranking) int32 {
+	kept.values = logits
+	if k := s.settings.TopK; k > 0 && k < len(logits) {
+		kept.keepFirst(k)
+	} else {
+		kept.keepAll()
 	}
-	// The likeliest weight is exactly 1, so MinP is the bound itself.
+	top := logits[likeliest(logits)]
+	if s.settings.MinP > 0 {
+		bound := top + float32(s.settings.Temperature*math.Log(s.settings.MinP))
+		kept.ids = slices.DeleteFunc(kept.ids, func(id int32) bool { return logits[id] < bound })
+	}
 	sum := 0.0
-	for id, weight := range weights {
-		if float64(weight) < s.settings.MinP {
-			weights[id] = 0
-			continue
-		}
-		sum += float64(weight)
+	for _, id := range kept.ids {
+		logits[id] = float32(math.Exp(float64(logits[id]-top) / s.settings.Temperature))
+		sum += float64(logits[id])
+	}
+	if p := s.settings.TopP; p > 0 && p < 1 {
+		// All that lies below this bound sums to less than what top-p leaves out, so
+		// it need not be ordered.
+		bound := float32((1 - p) * sum / float64(len(kept.ids)))
+		kept.ids = slices.DeleteFunc(kept.ids, func(id int32) bool { return logits[id] < bound })
+		sum = kept.keepSum(p * sum)
 	}
 	target := s.random.Float64() * sum
-	last := int32(0)
-	for id, weight := range weights {
-		if weight == 0 {
-			continue
-		}
-		last = int32(id)
-		if target -= float64(weight); target < 0 {
-			break
-		}
-	}
-	return last
-}
-
-// drawRanked takes tokens from a heap, likeliest first, until the filters are
-// satisfied: only those few are ever ordered.
-func (s *sampler) drawRanked(weights []float32) int32 {
-	total := 0.0
-	for _, weight := range weights {
-		total += float64(weight)
-	}
-	ranked := newRanking(weights)
-	limit := s.settings.TopK
-	if limit <= 0 {
-		limit = len(weights)
-	}
-	need := math.Inf(1)
-	if s.settings.TopP > 0 && s.settings.TopP < 1 {
-		need = s.settings.TopP
-		if s.settings.TopK > 0 {
-			total = ranked.sumOfFirst(limit) // top-p acts on what top-k left
-			ranked = newRanking(weights)
-		}
-		need *= total
-	}
-	var kept []int32
-	sum := 0.0
-	for len(kept) < limit && ranked.Len() > 0 && (len(kept) == 0 || sum < need) {
-		id := heap.Pop(ranked).(int32)
-		if len(kept) > 0 && float64(weights[id]) < s.settings.MinP {
-			break
-		}
-		kept = append(kept, id)
-		sum += float64(weights[id])
-	}
-	target := s.random.Float64() * sum
-	for _, id := range kept {
-		if target -= float64(weights[id]); target < 0 {
+	for _, id := range kept.ids {
+		if target -= float64(logits[id]); target < 0 {
 			return id
 		}
 	}
-	return kept[len(kept)-1]
+	return kept.ids[0] // rounding left a crumb
 }
 
-// softmaxWeights replaces logits by exp((logit-max)/temperature).
-func softmaxWeights(logits []float32, temperature float64) []float32 {
-	top := logits[likeliest(logits)]
-	for id, logit := range logits {
-		logits[id] = float32(math.Exp(float64(logit-top) / temperature))
-	}
-	return logits
-}
-
-// ranking is a heap of token ids, the largest value first, the lowest id among
-// equals.
+// ranking is a set of token ids that can be narrowed to the ones with the largest
+// values without ordering all of them.
 type ranking struct {
 	values []float32
 	ids    []int32
 }
 
-func newRanking(values []float32) *ranking {
-	r := &ranking{values: values, ids: make([]int32, len(values))}
+func (r *ranking) keepAll() {
+	r.ids = slices.Grow(r.ids[:0], len(r.values))[:len(r.values)]
 	for id := range r.ids {
 		r.ids[id] = int32(id)
 	}
-	heap.Init(r)
-	return r
 }
 
-func (r *ranking) sumOfFirst(count int) float64 {
-	sum := 0.0
-	for range min(count, r.Len()) {
-		sum += float64(r.values[heap.Pop(r).(int32)])
+// before is the order: the largest value first, the lowest id among equals.
+func (r *ranking) before(a, b int32) bool {
+	return r.values[a] > r.values[b] || r.values[a] == r.values[b] && a < b
+}
+
+// keepFirst keeps the count tokens with the largest values, in a heap whose root
+// is the last of them: one comparison for nearly every token.
+func (r *ranking) keepFirst(count int) {
+	r.ids = r.ids[:0]
+	after := func(a, b int32) bool { return r.before(b, a) }
+	for id := range int32(len(r.values)) {
+		switch {
+		case len(r.ids) < count:
+			if r.ids = append(r.ids, id); len(r.ids) == count {
+				heapify(r.ids, after)
+			}
+		case r.before(id, r.ids[0]):
+			r.ids[0] = id
+			sink(r.ids, 0, after)
+		}
 	}
+}
+
+// keepSum keeps the tokens with the largest values that reach need together, at
+// least one, and returns their sum.
+func (r *ranking) keepSum(need float64) float64 {
+	heapify(r.ids, r.before)
+	// Each token taken moves behind the shrinking heap.
+	heap, sum := r.ids, 0.0
+	for len(heap) > 0 && (len(heap) == len(r.ids) || sum < need) {
+		sum += float64(r.values[heap[0]])
+		last := len(heap) - 1
+		heap[0], heap[last] = heap[last], heap[0]
+		heap = heap[:last]
+		sink(heap, 0, r.before)
+	}
+	r.ids = r.ids[len(heap):]
 	return sum
 }
 
-func (r *ranking) Len() int { return len(r.ids) }
-
-func (r *ranking) Less(i, j int) bool {
-	a, b := r.ids[i], r.ids[j]
-	if r.values[a] != r.values[b] {
-		return r.values[a] > r.values[b]
+// heapify makes a binary heap with the first of the order at the root.
+func heapify(ids []int32, before func(a, b int32) bool) {
+	for i := len(ids)/2 - 1; i >= 0; i-- {
+		sink(ids, i, before)
 	}
-	return a < b
 }
 
-func (r *ranking) Swap(i, j int) { r.ids[i], r.ids[j] = r.ids[j], r.ids[i] }
-
-// Push completes heap.Interface; a ranking only shrinks.
-func (r *ranking) Push(id any) { r.ids = append(r.ids, id.(int32)) }
-
-// Pop takes the last id for package heap.
-func (r *ranking) Pop() any {
-	id := r.ids[len(r.ids)-1]
-	r.ids = r.ids[:len(r.ids)-1]
-	return id
+func sink(ids []int32, at int, before func(a, b int32) bool) {
+	for {
+		first := at
+		for child := 2*at + 1; child <= 2*at+2 && child < len(ids); child++ {
+			if before(ids[child], ids[first]) {
+				first = child
+			}
+		}
+		if first == at {
+			return
+		}
+		ids[at], ids[first] = ids[first], ids[at]
+		at = first
+	}
 }
 
 // finite reports whether all values are numbers.
@@ -229,17 +220,22 @@ func logSum(logits []float32) float64 {
 	return top + math.Log(sum)
 }
 
-// candidates are the count likeliest tokens under the model's own distribution.
-func candidates(logits []float32, count int) []Candidate {
+// candidates are the count likeliest tokens, normal being logSum of the logits.
+func candidates(logits []float32, count int, normal float64, scratch *ranking) []Candidate {
 	if count == 0 {
 		return nil
 	}
-	normal := logSum(logits)
-	ranked := newRanking(logits)
-	list := make([]Candidate, 0, count)
-	for len(list) < count && ranked.Len() > 0 {
-		id := heap.Pop(ranked).(int32)
-		list = append(list, Candidate{ID: id, Logprob: float32(float64(logits[id]) - normal)})
+	scratch.values = logits
+	scratch.keepFirst(min(count, len(logits)))
+	slices.SortFunc(scratch.ids, func(a, b int32) int {
+		if scratch.before(a, b) {
+			return -1
+		}
+		return 1
+	})
+	list := make([]Candidate, len(scratch.ids))
+	for i, id := range scratch.ids {
+		list[i] = Candidate{ID: id, Logprob: float32(float64(logits[id]) - normal)}
 	}
 	return list
 }

@@ -40,9 +40,10 @@ type sequence struct {
 	request    Request
 	stream     *Stream
 	rank       uint64
-	leader     *sequence // the choice that reads the prompt for this one; nil for itself
+	first      *sequence // of the same call; only its wait is bounded
+	reader     *sequence // reads the same prompt for this one; nil if none does
 	promptRead bool
-	expiry     *time.Timer // ends the wait; nil for a choice that follows another
+	expiry     *time.Timer // ends the wait of the call; nil for all but the first
 	unwatch    func() bool // stops watching ctx
 
 	lease     lease
@@ -74,74 +75,79 @@ func New(runner Runner, tokenizer Tokenizer, options ...Option) *Scheduler {
 // and answer together.
 func (s *Scheduler) Context() int { return s.settings.context }
 
-// Submit puts requests in line, all of them or none. More than one are choices of
-// one call: they must have the same prompt and salt, and those after the first
-// start when the first has read the prompt, from its cached pages. When ctx ends,
-// the requests are given up within one step.
+// Submit puts the requests of one call in line, all of them or none. Those with
+// the same prompt and salt are choices: one reads the prompt, the others wait for
+// it and start from its cached pages. When ctx ends, the requests are given up
+// within one step.
 //
 // Errors: *ContextError, *RequestError, *BusyError, ErrDraining, ErrClosed.
 func (s *Scheduler) Submit(ctx context.Context, requests ...Request) ([]*Stream, error) {
-	group := make([]*sequence, len(requests))
+	call := make([]*sequence, len(requests))
+	streams := make([]*Stream, len(requests))
 	for i, request := range requests {
 		if err := s.settings.check(&request); err != nil {
 			return nil, err
 		}
-		group[i] = &sequence{
-			ctx: ctx, request: request, stream: newStream(&request),
+		streams[i] = newStream(&request)
+		call[i] = &sequence{
+			ctx: ctx, request: request, stream: streams[i], first: call[0],
 			sampler: newSampler(request.Sampling), text: textAssembler{stops: request.Stop},
 		}
-		if i > 0 {
-			group[i].leader = group[0]
+		for _, earlier := range call[:i] {
+			if earlier.reader == nil && sharesPrompt(&earlier.request, &request) {
+				call[i].reader = earlier
+				break
+			}
 		}
 	}
-	if err := s.enqueue(ctx, group); err != nil {
-		return nil, err
+	if len(call) == 0 {
+		return nil, nil
 	}
-	streams := make([]*Stream, len(group))
-	for i, one := range group {
-		streams[i] = one.stream
-	}
-	return streams, nil
+	call[0].first = call[0]
+	return streams, s.enqueue(ctx, call)
 }
 
-func (s *Scheduler) enqueue(ctx context.Context, group []*sequence) error {
+func sharesPrompt(a, b *Request) bool {
+	return !a.Embed && !b.Embed && a.CacheSalt == b.CacheSalt && slices.Equal(a.Prompt, b.Prompt)
+}
+
+func (s *Scheduler) enqueue(ctx context.Context, call []*sequence) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if most := s.settings.slots + s.settings.queueDepth; len(group) > most {
-		return &RequestError{fmt.Sprintf("%d choices in one call, slots and queue hold %d", len(group), most)}
-	}
+	most := s.settings.slots + s.settings.queueDepth
 	switch {
+	case len(call) > most:
+		return &RequestError{fmt.Sprintf("the call makes %d requests, slots and queue hold %d", len(call), most)}
 	case s.closed:
 		return ErrClosed
 	case s.draining:
 		return ErrDraining
-	case len(s.running)+s.waiting.len()+len(group) > s.settings.slots+s.settings.queueDepth:
+	case len(s.running)+s.waiting.len()+len(call) > most:
 		s.totals.Refused++
 		return &BusyError{Waiting: s.waiting.len(), RetryAfter: s.drain.retryAfter(time.Now(), s.waiting.len())}
 	}
 	now := time.Now()
-	for _, one := range group {
+	for _, one := range call {
 		one.stream.submitted = now
 		one.unwatch = context.AfterFunc(ctx, func() { s.abandon(one) })
 	}
-	leader := group[0]
-	leader.expiry = time.AfterFunc(s.settings.queueWait, func() { s.expire(leader) })
-	s.waiting.add(group, s.settings.slots)
+	call[0].expiry = time.AfterFunc(s.settings.queueWait, func() { s.expire(call[0]) })
+	s.waiting.add(call, s.settings.slots)
 	s.nudge()
 	return nil
 }
 
 // expire ends the wait of a call that got no slot in time.
-func (s *Scheduler) expire(leader *sequence) {
+func (s *Scheduler) expire(first *sequence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(s.waiting.sequences, leader) {
+	if !slices.Contains(s.waiting.sequences, first) {
 		return // it got its slot while the timer fired
 	}
-	expired := s.waiting.remove(func(one *sequence) bool { return one == leader || one.leader == leader })
+	expired := s.waiting.remove(func(one *sequence) bool { return one.first == first })
 	s.totals.Expired++
 	busy := &BusyError{
-		Waiting: s.waiting.len(), Waited: time.Since(leader.stream.submitted),
+		Waiting: s.waiting.len(), Waited: time.Since(first.stream.submitted),
 		RetryAfter: s.drain.retryAfter(time.Now(), s.waiting.len()),
 	}
 	for _, one := range expired {

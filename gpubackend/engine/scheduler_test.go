@@ -388,7 +388,7 @@ func TestRequestsThatCanNotRunAreRefused(t *testing.T) {
 		"foreign bias":     {[]Request{{Prompt: []int32{1}, MaxTokens: 1, Sampling: Sampling{Bias: map[int32]float32{300: 1}}}}, "bias for token 300"},
 		"full context":     {[]Request{{Prompt: make([]int32, 64), MaxTokens: 1}}, "64 tokens, the context holds 64"},
 		"nothing to do":    {[]Request{{Prompt: []int32{1}}}, "max_tokens is 0"},
-		"too many choices": {slices.Repeat([]Request{{Prompt: []int32{1}, MaxTokens: 1}}, 4), "4 choices"},
+		"too many choices": {slices.Repeat([]Request{{Prompt: []int32{1}, MaxTokens: 1}}, 4), "makes 4 requests"},
 	} {
 		if _, err := s.Submit(context.Background(), test.requests...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)

@@ -1,5 +1,13 @@
 package engine
 
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
 // stepBuffers holds what a step needs, kept between steps.
 type stepBuffers struct {
 	sequences []*sequence // of the present step
@@ -8,7 +16,15 @@ type stepBuffers struct {
 	hiddenRow []int // by sequence: its first index in HiddenOut
 	logits    []float32
 	hidden    []float32
-	raw       []float32 // a copy of one row, for log probabilities
+	draws     []draw    // by sequence
+	scratch   []ranking // by sampling goroutine
+}
+
+// draw is the token that a step gave a sequence.
+type draw struct {
+	drawn bool
+	token Token
+	err   error
 }
 
 // planRows decides how many tokens of each running sequence the step reads. Each
@@ -65,18 +81,55 @@ func (b *stepBuffers) build(s *Scheduler) *Batch {
 	info := s.runner.Info()
 	batch.LogitsOut, b.logits = slices2D(batch.LogitsOut, b.logits, len(batch.Logits), info.Vocabulary)
 	batch.HiddenOut, b.hidden = slices2D(batch.HiddenOut, b.hidden, len(batch.Hidden), info.Embedding)
-	if b.raw == nil {
-		b.raw = make([]float32, info.Vocabulary)
-	}
 	return batch
 }
 
-// logitsOf returns the logits of a sequence of the step, nil if it has none.
-func (b *stepBuffers) logitsOf(at int) []float32 {
-	if b.logitRow[at] < 0 {
-		return nil
+// parallelLogits is the number of logits above which a step's tokens are drawn on
+// several goroutines: below, starting them costs more than it saves.
+const parallelLogits = 1 << 16
+
+// sample draws the tokens of all sequences whose prompts are read.
+func (b *stepBuffers) sample() {
+	b.draws = slices.Grow(b.draws[:0], len(b.sequences))[:len(b.sequences)]
+	workers := 1
+	if len(b.batch.LogitsOut) > 1 && len(b.batch.LogitsOut)*len(b.batch.LogitsOut[0]) >= parallelLogits {
+		workers = min(runtime.GOMAXPROCS(0), len(b.batch.LogitsOut))
 	}
-	return b.batch.LogitsOut[b.logitRow[at]]
+	for len(b.scratch) < workers {
+		b.scratch = append(b.scratch, ranking{})
+	}
+	var next atomic.Int64
+	work := func(scratch *ranking) {
+		for at := int(next.Add(1)) - 1; at < len(b.sequences); at = int(next.Add(1)) - 1 {
+			b.draws[at] = b.drawFor(at, scratch)
+		}
+	}
+	var others sync.WaitGroup
+	for i := 1; i < workers; i++ {
+		others.Go(func() { work(&b.scratch[i]) })
+	}
+	work(&b.scratch[0])
+	others.Wait()
+}
+
+// drawFor draws the token of one sequence, if the step computed its logits.
+func (b *stepBuffers) drawFor(at int, scratch *ranking) draw {
+	if b.logitRow[at] < 0 {
+		return draw{}
+	}
+	one, logits := b.sequences[at], b.batch.LogitsOut[b.logitRow[at]]
+	if !finite(logits) {
+		return draw{drawn: true, err: fmt.Errorf("%w: logits that are not numbers", ErrEngine)}
+	}
+	if !one.request.Logprobs {
+		return draw{drawn: true, token: Token{ID: one.sampler.sample(logits, one.tokens, scratch)}}
+	}
+	// Log probabilities are the model's own: taken before penalties and filters.
+	normal := logSum(logits)
+	top := candidates(logits, one.request.TopLogprobs, normal, scratch)
+	raw := slices.Clone(logits)
+	id := one.sampler.sample(logits, one.tokens, scratch)
+	return draw{drawn: true, token: Token{ID: id, Logprob: float32(float64(raw[id]) - normal), Top: top}}
 }
 
 // hiddenOf returns the hidden states of the rows of a sequence of the step.

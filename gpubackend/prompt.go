@@ -1,0 +1,94 @@
+package gpubackend
+
+import (
+	"net/http"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
+)
+
+// longestPiece is the number of bytes that one token stands for at most.
+func longestPiece(words engine.Tokenizer, vocabulary int) int {
+	longest := 1
+	for id := range int32(vocabulary) {
+		longest = max(longest, len(words.Piece(id)))
+	}
+	return longest
+}
+
+// checkLength refuses a text that can not fit whatever its tokens are, before
+// any work is put into it.
+func (s *Server) checkLength(bytes int) error {
+	least := (bytes + s.longest - 1) / s.longest
+	if least > s.scheduler.Context() {
+		return &engine.ContextError{Prompt: least, Least: true, Context: s.scheduler.Context()}
+	}
+	return nil
+}
+
+// encode is a text as the model reads it when it stands alone.
+func (s *Server) encode(text string) ([]int32, error) {
+	if err := s.checkLength(len(text)); err != nil {
+		return nil, err
+	}
+	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...), nil
+}
+
+// chatPrompt is a conversation in the model's template.
+func (s *Server) chatPrompt(messages []message) ([]int32, error) {
+	turns, err := conversation(messages)
+	if err != nil {
+		return nil, err
+	}
+	bytes := 0
+	for _, turn := range turns {
+		bytes += len(turn.Content)
+	}
+	if err := s.checkLength(bytes); err != nil {
+		return nil, err
+	}
+	prompt, err := s.tokenizer.Chat(turns)
+	if err != nil {
+		return nil, invalid("messages", err.Error())
+	}
+	return prompt, nil
+}
+
+// tokenizeRequest is the body of POST /tokenize: a text or a conversation.
+type tokenizeRequest struct {
+	Model    string    `json:"model"`
+	Prompt   *string   `json:"prompt"`
+	Content  *string   `json:"content"` // llama-server's word for the same
+	Messages []message `json:"messages"`
+}
+
+// serveTokenize answers with the ids that a generation would read.
+func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
+	var body tokenizeRequest
+	err := s.readBody(w, r, &body)
+	if err != nil {
+		return err
+	}
+	if err := s.checkModel(body.Model); err != nil {
+		return err
+	}
+	if body.Prompt == nil {
+		body.Prompt = body.Content
+	}
+	var tokens []int32
+	switch {
+	case body.Messages != nil:
+		tokens, err = s.chatPrompt(body.Messages)
+	case body.Prompt != nil:
+		tokens, err = s.encode(*body.Prompt)
+	default:
+		err = invalid("prompt", "prompt and messages are both missing")
+	}
+	if err != nil {
+		return err
+	}
+	if tokens == nil {
+		tokens = []int32{} // an empty text is a list all the same
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
+	return nil
+}
