@@ -74,7 +74,7 @@ func TestTheBodyIsOneJSONObject(t *testing.T) {
 }
 
 func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
-	h := New(nil, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}))
+	h := New(nil, nil, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}))
 	for body, want := range map[string]ledger.Limits{
 		`{"name":"a"}`:                                    {RPM: 60, TPM: 30000, TokenType: "total"},
 		`{"name":"a","limits":{"tpd":5}}`:                 {RPM: 60, TPM: 30000, TPD: 5, TokenType: "total"},
@@ -157,7 +157,7 @@ func TestAnAmountKeepsItsValueAsANumber(t *testing.T) {
 func FuzzReadingAKeyNeverPanics(f *testing.F) {
 	f.Add([]byte(`{"name":"a","limits":{"rpm":1},"model_limits":[{"model":"m"}],"budget":"1.5","metadata":{"a":"b"}}`))
 	f.Add([]byte(`{"name":"a","globalLimits":{"rpm":1},"assetsLimits":[{"assetId":"m"}],"budget":1e5}`))
-	h := New(nil)
+	h := New(nil, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if fields, err := parseFields(body); err == nil {
 			made := keyForm{fields, h}.newKey(time.Now())

@@ -16,6 +16,7 @@ import (
 type Handler struct {
 	settings
 	ledger   Ledger
+	limiter  Limiter
 	routes   []route
 	throttle throttle
 	// naming is held while the name of a key is looked for and taken.
@@ -33,14 +34,16 @@ type call struct {
 	caller     ledger.Key
 }
 
-// New returns the administration of a ledger's keys and accounts.
-func New(keys Ledger, options ...Option) *Handler {
+// New returns the administration of a ledger's keys and accounts, which shows
+// what a limiter counts of their limits.
+func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
 			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
 			revoked: func(string) {},
 		},
 		ledger:   keys,
+		limiter:  limits,
 		throttle: throttle{paidUntil: make(map[netip.Addr]time.Time)},
 	}
 	for _, option := range options {

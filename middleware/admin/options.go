@@ -23,6 +23,7 @@ type settings struct {
 	rootKey       [32]byte
 	hasRootKey    bool
 	models        []Model
+	alerts        Alerts // nil: none
 }
 
 // Range is what an administrator may set a limit to. A zero end is open.

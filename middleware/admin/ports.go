@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
 )
 
 // Ledger is what the administration needs of a ledger; *ledger.Ledger has it.
@@ -14,6 +15,12 @@ type Ledger interface {
 	Keys
 	Accounts
 	Records
+}
+
+// Limiter shows what is counted of a key's limits; *limiter.Memory has it. It is
+// safe for concurrent use.
+type Limiter interface {
+	Usage(ctx context.Context, request limiter.Request) (limiter.Usage, error)
 }
 
 // Keys makes, finds and changes keys.

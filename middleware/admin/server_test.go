@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
 	"go.uber.org/goleak"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type server struct {
 	t       testing.TB
 	ledger  *ledger.Ledger
+	limiter *limiter.Memory
 	handler *Handler
 	url     string
 	admin   string // text of a key for all owners
@@ -46,12 +48,16 @@ func newServer(t testing.TB, options ...Option) *server {
 	}
 	s.admin = s.mint(ledger.NewKey{Name: "root", Role: ledger.RoleAdmin, AllOwners: true})
 	s.member = s.mint(ledger.NewKey{Name: "member"})
-	s.handler = New(s.ledger, append([]Option{WithClock(s.clock)}, options...)...)
+	s.limiter = limiter.New()
+	s.handler = New(s.ledger, s.limiter, append([]Option{WithClock(s.clock)}, options...)...)
 	listener := httptest.NewServer(s.handler)
 	s.url, s.client = listener.URL, listener.Client()
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(func() {
 		listener.Close()
+		if err := s.limiter.Close(); err != nil {
+			t.Error(err)
+		}
 		if err := s.ledger.Close(context.Background()); err != nil {
 			t.Error(err)
 		}

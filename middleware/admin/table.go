@@ -1,8 +1,8 @@
 package admin
 
-// table lists every route. Literal paths stand before those with parameters.
+// table lists every route that is there with these settings. Literal paths stand before those with parameters.
 func (h *Handler) table() []route {
-	return []route{
+	routes := []route{
 		{"POST", "/admin/v1/keys", accessAdmin, (*Handler).createKey},
 		{"GET", "/admin/v1/keys", accessAdmin, (*Handler).listKeys},
 		{"POST", "/admin/v1/keys/lookup", accessAdmin, (*Handler).lookupKey},
@@ -20,15 +20,22 @@ func (h *Handler) table() []route {
 		{"GET", "/admin/v1/usage", accessAdmin, (*Handler).usage},
 		{"GET", "/admin/v1/entries", accessAdmin, (*Handler).entries},
 		{"GET", "/admin/v1/models", accessKey, (*Handler).listModels},
+		{"GET", "/admin/v1/explain", accessKey, (*Handler).explain},
 		{"GET", "/admin/v1/me", accessKey, (*Handler).me},
 		{"GET", "/admin/v1/me/usage", accessKey, (*Handler).myUsage},
 
 		{"GET", "/sdk/api-keys", accessAdmin, (*Handler).sdkList},
 		{"POST", "/sdk/api-keys", accessAdmin, (*Handler).sdkCreate},
+		{"GET", "/sdk/api-keys/usage-limits", accessKey, (*Handler).sdkOwnUsage},
 		{"GET", "/sdk/api-keys/{id}", accessAdmin, (*Handler).sdkGet},
 		{"PUT", "/sdk/api-keys/{id}", accessAdmin, (*Handler).sdkUpdate},
 		{"DELETE", "/sdk/api-keys/{id}", accessAdmin, (*Handler).sdkDelete},
+		{"GET", "/sdk/api-keys/{id}/usage-limits", accessAdmin, (*Handler).sdkUsage},
 		{"GET", "/sdk/models/{id}", accessKey, (*Handler).sdkModel},
 		{"GET", "/v2/models/{id}", accessKey, (*Handler).sdkModel},
 	}
+	if h.alerts != nil {
+		routes = append(routes, route{"GET", "/admin/v1/alerts", accessAdmin, (*Handler).listAlerts})
+	}
+	return routes
 }

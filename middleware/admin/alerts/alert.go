@@ -20,7 +20,8 @@ const (
 	// Budget is what a key may ever spend, in micro-credits.
 	Budget Kind = "budget"
 	// Balance is the credit of an account, in micro-credits: spent of what there
-	// was after the last top-up.
+	// was after the last top-up, or when the account was first looked at. Its level
+	// has Used = ever spent, Limit = ever put in, and Limit again as Period.
 	Balance Kind = "balance"
 )
 
@@ -41,7 +42,10 @@ type Level struct {
 
 // percent returns the used part of the limit in whole percent, rounded down.
 func (l *Level) percent() int {
-	if l.Used <= 0 {
+	switch {
+	case l.Limit <= 0:
+		return 100 // nothing is left to use
+	case l.Used <= 0:
 		return 0
 	}
 	// Limits reach 2^53: dividing first keeps the product in range.

@@ -56,6 +56,8 @@ type scope struct {
 type mark struct {
 	Period  string
 	Percent int
+	// Start is what of a balance was spent when its period began.
+	Start int64 `json:",omitempty"`
 }
 
 // Option changes a Monitor.
@@ -189,35 +191,50 @@ func (m *Monitor) look(ctx context.Context) {
 
 // compare tells a level's crossing. It returns whether a mark changed.
 func (m *Monitor) compare(level *Level) bool {
-	crossed := 0
+	of := scope{level.Kind, level.Account, level.KeyID, level.Model, level.TokenType}
+	before, known := m.marks[of]
+	next := before
+	if !known || before.Period != level.Period {
+		next = mark{Period: level.Period}
+		if level.Kind == Balance {
+			next.Start = level.Used
+		}
+	}
+	told := next.Percent
+	// A balance is measured from its last top-up on: a share of all that was ever
+	// put in would stay near its end for ever on an account that lives long.
+	level.Used, level.Limit = level.Used-next.Start, level.Limit-next.Start
+	next.Percent = m.crossed(level)
+	if next == before && known {
+		return false
+	}
+	if next.Percent == 0 && level.Kind != Balance {
+		delete(m.marks, of)
+		return known
+	}
+	m.remember(of, next)
+	if next.Percent > told {
+		m.tell(level, next.Percent)
+	}
+	return true
+}
+
+// crossed returns the highest threshold that a level has reached, 0 if none.
+func (m *Monitor) crossed(level *Level) (crossed int) {
 	for _, threshold := range m.thresholds {
 		if level.percent() >= threshold {
 			crossed = threshold
 		}
 	}
-	of := scope{level.Kind, level.Account, level.KeyID, level.Model, level.TokenType}
-	before, known := m.marks[of]
-	if before.Period != level.Period {
-		before = mark{}
-	}
-	switch {
-	case crossed == before.Percent:
-		return false
-	case crossed == 0:
-		delete(m.marks, of)
-		return known
-	}
-	m.remember(of, mark{level.Period, crossed})
-	if crossed > before.Percent {
-		m.tell(level, crossed)
-	}
-	return true
+	return crossed
 }
 
 // remember keeps a mark. Without room, marks of past periods go first, then any.
 func (m *Monitor) remember(of scope, now mark) {
 	if _, known := m.marks[of]; !known && len(m.marks) >= maxMarks {
-		maps.DeleteFunc(m.marks, func(_ scope, old mark) bool { return old.Period != "" && old.Period < now.Period })
+		maps.DeleteFunc(m.marks, func(of scope, old mark) bool {
+			return of.Kind != Balance && old.Period != "" && old.Period < now.Period
+		})
 		for other := range m.marks {
 			if len(m.marks) < maxMarks {
 				break

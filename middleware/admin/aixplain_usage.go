@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// aixplainUsage is a row of daily usage. The row without an asset is that of the
+// whole key; a limit of null means that there is none.
+type aixplainUsage struct {
+	AssetID           string `json:"assetId,omitempty"`
+	RequestCount      int64  `json:"requestCount"`
+	RequestCountLimit *int64 `json:"requestCountLimit"`
+	TokenCount        int64  `json:"tokenCount"`
+	TokenCountLimit   *int64 `json:"tokenCountLimit"`
+}
+
+// sdkOwnUsage answers for the caller's own key. An admin key uses nothing: the
+// SDK asks here with the admin's key for other keys too and expects no error.
+func (h *Handler) sdkOwnUsage(c *call) error {
+	if c.caller.Role == ledger.RoleAdmin {
+		c.json(http.StatusOK, []aixplainUsage{})
+		return nil
+	}
+	return h.sdkUsageOf(c, &c.caller)
+}
+
+func (h *Handler) sdkUsage(c *call) error {
+	key, err := c.workspaceKey(c.parameters[0])
+	if err != nil {
+		return err
+	}
+	return h.sdkUsageOf(c, &key)
+}
+
+func (h *Handler) sdkUsageOf(c *call, key *ledger.Key) error {
+	limits := key.Limits
+	if !slices.ContainsFunc(limits, func(row ledger.Limits) bool { return row.Model == "" }) {
+		limits = append([]ledger.Limits{{}}, limits...)
+	}
+	rows := make([]aixplainUsage, 0, len(limits))
+	for i := range limits {
+		row, err := h.dayOf(c, key, &limits[i])
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	c.json(http.StatusOK, rows)
+	return nil
+}
+
+// dayOf returns what a row of limits counts today.
+func (h *Handler) dayOf(c *call, key *ledger.Key, limits *ledger.Limits) (aixplainUsage, error) {
+	usage, err := h.limiter.Usage(c.context(), limiter.Request{
+		Key: key.ID, Model: limits.Model, Rows: middleware.LimitRows(key, limits.Model),
+	})
+	if err != nil {
+		return aixplainUsage{}, err
+	}
+	row := aixplainUsage{AssetID: limits.Model}
+	for i := range usage.Scopes {
+		if usage.Scopes[i].Model == limits.Model {
+			day := &usage.Scopes[i].Day
+			row.RequestCount, row.TokenCount = day.Requests, tokensOf(day, limits.TokenType)
+		}
+	}
+	if limits.RPD > 0 {
+		row.RequestCountLimit = &limits.RPD
+	}
+	if limits.TPD > 0 {
+		row.TokenCountLimit = &limits.TPD
+	}
+	return row, nil
+}
+
+// tokensOf returns the tokens that a limit of this type counts.
+func tokensOf(sums *limiter.Sums, tokenType string) int64 {
+	switch tokenType {
+	case "input":
+		return sums.Input
+	case "output":
+		return sums.Output
+	default:
+		return sums.Tokens
+	}
+}

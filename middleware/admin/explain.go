@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// explanation tells what a key's next call would meet.
+type explanation struct {
+	KeyID  string `json:"key_id"`
+	Model  string `json:"model,omitempty"`
+	Tokens struct {
+		Input  int64 `json:"input"`
+		Output int64 `json:"output"`
+	} `json:"tokens"`
+	State        string        `json:"state"`
+	ModelAllowed bool          `json:"model_allowed"`
+	Admitted     bool          `json:"admitted"` // by the limits
+	Refusal      *refusalView  `json:"refusal"`
+	Scopes       []scopeView   `json:"scopes"`
+	Account      accountView   `json:"account"`
+	Budget       *string       `json:"budget"`
+	BudgetLeft   *string       `json:"budget_left"` // neither spent nor held
+	BudgetMicro  *ledger.Micro `json:"budget_left_micro"`
+	Held         string        `json:"held"` // by this key's running calls
+	HeldMicro    ledger.Micro  `json:"held_micro"`
+}
+
+// refusalView is the limit that would refuse the call.
+type refusalView struct {
+	Rule         string `json:"rule"`
+	Model        string `json:"model,omitempty"`
+	TokenType    string `json:"token_type"`
+	Limit        int64  `json:"limit"`
+	Used         int64  `json:"used"`
+	Needed       int64  `json:"needed"`
+	RetryAfterMS int64  `json:"retry_after_ms"`
+	Never        bool   `json:"never"`
+	Hint         bool   `json:"hint"`
+}
+
+// scopeView is the content of the windows of the key or of its use of the model.
+type scopeView struct {
+	Model           string      `json:"model,omitempty"`
+	Shared          bool        `json:"shared"`
+	Window          sumsView    `json:"window"`
+	WindowEmptiesMS int64       `json:"window_empties_ms"`
+	Day             sumsView    `json:"day"`
+	DayEndsMS       int64       `json:"day_ends_ms"`
+	InFlight        int64       `json:"in_flight"`
+	Calls           []callView  `json:"calls"` // in flight, oldest first
+	Limits          []limitView `json:"limits"`
+}
+
+// sumsView counts requests and tokens; null where nothing counts a direction.
+type sumsView struct {
+	Requests     int64  `json:"requests"`
+	Tokens       int64  `json:"tokens"`
+	InputTokens  *int64 `json:"input_tokens"`
+	OutputTokens *int64 `json:"output_tokens"`
+}
+
+// callView is a call in flight and what it has reserved.
+type callView struct {
+	AgeMS        int64  `json:"age_ms"`
+	InputTokens  int64  `json:"input_tokens"`
+	OutputTokens int64  `json:"output_tokens"`
+	LeftMS       *int64 `json:"left_ms"` // until its deadline
+}
+
+// limitView is one limit and when it has room for the call.
+type limitView struct {
+	Rule      string `json:"rule"`
+	TokenType string `json:"token_type"`
+	Limit     int64  `json:"limit"`
+	Used      int64  `json:"used"`
+	Remaining int64  `json:"remaining"`
+	FitsInMS  int64  `json:"fits_in_ms"`
+	Never     bool   `json:"never"`
+	Hint      bool   `json:"hint"`
+}
+
+// explain answers why a key's call is refused and when it fits. Members may ask
+// about themselves.
+func (h *Handler) explain(c *call) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	id, model := q.text("key"), q.text("model")
+	tokens := limiter.Tokens{Input: q.integer("input_tokens", 0, 0, maxLimit), Output: q.integer("output_tokens", 0, 0, maxLimit)}
+	if err := q.done(); err != nil {
+		return err
+	}
+	key := c.caller
+	if id != "" && id != key.ID {
+		if key.Role != ledger.RoleAdmin {
+			return forbidden("admin_key_required", "Forbidden: a member sees only itself")
+		}
+		if key, err = c.managedKey(id); err != nil {
+			return err
+		}
+	}
+	usage, err := h.limiter.Usage(c.context(), limiter.Request{
+		Key: key.ID, Model: model, Tokens: tokens, Rows: middleware.LimitRows(&key, model),
+	})
+	if err != nil {
+		return err
+	}
+	view := explanation{
+		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: usage.Admitted,
+		ModelAllowed: model == "" || (len(key.Models) == 0 || slices.Contains(key.Models, model)) && (len(h.models) == 0 || h.model(model) != nil),
+		Held:         key.Held.String(), HeldMicro: key.Held, Scopes: []scopeView{},
+	}
+	view.Tokens.Input, view.Tokens.Output = tokens.Input, tokens.Output
+	if account, ok := h.ledger.Account(key.Owner); ok {
+		view.Account = viewAccount(&account)
+	}
+	if key.HasBudget {
+		left := max(0, key.Budget-key.Spent-key.Held)
+		view.Budget, view.BudgetLeft, view.BudgetMicro = new(key.Budget.String()), new(left.String()), &left
+	}
+	if !usage.Admitted {
+		view.Refusal = viewRefusal(&usage.Refusal)
+	}
+	for i := range usage.Scopes {
+		view.Scopes = append(view.Scopes, viewScope(&usage.Scopes[i]))
+	}
+	c.json(http.StatusOK, view)
+	return nil
+}
+
+func viewRefusal(r *limiter.Refusal) *refusalView {
+	return &refusalView{
+		Rule: r.Rule.String(), Model: r.Model, TokenType: r.TokenType.String(), Limit: r.Limit, Used: r.Used,
+		Needed: r.Needed, RetryAfterMS: r.RetryAfter.Milliseconds(), Never: r.Never, Hint: r.Hint,
+	}
+}
+
+func viewScope(s *limiter.ScopeUsage) scopeView {
+	view := scopeView{
+		Model: s.Model, Shared: s.Shared, Window: viewSums(&s.Window), WindowEmptiesMS: ceilMS(s.Empties),
+		Day: viewSums(&s.Day), DayEndsMS: ceilMS(s.DayEnds), InFlight: s.InFlight, Calls: []callView{}, Limits: []limitView{},
+	}
+	for _, open := range s.Calls {
+		call := callView{AgeMS: open.Age.Milliseconds(), InputTokens: open.Reserved.Input, OutputTokens: open.Reserved.Output}
+		if open.Left > 0 {
+			call.LeftMS = new(ceilMS(open.Left))
+		}
+		view.Calls = append(view.Calls, call)
+	}
+	for _, limit := range s.Limits {
+		view.Limits = append(view.Limits, limitView{
+			Rule: limit.Rule.String(), TokenType: limit.TokenType.String(), Limit: limit.Limit, Used: limit.Used,
+			Remaining: limit.Remaining, FitsInMS: ceilMS(limit.FitsIn), Never: limit.Never, Hint: limit.Hint,
+		})
+	}
+	return view
+}
+
+func viewSums(sums *limiter.Sums) sumsView {
+	view := sumsView{Requests: sums.Requests, Tokens: sums.Tokens}
+	if sums.Input >= 0 {
+		view.InputTokens = &sums.Input
+	}
+	if sums.Output >= 0 {
+		view.OutputTokens = &sums.Output
+	}
+	return view
+}
+
+// ceilMS rounds up, so that who waits that long has waited long enough.
+func ceilMS(wait time.Duration) int64 { return (wait + time.Millisecond - 1).Milliseconds() }
