@@ -60,37 +60,42 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 // textsOrTokens reads what OpenAI's older routes take: a text, texts, token ids,
 // or lists of token ids.
 func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, error) {
-	var (
-		one    string
-		many   []string
-		ids    []int32
-		manyID [][]int32
-		into   [][]int32
-	)
-	switch {
-	case len(text) == 0 || string(text) == "null":
+	var texts []string
+	var tokens [][]int32
+	if len(text) == 0 || string(text) == "null" {
 		return nil, invalid(name, name+" is missing")
-	case json.Unmarshal(text, &one) == nil:
-		many = []string{one}
-	case json.Unmarshal(text, &many) == nil:
-	case json.Unmarshal(text, &ids) == nil:
-		into = append(into, ids)
-	case json.Unmarshal(text, &manyID) == nil:
-		into = manyID
-	default:
+	}
+	if one, ok := read[string](text); ok {
+		texts = []string{one}
+	} else if many, ok := read[[]string](text); ok {
+		texts = many
+	} else if one, ok := read[[]int32](text); ok {
+		tokens = [][]int32{one}
+	} else if many, ok := read[[][]int32](text); ok {
+		tokens = many
+	} else {
 		return nil, invalid(name, name+" must be a text, a list of texts, or token ids")
 	}
-	if err := checkCount(name, len(many)+len(into)); err != nil {
+	if err := checkCount(name, len(texts)+len(tokens)); err != nil {
 		return nil, err
 	}
-	for _, one := range many {
+	for _, one := range texts {
 		prompt, err := s.encode(one)
 		if err != nil {
 			return nil, err
 		}
-		into = append(into, prompt)
+		tokens = append(tokens, prompt)
 	}
-	return into, nil
+	return tokens, nil
+}
+
+// read decodes a member as a type. A failed attempt leaves nothing behind.
+func read[T any](text json.RawMessage) (T, bool) {
+	var value, none T
+	if json.Unmarshal(text, &value) != nil {
+		return none, false
+	}
+	return value, true
 }
 
 func checkCount(name string, count int) error {

@@ -112,6 +112,7 @@ func (s *Server) newRoutes() *http.ServeMux {
 }
 
 func (s *Server) run(serve route, w http.ResponseWriter, r *http.Request) {
+	s.reportLoad(w, r)
 	err := serve(w, r)
 	if err == nil || r.Context().Err() != nil {
 		return // nobody is left to be told
