@@ -1,0 +1,140 @@
+package caddymodule
+
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin"
+)
+
+func init() {
+	caddy.RegisterModule(new(Admin))
+	httpcaddyfile.RegisterHandlerDirective("penstock_admin", parseAdmin)
+	httpcaddyfile.RegisterDirectiveOrder("penstock_admin", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// Admin serves the administration of keys and credit below `/admin/`, and the key
+// and model routes of the aiXplain SDK below `/sdk/` and `/v2/models`. All other
+// paths go on to the next handler.
+//
+// It takes the ledger, the models, the limits of new keys and their bounds from
+// the app `penstock`. Every route asks for a key. In a site whose paths all go
+// through the gate `penstock`, give the gate a matcher, as it refuses paths that it
+// can not measure.
+type Admin struct {
+	app     *App
+	log     *slog.Logger
+	build   sync.Once
+	handler *admin.Handler
+}
+
+// CaddyModule implements caddy.Module.
+func (*Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.penstock_admin", New: func() caddy.Module { return new(Admin) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *Admin) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("penstock")
+	if err != nil {
+		return err
+	}
+	a.app, a.log = app.(*App), ctx.Slogger()
+	return nil
+}
+
+// ready returns the handler, which exists once the ledger is open.
+func (a *Admin) ready() (*admin.Handler, error) {
+	if err := a.app.open(); err != nil {
+		return nil, err
+	}
+	a.build.Do(func() { a.handler = admin.New(a.app.engine.ledger, a.app.engine.limiter, a.options()...) })
+	return a.handler, nil
+}
+
+// options returns the administration's options.
+func (a *Admin) options() []admin.Option {
+	options := []admin.Option{
+		admin.WithLogger(a.log),
+		admin.WithClientAddress(clientAddress),
+		admin.WithBounds(a.app.bounds()),
+		admin.WithModels(a.models()...),
+	}
+	if rows := a.app.keyLimits(); len(rows) > 0 {
+		options = append(options, admin.WithDefaultLimits(rows[0]))
+	}
+	if hash, err := parseHash(a.app.AdminKeySHA256); err == nil {
+		options = append(options, admin.WithAdminKeySHA256(hash))
+	}
+	return options
+}
+
+func (a *Admin) models() []admin.Model {
+	var models []admin.Model
+	for _, model := range a.app.catalog() {
+		models = append(models, admin.Model{ID: model.Name, MaxOutputTokens: model.MaxOutputTokens})
+	}
+	return models
+}
+
+// bounds returns what administrators may set limits to.
+func (a *App) bounds() admin.Bounds {
+	of := func(name string) admin.Range {
+		bound := a.Bounds[name]
+		return admin.Range{Low: bound.Min, High: bound.Max}
+	}
+	return admin.Bounds{RPM: of("rpm"), TPM: of("tpm"), RPD: of("rpd"), TPD: of("tpd"), MaxInFlight: of("max_in_flight")}
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !a.app.lease.begin() {
+		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+	}
+	handler, err := a.ready()
+	if err != nil {
+		a.app.lease.end()
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	if !handler.Matches(r) {
+		a.app.lease.end()
+		return next.ServeHTTP(w, r)
+	}
+	defer a.app.lease.end()
+	handler.ServeHTTP(w, r)
+	return nil
+}
+
+func parseAdmin(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Admin)
+	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the administration from Caddyfile tokens. Syntax:
+//
+//	penstock_admin [<matcher>]
+func (a *Admin) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	if d.NextArg() {
+		return d.Errf("penstock_admin: unexpected argument %q", d.Val())
+	}
+	if d.NextBlock(0) {
+		return d.Errf("penstock_admin takes no block")
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Admin)(nil)
+	_ caddyfile.Unmarshaler       = (*Admin)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Admin)(nil)
+	_ admin.Ledger                = (*ledger.Ledger)(nil)
+)
