@@ -15,6 +15,7 @@ type oracle struct {
 	t            *testing.T
 	file         *gguf.File
 	architecture string
+	decoded      map[string]table
 }
 
 type table [][]float64
@@ -29,7 +30,11 @@ func (o *oracle) whole(key string) int {
 
 // tensor returns a matrix by rows, or a vector as one row; nil if there is none.
 func (o *oracle) tensor(format string, arguments ...any) table {
-	tensor, err := o.file.Tensor(fmt.Sprintf(format, arguments...))
+	name := fmt.Sprintf(format, arguments...)
+	if rows, ok := o.decoded[name]; ok {
+		return rows
+	}
+	tensor, err := o.file.Tensor(name)
 	if err != nil {
 		return nil
 	}
@@ -45,6 +50,7 @@ func (o *oracle) tensor(format string, arguments ...any) table {
 		}
 		rows = append(rows, row)
 	}
+	o.decoded[name] = rows
 	return rows
 }
 
@@ -195,7 +201,7 @@ func newOracle(t *testing.T, file *gguf.File) *oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &oracle{t: t, file: file, architecture: architecture}
+	return &oracle{t: t, file: file, architecture: architecture, decoded: make(map[string]table)}
 }
 
 // difference is the relative L2 distance of two lists of rows.

@@ -98,4 +98,3 @@ func inSteps(b *testing.B, p *pair, past batch) {
 		}
 	}
 }
-
