@@ -92,7 +92,8 @@ func (l *Ledger) deposit(ctx context.Context, kind Kind, id string, amount Micro
 		if !ok {
 			return nil, fmt.Errorf("account %q: %w", clip(id), ErrNotFound)
 		}
-		if before, used := l.core.topUps[referenceMark(idempotencyKey)]; used {
+		if number, used := l.core.depositOf[referenceMark(idempotencyKey)]; used {
+			before := l.core.deposits[number]
 			if before.account != index || before.amount != amount {
 				return nil, ErrIdempotencyReused
 			}

@@ -116,33 +116,37 @@ func (l *Ledger) appendCheckpoint(id HoldID, soFar Quantity, now time.Time) erro
 // durable, the caller must not show the end of the answer. If ctx ends while the
 // disk is busy, the charge stays and the error wraps ctx.Err().
 func (l *Ledger) Settle(ctx context.Context, id HoldID, settlement Settlement) (Charge, error) {
+	charge, b, err := l.startSettle(id, settlement)
+	if err == nil && l.durability == DurabilitySettle {
+		err = l.wait(ctx, b, false)
+	}
+	return charge, err
+}
+
+// startSettle charges a call without waiting. It returns the batch that makes the
+// charge durable.
+func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, error) {
 	if err := settlement.Quantity.validate(); err != nil {
-		return Charge{}, err
+		return Charge{}, nil, err
 	}
 	l.mu.Lock()
 	h, err := l.core.openHold(id)
 	if err != nil {
 		l.mu.Unlock()
-		return Charge{}, err
+		return Charge{}, nil, err
 	}
 	if err := l.writable(); err != nil {
 		l.core.drop(id, &h)
 		l.mu.Unlock()
-		return Charge{}, err
+		return Charge{}, nil, err
 	}
 	charge, events, err := l.settle(id, &h, settlement)
 	b := l.batch
 	l.mu.Unlock()
-	if err != nil {
-		return Charge{}, err
-	}
 	for _, event := range events {
 		l.events(event)
 	}
-	if l.durability == DurabilitySettle {
-		err = l.wait(ctx, b, false)
-	}
-	return charge, err
+	return charge, b, err
 }
 
 // settle appends the entries of a charge. The caller holds the lock.

@@ -22,6 +22,7 @@ func (l *Ledger) commitLoop() {
 		}
 		for l.commitOne() {
 		}
+		l.snapshotInBackground()
 	}
 }
 
@@ -47,6 +48,7 @@ func (l *Ledger) commitOne() bool {
 		return false
 	}
 	l.batch, l.committing = newBatch(), b
+	l.batch.entries, l.spare = l.spare, nil
 	l.mu.Unlock()
 
 	err := failed
@@ -68,6 +70,8 @@ func (l *Ledger) commitOne() bool {
 		l.durable = b.entries[len(b.entries)-1].Sequence
 		l.waitSince = l.now()
 	}
+	clear(b.entries) // they hold texts
+	l.spare = b.entries[:0]
 	l.mu.Unlock()
 	close(b.done)
 	if err != nil {

@@ -15,16 +15,17 @@ type core struct {
 	at       int64 // its time, microseconds since 1970
 	epoch    uint64
 
-	models   names
-	prices   []pricedModel // by version, from 1
-	priceOf  map[uint32]int64
-	accounts []account
-	owners   map[string]uint32 // account id to index
-	keys     keyTable
-	usage    usageTable
-	topUps   map[[16]byte]topUp
-	open     map[HoldID]checkpoint // running streams, as far as the log knows them
-	system   systemAccounts
+	models    names
+	prices    []pricedModel // by version, from 1
+	priceOf   map[uint32]int64
+	accounts  []account
+	owners    map[string]uint32 // account id to index
+	keys      keyTable
+	usage     usageTable
+	deposits  []deposit
+	depositOf map[[16]byte]uint32   // mark to index
+	open      map[HoldID]checkpoint // running streams, as far as the log knows them
+	system    systemAccounts
 
 	holds   map[HoldID]openHold
 	counter uint64
@@ -57,8 +58,9 @@ type pricedModel struct {
 	price Price
 }
 
-// topUp remembers what an idempotency key did.
-type topUp struct {
+// deposit remembers what an idempotency key did.
+type deposit struct {
+	mark     [16]byte
 	account  uint32
 	amount   Micro
 	sequence int64
@@ -86,7 +88,7 @@ type openHold struct {
 func newCore() *core {
 	return &core{
 		models: newNames(), priceOf: map[uint32]int64{}, owners: map[string]uint32{},
-		keys: newKeyTable(), topUps: map[[16]byte]topUp{},
+		keys: newKeyTable(), depositOf: map[[16]byte]uint32{},
 		open: map[HoldID]checkpoint{}, holds: map[HoldID]openHold{},
 	}
 }
@@ -158,7 +160,7 @@ func (c *core) applyDeposit(e *Entry) error {
 		return fmt.Errorf("balance is %d, not %d", deposited-a.spent, e.Balance)
 	}
 	mark := referenceMark(e.Reference)
-	if _, used := c.topUps[mark]; used {
+	if _, used := c.depositOf[mark]; used {
 		return errors.New("idempotency key was used before")
 	}
 	a.deposited = deposited
@@ -167,7 +169,8 @@ func (c *core) applyDeposit(e *Entry) error {
 	} else {
 		c.system.adjusted -= e.Amount
 	}
-	c.topUps[mark] = topUp{account: index, amount: e.Amount, sequence: e.Sequence}
+	c.depositOf[mark] = uint32(len(c.deposits))
+	c.deposits = append(c.deposits, deposit{mark: mark, account: index, amount: e.Amount, sequence: e.Sequence})
 	return nil
 }
 

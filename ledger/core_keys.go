@@ -139,30 +139,27 @@ func (c *core) applyKey(e *Entry) error {
 	} else if row.version != 1 {
 		return fmt.Errorf("key %s starts with version %d", e.KeyID, row.version)
 	}
-	c.keys.put(index, exists, row, extra, record)
+	row.policy = c.keys.policies.acquire(record.Policy)
+	c.keys.put(index, exists, row, extra, record.Hint, record.Name)
 	return nil
 }
 
-// put stores a row under its index, or as a new one.
-func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, record keyRecord) {
-	var oldPolicy uint32
+// put stores a row under its index, or as a new one. The row's policy is acquired
+// already.
+func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hint, name string) {
 	if exists {
 		old := &t.rows[index]
 		row.held, row.spent, row.usage = old.held, old.spent, old.usage
 		row.text, row.hintLength, row.nameLength = old.text, old.hintLength, old.nameLength
-		oldPolicy = old.policy
+		t.policies.release(old.policy)
 	} else {
 		index = uint32(len(t.rows))
 		t.rows = append(t.rows, keyRow{})
 		t.byID[row.id] = index
 	}
-	if hint, name := t.text(&row); !exists || hint != record.Hint || name != record.Name {
-		row.hintLength, row.nameLength = uint8(len(record.Hint)), uint16(len(record.Name))
-		row.text = t.arena.add(string(row.id[:]) + record.Hint + record.Name)
-	}
-	row.policy = t.policies.acquire(record.Policy)
-	if exists {
-		t.policies.release(oldPolicy)
+	if oldHint, oldName := t.text(&row); !exists || oldHint != hint || oldName != name {
+		row.hintLength, row.nameLength = uint8(len(hint)), uint16(len(name))
+		row.text = t.arena.add(string(row.id[:]), hint, name)
 	}
 	if row.flags&keyForeign != 0 {
 		t.byHash[[16]byte(row.hash[:16])] = index
@@ -178,7 +175,9 @@ func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, re
 		t.extras[index] = extra
 	}
 	t.rows[index] = row
-	t.hints[t.hintMark(row.owner, record.Hint)] = struct{}{}
+	if hint != "" {
+		t.hints[t.hintMark(row.owner, hint)] = struct{}{}
+	}
 }
 
 // text returns the hint and the name of a row.

@@ -59,15 +59,21 @@ type arena struct{ chunks [][]byte }
 
 const arenaChunk = 1 << 18
 
-// add stores a text and returns where.
-func (a *arena) add(text string) uint64 {
+// add stores texts one after the other and returns where.
+func (a *arena) add(texts ...string) uint64 {
+	length := 0
+	for _, text := range texts {
+		length += len(text)
+	}
 	last := len(a.chunks) - 1
-	if last < 0 || len(a.chunks[last])+len(text) > arenaChunk {
-		a.chunks = append(a.chunks, make([]byte, 0, max(arenaChunk, len(text))))
+	if last < 0 || len(a.chunks[last])+length > arenaChunk {
+		a.chunks = append(a.chunks, make([]byte, 0, max(arenaChunk, length)))
 		last++
 	}
 	at := len(a.chunks[last])
-	a.chunks[last] = append(a.chunks[last], text...)
+	for _, text := range texts {
+		a.chunks[last] = append(a.chunks[last], text...)
+	}
 	return uint64(last)<<32 | uint64(at)
 }
 

@@ -28,8 +28,13 @@ type Ledger struct {
 	waitSince  time.Time // when the oldest entry that is not durable was made
 	durable    int64     // sequence of the last durable entry
 	failed     error     // the first write error; final
-	closing    bool
-	lowRoom    error // why there is not enough disk space, nil if there is
+	closing    bool      // nothing is admitted any more
+	closed     bool      // nothing is written any more
+	lowRoom    error     // why there is not enough disk space, nil if there is
+
+	spare        []Entry // memory for the next batch
+	snapshotAt   int64   // sequence of the newest snapshot
+	snapshotting bool
 
 	wake   chan struct{}
 	urgent chan struct{}
@@ -72,10 +77,9 @@ func Open(ctx context.Context, store Store, opts ...Option) (*Ledger, error) {
 
 // recover brings the state to where the log ends and starts a new epoch.
 func (l *Ledger) recover(ctx context.Context) error {
-	if err := l.store.Replay(ctx, 0, l.core.apply); err != nil {
+	if err := l.load(ctx); err != nil {
 		return err
 	}
-	l.durable = l.core.sequence
 	if l.core.epoch >= maxEpoch {
 		return fmt.Errorf("epoch %d is the last one", l.core.epoch)
 	}
@@ -166,39 +170,50 @@ func (l *Ledger) writable() error {
 	if l.failed != nil {
 		return unavailable(l.failed)
 	}
+	if l.closed {
+		return unavailable(errors.New("it is closed"))
+	}
 	return nil
 }
 
-// write appends entries under the lock and waits until they are durable. make is
-// called with the lock held and returns the entries, or an error that stops it
-// all.
+// write appends what prepare returns and waits until it is durable. prepare is
+// called with the lock held; its error stops it all.
 func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) error {
-	l.mu.Lock()
-	if err := l.writable(); err != nil {
-		l.mu.Unlock()
+	b, err := l.enqueue(prepare)
+	if err != nil || b == nil {
 		return err
+	}
+	return l.wait(ctx, b, true)
+}
+
+// enqueue is write without the wait. It returns the batch to wait for, nil if
+// everything is durable.
+func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.writable(); err != nil {
+		return nil, err
 	}
 	entries, err := prepare()
 	if err != nil {
-		l.mu.Unlock()
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		if err := l.append(e); err != nil {
-			l.mu.Unlock()
-			return err
+			return nil, err
 		}
 	}
-	// Also a call that changed nothing waits: what it found may not be durable yet.
-	b := l.batch
-	if len(b.entries) == 0 {
-		b = l.committing
+	// A call that changed nothing waits too: what it found may not be durable yet.
+	return l.undurable(), nil
+}
+
+// undurable returns the batch that everything is durable with, nil if everything
+// is. The caller holds the lock.
+func (l *Ledger) undurable() *batch {
+	if len(l.batch.entries) > 0 {
+		return l.batch
 	}
-	l.mu.Unlock()
-	if b == nil {
-		return nil
-	}
-	return l.wait(ctx, b, true)
+	return l.committing
 }
 
 // wait waits until a batch is durable.
@@ -251,13 +266,25 @@ func (l *Ledger) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close ledger: %w", ctx.Err())
 	}
-	for l.commitOne() {
+	failed := l.drain()
+	if failed == nil && l.snapshotDue(minSnapshotAtClose) {
+		failed = l.snapshot(ctx)
 	}
-	l.mu.Lock()
-	failed := l.failed
-	if failed == nil {
-		l.failed = errors.New("it is closed")
-	}
-	l.mu.Unlock()
 	return errors.Join(failed, l.store.Close())
+}
+
+// drain makes everything durable and lets nothing more in. It returns the first
+// write error there ever was.
+func (l *Ledger) drain() error {
+	for {
+		l.commitOne()
+		l.mu.Lock()
+		if len(l.batch.entries) == 0 {
+			l.closed = true
+			failed := l.failed
+			l.mu.Unlock()
+			return failed
+		}
+		l.mu.Unlock()
+	}
 }

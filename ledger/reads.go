@@ -154,11 +154,34 @@ type UsageRow struct {
 	Charged      Micro
 }
 
+// usageID names a usage row.
+type usageID struct {
+	key, model string
+	day        int64
+}
+
+func (r *UsageRow) id() usageID { return usageID{r.KeyID, r.Model, r.Day.Unix()} }
+
 // Usage returns the usage rows that match a query, ordered by day, key and model.
-func (l *Ledger) Usage(_ context.Context, query UsageQuery) ([]UsageRow, error) {
+func (l *Ledger) Usage(ctx context.Context, query UsageQuery) ([]UsageRow, error) {
+	// Rows go from the state to the store, so the state is asked first: a row may be
+	// seen twice, but never missed.
 	l.mu.Lock()
 	rows := l.core.usageRows(query)
 	l.mu.Unlock()
+	closed, err := l.store.ClosedUsage(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[usageID]bool, len(rows))
+	for i := range rows {
+		seen[rows[i].id()] = true
+	}
+	for i := range closed {
+		if !seen[closed[i].id()] {
+			rows = append(rows, closed[i])
+		}
+	}
 	slices.SortFunc(rows, func(a, b UsageRow) int {
 		if order := a.Day.Compare(b.Day); order != 0 {
 			return order

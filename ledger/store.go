@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"io"
 	"time"
 )
 
@@ -19,9 +21,42 @@ type Store interface {
 	// there is none.
 	Since(ctx context.Context, moment time.Time) (int64, error)
 
+	// SaveSnapshot keeps a state, durable and whole or not at all. Two ordinary
+	// snapshots are kept and one baseline.
+	SaveSnapshot(ctx context.Context, snapshot Snapshot) error
+	// Snapshots lists what snapshots there are, newest first.
+	Snapshots(ctx context.Context) ([]SnapshotInfo, error)
+	// ReadSnapshot gives a snapshot to use. An error that wraps ErrSnapshotDamaged
+	// says that its bytes are not those that were written, whatever use made of them.
+	ReadSnapshot(ctx context.Context, sequence int64, use func(io.Reader) error) error
+	// ClosedUsage returns the usage rows that came with snapshots.
+	ClosedUsage(ctx context.Context, query UsageQuery) ([]UsageRow, error)
+	// Prune removes the entries up to a sequence number for good.
+	Prune(ctx context.Context, through int64) error
+
 	// Room returns how many bytes the store can still grow.
 	Room() (int64, error)
 	// Close gives the store back. It writes nothing but what SQLite-like stores
 	// write to tidy up.
 	Close() error
 }
+
+// Snapshot is the state after an entry.
+type Snapshot struct {
+	Sequence int64
+	// Baseline marks the state that the log starts from after pruning.
+	Baseline bool
+	// Closed are the usage rows of days that are over. They are no part of the state.
+	Closed []UsageRow
+	Encode func(io.Writer) error
+}
+
+// SnapshotInfo describes a snapshot that is kept.
+type SnapshotInfo struct {
+	Sequence int64
+	Baseline bool
+	Hash     [32]byte // SHA-256 of what Encode wrote
+}
+
+// ErrSnapshotDamaged says that a snapshot does not have the bytes that were written.
+var ErrSnapshotDamaged = errors.New("snapshot is damaged")

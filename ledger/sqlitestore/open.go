@@ -59,6 +59,36 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenReader opens a ledger for reading, also while another process has it open.
+// Writing methods fail. It changes nothing and migrates nothing.
+func OpenReader(ctx context.Context, path string) (*Store, error) {
+	file := FilePath(path)
+	s := &Store{path: file}
+	err := s.openReader(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", file, errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+func (s *Store) openReader(ctx context.Context) (err error) {
+	if _, err := os.Stat(s.path); err != nil {
+		return err
+	}
+	if s.readers, err = openReaders(s.path); err != nil {
+		return err
+	}
+	version, err := checkFile(ctx, s.readers)
+	if err != nil {
+		return plain(err)
+	}
+	if version < int64(len(migrations)) {
+		return fmt.Errorf("its schema is version %d, this program reads version %d: start the program once to bring it up to date",
+			version, len(migrations))
+	}
+	return nil
+}
+
 // FilePath returns the file that Open uses for a path.
 func FilePath(path string) string {
 	switch strings.ToLower(filepath.Ext(path)) {
@@ -82,14 +112,21 @@ func prepare(path string) (string, error) {
 	}
 	// Closing this handle is safe only because SQLite has not opened the file yet:
 	// POSIX drops all locks of a process on a file when any handle of it is closed.
-	if err := handle.Close(); err != nil {
-		return "", err
-	}
-	return file, os.Chmod(file, 0o600)
+	return file, handle.Close()
 }
 
 // open connects the writer and the readers.
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open(ctx context.Context) (err error) {
+	// The readers look first: a file that is not ours must not be changed.
+	if s.readers, err = openReaders(s.path); err != nil {
+		return err
+	}
+	if _, err := checkFile(ctx, s.readers); err != nil {
+		return plain(err)
+	}
+	if err := os.Chmod(s.path, 0o600); err != nil {
+		return err
+	}
 	writer, err := openWriter(ctx, dataSource(s.path, "rwc",
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"))
 	if err != nil {
@@ -99,11 +136,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return plain(err)
 	}
-	if err := s.writer.prepare(ctx); err != nil {
-		return plain(err)
-	}
-	s.readers, err = openReaders(s.path)
-	return err
+	return s.writer.prepare(ctx)
 }
 
 // openReaders connects a small pool that can not write. In WAL mode its readers
@@ -143,6 +176,9 @@ func (s *Store) Close() error {
 		problems = append(problems, s.writer.close())
 	}
 	s.readers, s.writer = nil, nil
-	problems = append(problems, s.lock.release())
+	if s.lock != nil {
+		problems = append(problems, s.lock.release())
+	}
+	s.lock = nil
 	return errors.Join(problems...)
 }

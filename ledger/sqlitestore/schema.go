@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 )
 
@@ -35,32 +36,82 @@ CREATE TABLE entry (
 	detail        TEXT                 -- JSON
 );
 
+-- Usage of days that are over. What happened since then is in entry alone.
+CREATE TABLE closed_usage (
+	day           INTEGER NOT NULL, -- days since 1970-01-01, UTC
+	key_id        TEXT    NOT NULL,
+	model         TEXT    NOT NULL,
+	account       TEXT    NOT NULL,
+	requests      INTEGER NOT NULL,
+	input_tokens  INTEGER NOT NULL,
+	cached_tokens INTEGER NOT NULL,
+	output_tokens INTEGER NOT NULL,
+	duration_us   INTEGER NOT NULL,
+	charged       INTEGER NOT NULL, -- micro-credits
+	PRIMARY KEY (key_id, day, model)
+) WITHOUT ROWID;
+
+-- States after an entry, so that a start needs to read only what came later.
+CREATE TABLE snapshot (
+	seq      INTEGER PRIMARY KEY,
+	baseline INTEGER NOT NULL, -- 1: entries up to seq were pruned
+	parts    INTEGER NOT NULL,
+	sha256   BLOB    NOT NULL
+);
+CREATE TABLE snapshot_part (
+	snapshot INTEGER NOT NULL,
+	part     INTEGER NOT NULL,
+	data     BLOB    NOT NULL,
+	PRIMARY KEY (snapshot, part)
+);
+
+-- Last balances from entries that were pruned.
+CREATE TABLE closed_balance (
+	account TEXT PRIMARY KEY,
+	balance INTEGER NOT NULL,
+	at      INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What every account has, available and held together.
 CREATE VIEW balances AS
-	SELECT account, balance AS balance_micro, at / 1000000 AS unix_time
-	FROM entry WHERE seq IN (
-		SELECT max(seq) FROM entry WHERE kind IN ('topup', 'adjust', 'settle', 'void') GROUP BY account);
+	SELECT account, balance AS balance_micro, printf('%d.%06d', balance / 1000000, balance % 1000000) AS balance,
+		strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000000, 'unixepoch') AS changed_at
+	FROM (
+		SELECT account, balance, at FROM entry WHERE seq IN (
+			SELECT max(seq) FROM entry WHERE kind IN ('topup', 'adjust', 'settle', 'void') GROUP BY account)
+		UNION ALL
+		SELECT account, balance, at FROM closed_balance WHERE account NOT IN (
+			SELECT account FROM entry WHERE kind IN ('topup', 'adjust', 'settle', 'void')));
+
+-- Who used what on which day.
+CREATE VIEW usage_by_day AS
+	SELECT date(day * 86400, 'unixepoch') AS day, account, key_id, model, sum(requests) AS requests,
+		sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+		sum(duration_us) AS duration_us, sum(charged) AS charged_micro
+	FROM (
+		SELECT day, account, key_id, model, requests, input_tokens, cached_tokens, output_tokens, duration_us, charged
+			FROM closed_usage WHERE day < (SELECT coalesce(min(at) / 86400000000, 1 << 40) FROM entry)
+		UNION ALL
+		SELECT at / 86400000000, account, key_id, coalesce(model, ''), 1, coalesce(input_tokens, 0), coalesce(cached_tokens, 0),
+			coalesce(output_tokens, 0), coalesce(duration_us, 0), coalesce(amount, 0)
+			FROM entry WHERE kind IN ('settle', 'void'))
+	GROUP BY 1, 2, 3, 4;
+
+-- The log in words: SELECT * FROM entries WHERE key_id = '...'.
+CREATE VIEW entries AS
+	SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000000.0, 'unixepoch') AS at, kind, account, key_id, model, request_id,
+		reference, coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens,
+		coalesce(duration_us, 0) AS duration_us, printf('%d.%06d', amount / 1000000, abs(amount) % 1000000) AS amount,
+		balance AS balance_micro, usage, outcome
+	FROM entry;
 `
 
 // migrate brings the file to the newest schema. It runs inside one transaction, so
 // that a crash leaves either the old or the new one.
 func (s *Store) migrate(ctx context.Context) error {
-	version, err := s.writer.integer(ctx, "PRAGMA user_version")
+	version, err := checkFile(ctx, s.writer.held)
 	if err != nil {
 		return err
-	}
-	application, err := s.writer.integer(ctx, "PRAGMA application_id")
-	if err != nil {
-		return err
-	}
-	tables, err := s.writer.integer(ctx, "SELECT count(*) FROM sqlite_schema")
-	if err != nil {
-		return err
-	}
-	if tables > 0 && application != applicationID {
-		return fmt.Errorf("%w: it is a SQLite file of another program", ErrForeign)
-	}
-	if version > int64(len(migrations)) {
-		return fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, version, len(migrations))
 	}
 	if version == int64(len(migrations)) {
 		return nil
@@ -76,4 +127,32 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		return s.writer.exec(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations)))
 	})
+}
+
+// checkFile tells a ledger from other files and returns its schema version, 0 for
+// an empty file.
+func checkFile(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, arguments ...any) *sql.Row
+},
+) (int64, error) {
+	var version, application, tables int64
+	for _, query := range []struct {
+		text   string
+		target *int64
+	}{
+		{"PRAGMA user_version", &version},
+		{"PRAGMA application_id", &application},
+		{"SELECT count(*) FROM sqlite_schema", &tables},
+	} {
+		if err := db.QueryRowContext(ctx, query.text).Scan(query.target); err != nil {
+			return 0, err
+		}
+	}
+	if tables > 0 && application != applicationID {
+		return 0, fmt.Errorf("%w: it is a SQLite file of another program", ErrForeign)
+	}
+	if version > int64(len(migrations)) {
+		return 0, fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, version, len(migrations))
+	}
+	return version, nil
 }

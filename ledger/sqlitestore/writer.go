@@ -138,12 +138,6 @@ func (w *writer) exec(ctx context.Context, statement string, arguments ...any) e
 	return err
 }
 
-// integer runs a query that returns one number.
-func (w *writer) integer(ctx context.Context, query string, arguments ...any) (n int64, err error) {
-	err = w.held.QueryRowContext(ctx, query, arguments...).Scan(&n)
-	return n, err
-}
-
 // transaction runs work, all or nothing.
 func (w *writer) transaction(ctx context.Context, work func() error) error {
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {

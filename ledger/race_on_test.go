@@ -1,0 +1,6 @@
+//go:build race
+
+package ledger
+
+// raceEnabled makes long tests shorter under the race detector.
+const raceEnabled = true

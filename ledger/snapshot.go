@@ -1,0 +1,132 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// minSnapshotAtClose is how many entries make a snapshot at the end worth its time.
+const minSnapshotAtClose = 1000
+
+// load brings the state to where the log ends: from the newest snapshot that is
+// intact, or from the start of the log.
+func (l *Ledger) load(ctx context.Context) error {
+	snapshots, err := l.store.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	var damaged []error
+	for _, info := range snapshots {
+		c, err := readCore(ctx, l.store, info)
+		if err != nil {
+			damaged = append(damaged, fmt.Errorf("snapshot of entry %d: %w", info.Sequence, err))
+			continue
+		}
+		l.core, l.snapshotAt = c, info.Sequence
+		break
+	}
+	if err := l.replay(ctx); err != nil {
+		return errors.Join(append(damaged, err)...)
+	}
+	l.durable = l.core.sequence
+	return l.core.checkSums()
+}
+
+// replay applies what the log has beyond the state.
+func (l *Ledger) replay(ctx context.Context) error {
+	// The entry that the snapshot ends with must be there, if not pruned: a log that
+	// is shorter than its snapshot has lost something.
+	last, err := l.store.Entries(ctx, max(l.core.sequence-1, 0), 1)
+	if err != nil {
+		return err
+	}
+	if len(last) == 0 && l.core.sequence > 0 {
+		return fmt.Errorf("%w: the log ends before entry %d, which a snapshot has", ErrCorrupt, l.core.sequence)
+	}
+	return l.store.Replay(ctx, l.core.sequence, l.core.apply)
+}
+
+// readCore reads one snapshot.
+func readCore(ctx context.Context, store Store, info SnapshotInfo) (c *core, err error) {
+	err = store.ReadSnapshot(ctx, info.Sequence, func(r io.Reader) error {
+		c, err = decodeCore(r)
+		return err
+	})
+	if err == nil && c.sequence != info.Sequence {
+		err = fmt.Errorf("%w: it is of entry %d", ErrSnapshotDamaged, c.sequence)
+	}
+	return c, err
+}
+
+// snapshotDue reports whether at least this many entries came since the newest
+// snapshot. With many keys a snapshot is dear, so it waits for as many entries.
+func (l *Ledger) snapshotDue(entries int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed == nil && l.core.sequence-l.snapshotAt >= max(entries, int64(len(l.core.keys.rows)))
+}
+
+// snapshotInBackground takes a snapshot if one is due and none is being taken.
+func (l *Ledger) snapshotInBackground() {
+	if !l.snapshotDue(l.snapshotEvery) {
+		return
+	}
+	l.mu.Lock()
+	busy := l.snapshotting
+	l.snapshotting = true
+	l.mu.Unlock()
+	if busy {
+		return
+	}
+	l.done.Go(func() {
+		_ = l.snapshot(context.Background()) // a failure is kept and stops the ledger
+		l.mu.Lock()
+		l.snapshotting = false
+		l.mu.Unlock()
+	})
+}
+
+// snapshot writes the state as it is now. The lock is held only while memory is
+// copied.
+func (l *Ledger) snapshot(ctx context.Context) error {
+	l.mu.Lock()
+	if err := l.failed; err != nil {
+		l.mu.Unlock()
+		return unavailable(err) // the state has entries that the log may lack
+	}
+	c := l.core.clone()
+	b := l.undurable()
+	l.mu.Unlock()
+	if b != nil {
+		// A snapshot must never be ahead of the log.
+		if err := l.wait(ctx, b, true); err != nil {
+			return err
+		}
+	}
+	err := l.store.SaveSnapshot(ctx, Snapshot{Sequence: c.sequence, Closed: c.closedUsage(), Encode: c.encode})
+	if err != nil {
+		err = fmt.Errorf("write snapshot: %w", err)
+		l.fail(err)
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.snapshotAt = c.sequence
+	l.core.usage.dropBefore(c.closedBefore(), l.core.keys.rows)
+	return nil
+}
+
+// fail ends all admissions because of an error.
+func (l *Ledger) fail(err error) {
+	l.mu.Lock()
+	first := l.failed == nil
+	if first {
+		l.failed = err
+	}
+	l.mu.Unlock()
+	if first {
+		l.events(Event{Kind: EventFailed, Err: err})
+	}
+}

@@ -1,0 +1,179 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Report sums up a log that adds up.
+type Report struct {
+	First, Last    int64 // sequence numbers of the entries that were read; 0: none
+	Accounts, Keys int
+	Calls          int64 // holds that were resolved
+	Deposited      Micro // top-ups and adjustments
+	Spent          Micro
+	WriteOff       Micro
+	Snapshots      int // that agree with the log
+}
+
+// Verify reads the whole log of a store, in use or not, and checks everything that
+// must hold: entries without gaps, balances that follow from each other, no hold
+// resolved twice, charges that are what the price says, all accounts summing to
+// zero, and snapshots and usage rows that agree with the log. The error wraps
+// ErrCorrupt and names the first bad entry.
+func Verify(ctx context.Context, store Store) (Report, error) {
+	start, err := baseline(ctx, store)
+	if err != nil {
+		return Report{}, fmt.Errorf("%w: start of the log: %w", ErrCorrupt, err)
+	}
+	snapshots, err := store.Snapshots(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verifier{core: start, resolved: map[uint64][]uint64{}, hashes: map[int64][32]byte{}}
+	for _, info := range snapshots {
+		if info.Sequence > start.sequence {
+			v.hashes[info.Sequence] = info.Hash
+		}
+	}
+	startsAt := start.at
+	if err := store.Replay(ctx, v.core.sequence, v.entry); err != nil {
+		return v.report, err
+	}
+	if err := v.core.checkSums(); err != nil {
+		return v.report, err
+	}
+	for sequence := range v.hashes {
+		if sequence > v.core.sequence {
+			return v.report, fmt.Errorf("%w: the log ends before entry %d, which a snapshot has", ErrCorrupt, sequence)
+		}
+	}
+	if err := v.closedUsage(ctx, store, startsAt); err != nil {
+		return v.report, err
+	}
+	return v.finish(), nil
+}
+
+// verifier replays a log and remembers what the state does not need.
+type verifier struct {
+	core     *core
+	resolved map[uint64][]uint64 // by epoch, one bit for each hold
+	hashes   map[int64][32]byte  // of snapshots not met yet
+	unpaid   Micro               // what the next entry must write off
+	hold     HoldID              // of the entry before
+	report   Report
+}
+
+// entry checks one entry and applies it.
+func (v *verifier) entry(e *Entry) error {
+	if v.unpaid != 0 && (e.Kind != KindWriteOff || e.Hold != v.hold || e.Amount != v.unpaid) {
+		return corrupt(e.Sequence, "is not the write-off of %d micro-credits that entry %d calls for", v.unpaid, e.Sequence-1)
+	}
+	v.unpaid, v.hold = 0, e.Hold
+	if e.isCall() {
+		if err := v.call(e); err != nil {
+			return err
+		}
+	}
+	if err := v.core.apply(e); err != nil {
+		return err
+	}
+	if v.report.First == 0 {
+		v.report.First = e.Sequence
+	}
+	v.report.Last = e.Sequence
+	// Summing up is dear with many accounts: not after every entry.
+	if e.Sequence%10_000 == 0 {
+		if err := v.core.checkSums(); err != nil {
+			return err
+		}
+	}
+	return v.snapshot(e.Sequence)
+}
+
+// call checks that a hold is resolved once and for the right price.
+func (v *verifier) call(e *Entry) error {
+	if e.Hold.Counter() == 0 || e.Hold.Epoch() > v.core.epoch {
+		return corrupt(e.Sequence, "hold %s was never given out", e.Hold)
+	}
+	bits := v.resolved[e.Hold.Epoch()]
+	word, bit := int(e.Hold.Counter()/64), uint64(1)<<(e.Hold.Counter()%64)
+	for len(bits) <= word {
+		bits = append(bits, 0)
+	}
+	if bits[word]&bit != 0 {
+		return corrupt(e.Sequence, "hold %s was resolved before", e.Hold)
+	}
+	bits[word] |= bit
+	v.resolved[e.Hold.Epoch()] = bits
+	v.report.Calls++
+	if e.Kind == KindVoid || e.Outcome == OutcomeInterrupted || e.Outcome == OutcomeDeadline {
+		return nil // charged by a checkpoint, not by what the call consumed
+	}
+	price := defaultPrice
+	if e.PriceVersion != 0 {
+		if e.PriceVersion > int64(len(v.core.prices)) {
+			return corrupt(e.Sequence, "price version %d is unknown", e.PriceVersion)
+		}
+		price = v.core.prices[e.PriceVersion-1].price
+	}
+	cost, _ := price.Cost(e.Quantity)
+	if e.Amount > cost {
+		return corrupt(e.Sequence, "charge %d exceeds the price %d", e.Amount, cost)
+	}
+	v.unpaid = cost - e.Amount
+	return nil
+}
+
+// snapshot compares the state with a snapshot that was taken here.
+func (v *verifier) snapshot(sequence int64) error {
+	want, ok := v.hashes[sequence]
+	if !ok {
+		return nil
+	}
+	hash, err := v.core.hash()
+	if err != nil {
+		return err
+	}
+	if hash != want {
+		return corrupt(sequence, "the snapshot taken here is not what the log says")
+	}
+	delete(v.hashes, sequence)
+	v.report.Snapshots++
+	return nil
+}
+
+// closedUsage compares the rows of days that are over with the log.
+func (v *verifier) closedUsage(ctx context.Context, store Store, startsAt int64) error {
+	query := UsageQuery{}
+	if startsAt != 0 {
+		query.From = moment(startsAt)
+	}
+	closed, err := store.ClosedUsage(ctx, query)
+	if err != nil {
+		return err
+	}
+	want := map[usageID]UsageRow{}
+	for _, row := range v.core.usageRows(UsageQuery{}) {
+		want[row.id()] = row
+	}
+	for _, row := range closed {
+		if row != want[row.id()] {
+			return fmt.Errorf("%w: usage of key %s and model %q on %s is not what the log says",
+				ErrCorrupt, row.KeyID, clip(row.Model), row.Day.Format(time.DateOnly))
+		}
+	}
+	return nil
+}
+
+func (v *verifier) finish() Report {
+	r := v.report
+	r.Accounts, r.Keys = len(v.core.accounts), len(v.core.keys.rows)
+	r.WriteOff = -v.core.system.writeOff
+	for i := range v.core.accounts {
+		r.Deposited += v.core.accounts[i].deposited
+		r.Spent += v.core.accounts[i].spent
+	}
+	return r
+}
