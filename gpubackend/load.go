@@ -88,7 +88,8 @@ func openModel(path string) (*gguf.File, string, error) {
 
 // openDevice makes the engine and says what was chosen and why.
 func openDevice(c *config, file *gguf.File) (engine.Runner, error) {
-	var options []cpu.Option
+	// Every slot can hold a conversation of full length, as far as memory goes.
+	options := []cpu.Option{cpu.WithSequences(c.slots)}
 	if c.threads > 0 {
 		options = append(options, cpu.WithThreads(c.threads))
 	}

@@ -21,8 +21,8 @@ const LevelVariable = "GPUBACKEND_CPU"
 // with a context of a million tokens exist, and few machines hold that.
 const defaultContext = 8192
 
-// defaultSequences is how many sequences of full length the cache holds when its
-// size is not given.
+// defaultSequences is how many sequences of full length the cache holds when
+// neither their number nor its size is given.
 const defaultSequences = 4
 
 // maxDefaultCache bounds the cache in bytes when its size is not given.
@@ -50,8 +50,8 @@ type Engine struct {
 var _ engine.Runner = (*Engine)(nil)
 
 type options struct {
-	threads, context, pages int
-	level                   string
+	threads, context, pages, sequences int
+	level                              string
 }
 
 // Option changes how New sets up an Engine.
@@ -65,9 +65,12 @@ func WithThreads(threads int) Option { return func(o *options) { o.threads = thr
 func WithContext(tokens int) Option { return func(o *options) { o.context = tokens } }
 
 // WithPages sets the number of KV pages of engine.PageSize positions each. The
-// default holds four sequences of full length, less if that takes over 2 GiB,
-// but always one.
+// default is what WithSequences asks for.
 func WithPages(pages int) Option { return func(o *options) { o.pages = pages } }
+
+// WithSequences sets how many sequences of full length the KV cache holds; the
+// default is four. It holds fewer if they take over 2 GiB, but always one.
+func WithSequences(sequences int) Option { return func(o *options) { o.sequences = sequences } }
 
 // WithLevel forces a level of kernels: generic, avx2 or avx512. The default is
 // the best that the processor has. New fails if it does not have the level.
@@ -77,7 +80,7 @@ func WithLevel(level string) Option { return func(o *options) { o.level = level 
 // runs: close the engine first, then the file. Errors name the metadata key or
 // the tensor that is missing, malformed or not supported.
 func New(file *gguf.File, opts ...Option) (*Engine, error) {
-	o := options{threads: runtime.GOMAXPROCS(0), level: os.Getenv(LevelVariable)}
+	o := options{threads: runtime.GOMAXPROCS(0), sequences: defaultSequences, level: os.Getenv(LevelVariable)}
 	for _, option := range opts {
 		option(&o)
 	}
@@ -140,7 +143,7 @@ func (e *Engine) loadCache(o *options) error {
 	pages := o.pages
 	if pages == 0 {
 		probe := cache{layers: e.shape.layers, heads: e.shape.keyHeads, size: paddedHead(e.shape.headSize)}
-		pages = max(full, min(full*defaultSequences, maxDefaultCache/(probe.pageFloats()*4)))
+		pages = max(full, min(full*o.sequences, maxDefaultCache/(probe.pageFloats()*4)))
 	}
 	if pages < 1 || pages > 1<<31-1 {
 		return fmt.Errorf("%d KV pages, want 1 to %d", pages, 1<<31-1)
