@@ -163,22 +163,22 @@ func (x *exchange) passRefusal(r *reply) {
 
 // refuseStatus finds the reason that fits an upstream's status.
 func refuseStatus(status int) *dialect.Refusal {
-	refusal := dialect.Refusal{Reason: dialect.BadRequest, Status: status, Code: "upstream_refused", Message: "the upstream refused the call"}
-	switch {
-	case status == http.StatusNotFound:
-		refusal.Reason, refusal.Final = dialect.NotFound, true
-	case status == http.StatusRequestEntityTooLarge:
-		refusal.Reason, refusal.Final = dialect.TooLarge, true
-	case status == http.StatusTooManyRequests:
-		refusal.Reason, refusal.Code = dialect.Limited, "upstream_busy"
-	case status == http.StatusServiceUnavailable:
-		refusal.Reason, refusal.Code = dialect.Overloaded, "upstream_busy"
-	case status == http.StatusGatewayTimeout:
-		refusal.Reason, refusal.Code = dialect.UpstreamLate, "deadline_exceeded"
-	case status >= 500:
-		refusal.Reason, refusal.Code, refusal.Message = dialect.UpstreamFailed, "upstream_failed", "the upstream failed"
+	switch status {
+	case http.StatusNotFound:
+		return &dialect.Refusal{Reason: dialect.NotFound, Code: "upstream_refused", Message: "the upstream does not know this", Final: true}
+	case http.StatusRequestEntityTooLarge:
+		return &dialect.Refusal{Reason: dialect.TooLarge, Code: "upstream_refused", Message: "the call is too large for the upstream", Final: true}
+	case http.StatusTooManyRequests:
+		return &dialect.Refusal{Reason: dialect.Limited, Code: "upstream_busy", Message: "the upstream is busy"}
+	case http.StatusServiceUnavailable:
+		return &dialect.Refusal{Reason: dialect.Overloaded, Code: "upstream_busy", Message: "the upstream is busy"}
+	case http.StatusGatewayTimeout:
+		return &dialect.Refusal{Reason: dialect.UpstreamLate, Message: "the upstream did not answer in time"}
 	}
-	return &refusal
+	if status >= 500 {
+		return &dialect.Refusal{Reason: dialect.UpstreamFailed, Status: status, Message: "the upstream failed"}
+	}
+	return &dialect.Refusal{Reason: dialect.BadRequest, Status: status, Code: "upstream_refused", Message: "the upstream refused the call"}
 }
 
 // hasErrorObject says that a body is JSON with an error object, which is what
