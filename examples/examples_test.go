@@ -99,7 +99,9 @@ func TestReverseProxy(t *testing.T) {
 	p := run(t, "reverseproxy", upstream.URL)
 	t.Cleanup(upstream.Close)
 	status, body, _ := p.post(t, "/v1/chat/completions", p.key, `{"model":"any","messages":[{"role":"user","content":"2+2?"}]}`)
-	var reply struct{ Choices []struct{ Message struct{ Content string } } }
+	var reply struct {
+		Choices []struct{ Message struct{ Content string } }
+	}
 	if json.Unmarshal([]byte(body), &reply) != nil || status != 200 || len(reply.Choices) != 1 || reply.Choices[0].Message.Content != "four" {
 		t.Errorf("%d %s", status, body)
 	}

@@ -78,7 +78,7 @@ async function openai(name, Client) {
       const stream = await client().responses.create({ model: "tiny", input: "2+2?", stream: true });
       return collect(stream, (event) => (event.type === "response.output_text.delta" ? event.delta : event.type === "response.completed" ? event.response.usage.output_tokens : undefined));
     },
-    models: async () => (await client().models.list()).data.map((model) => model.id),
+    models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
     "wrong key": () => client("wrong").chat.completions.create(chat),
     "revoked key": () => client(keys.revoked).chat.completions.create(chat),
     "admin key": () => client(keys.admin).chat.completions.create(chat),

@@ -25,7 +25,7 @@ var openAI = map[string]expectation{
 	"embeddings":                  {ok: `[[0.5,-0.25],2]`},
 	"responses":                   {ok: `["four",3]`},
 	"responses stream":            {ok: `["four",3]`},
-	"models":                      {ok: `["tiny","busy","fails","slow","dies"]`},
+	"models":                      {ok: `["busy","dies","fails","slow","tiny"]`},
 	"wrong key":                   {class: "AuthenticationError", status: 401, code: "invalid_api_key"},
 	"revoked key":                 {class: "AuthenticationError", status: 401, code: "invalid_api_key"},
 	"admin key":                   {class: "PermissionDeniedError", status: 403, code: "permission_denied"},
