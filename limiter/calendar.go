@@ -1,14 +1,15 @@
 package limiter
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// calendar tells which civil day it is. Days are numbered from 1970 on. The day
-// never falls: when the wall clock is set back the counters of the later day go
-// on, so that no date gives its quota twice.
+// calendar tells which civil day it is. The date never falls: when the wall clock
+// is set back the counters of the later date go on, so that no date gives its
+// quota twice.
 type calendar struct {
 	zone  *time.Location
 	wall  func() time.Time
@@ -19,17 +20,18 @@ type calendar struct {
 // day is what the calendar found when it last read the wall clock. It does not
 // change.
 type day struct {
-	number  uint16
-	end     int64 // ns on the monotonic clock; when the next day begins
-	recheck int64 // ns; when to read the wall clock again
-	began   int64 // ns; when number was first seen
-	read    int64 // ns; when the wall clock was read
+	number  uint16 // grows by one with each new day; counters of other days are stale
+	date    int64  // days since 1970
+	end     int64  // ns on the monotonic clock; when the next day begins
+	recheck int64  // ns; when to read the wall clock again
+	began   int64  // ns; when the date was first seen
+	read    int64  // ns; when the wall clock was read
 	wall    time.Time
 }
 
 const (
 	recheckEvery = int64(time.Second)
-	// maxBehind is how long a day goes on after the wall clock was set back. A
+	// maxBehind is how long a date goes on after the wall clock was set back. A
 	// clock that once was years ahead must not stop all days for years.
 	maxBehind = int64(7 * 24 * time.Hour)
 )
@@ -50,17 +52,19 @@ func (c *calendar) refresh(now int64) *day {
 		return old
 	}
 	wall := c.wall().In(c.zone)
-	d := &day{number: dayNumber(wall), began: now, read: now, wall: wall}
-	if old != nil && d.number <= old.number {
-		if d.number == old.number || now-old.began < maxBehind {
-			d.number, d.began = old.number, old.began
+	d := &day{number: 1, date: dateOf(wall), began: now, read: now, wall: wall, end: math.MaxInt64}
+	if old != nil {
+		d.number = old.number + 1
+		behind := d.date < old.date
+		if d.date == old.date || behind && now-old.began < maxBehind {
+			d.number, d.date, d.began = old.number, old.date, old.began
+		}
+		if behind {
+			d.end = d.began + maxBehind
 		}
 	}
-	d.end = now + int64(dayStart(int(d.number)+1, c.zone).Sub(wall))
+	d.end = min(d.end, now+min(int64(dayStart(d.date+1, c.zone).Sub(wall)), 1<<60))
 	d.recheck = min(now+recheckEvery, d.end)
-	if d.recheck <= now {
-		d.recheck = now + recheckEvery
-	}
 	c.state.Store(d)
 	return d
 }
@@ -71,28 +75,27 @@ func (d *day) at(now int64) time.Time { return d.wall.Add(time.Duration(now - d.
 // after returns the monotonic time (ns) at a wall time.
 func (d *day) after(wall time.Time) int64 { return d.read + int64(wall.Sub(d.wall)) }
 
-// dayNumber returns the number of the civil date that t shows in its own zone.
-func dayNumber(t time.Time) uint16 {
+// dateOf returns the civil date that t shows in its own zone, in days since 1970.
+func dateOf(t time.Time) int64 {
 	year, month, date := t.Date()
-	number := time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix() / 86400
-	return uint16(max(1, min(number, 1<<16-2)))
+	return time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix() / 86400
 }
 
-// dayStart returns the first instant whose date in the zone has this number or a
-// later one: in zones that change to summer time at midnight a day starts at one
+// dayStart returns the first instant that shows this date, or a later one, in the
+// zone: in zones that change to summer time at midnight a day starts at one
 // o'clock, and where the date line was moved whole dates are missing.
-func dayStart(number int, zone *time.Location) time.Time {
-	date := time.Unix(int64(number)*86400, 0).UTC()
+func dayStart(day int64, zone *time.Location) time.Time {
+	date := time.Unix(day*86400, 0).UTC()
 	start := time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
 	begin, end := start.ZoneBounds()
 	switch {
-	case int(dayNumber(start)) < number: // midnight is skipped: the day starts with the change
+	case dateOf(start) < day: // midnight is skipped: the day starts with the change
 		start = end
 	case begin.IsZero():
-	case int(dayNumber(begin.Add(-1).In(zone))) >= number: // midnight comes twice: the first one
+	case dateOf(begin.Add(-1).In(zone)) >= day: // midnight comes twice: the first one
 		_, offset := begin.Add(-1).In(zone).Zone()
-		start = time.Unix(int64(number)*86400-int64(offset), 0)
-	case int(dayNumber(begin)) >= number:
+		start = time.Unix(day*86400-int64(offset), 0)
+	case dateOf(begin) >= day:
 		start = begin
 	}
 	return start.In(zone)

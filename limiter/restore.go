@@ -26,14 +26,15 @@ func (m *Memory) Import(r io.Reader) error {
 	}
 	now := m.now(&loading.shards[0])
 	today := m.calendar.today(now)
-	names, taken, exportDay, zone := in.header()
-	load := loader{
-		m: loading, in: &in, now: (now + 1e6 - 1) / 1e6, today: today.number, exportDay: exportDay,
-		elapsed: max(0, today.at(now).Sub(taken).Milliseconds()),
-	}
+	names, taken, date, zone := in.header()
 	if zone != m.calendar.zone.String() {
-		// The same hours belong to another date now: it goes on under that.
-		load.exportDay, load.renamed = dayNumber(taken.In(m.calendar.zone)), exportDay
+		date = dateOf(taken.In(m.calendar.zone)) // its counters go on under this date
+	}
+	load := loader{
+		m: loading, in: &in, now: (now + 1e6 - 1) / 1e6, today: today.number,
+		elapsed: max(0, today.at(now).Sub(taken).Milliseconds()),
+		// A date in the future is that of a clock that has been set right since.
+		current: date >= today.date,
 	}
 	for in.err == nil && load.record() {
 	}
@@ -68,13 +69,12 @@ func (m *Memory) install(loaded *Memory, names hasher, taken time.Time) error {
 
 // loader builds shards from the records of a snapshot.
 type loader struct {
-	m         *Memory
-	in        *snapshotReader
-	now       int64 // ms, rounded up
-	elapsed   int64 // ms since the export
-	today     uint16
-	exportDay uint16
-	renamed   uint16 // what exportDay was called in the zone of the snapshot; 0: the same
+	m       *Memory
+	in      *snapshotReader
+	now     int64 // ms, rounded up
+	elapsed int64 // ms since the export
+	today   uint16
+	current bool // the day counters are those of today
 }
 
 // record reads one record and returns false at the end.
@@ -116,11 +116,8 @@ func (l *loader) record() bool {
 	return l.in.err == nil
 }
 
-// day reads the day counters and drops those of a day that has passed. A day in
-// the future is that of a clock that has been set right since: its counters go
-// on today.
+// day reads the day counters and drops those of a day that has passed.
 func (l *loader) day(s *scope) {
-	number := l.in.u16()
 	requests := l.in.u32()
 	var tokens [3]int64
 	for n := range tokens {
@@ -129,10 +126,7 @@ func (l *loader) day(s *scope) {
 			return
 		}
 	}
-	if l.renamed != 0 && number == l.renamed {
-		number = l.exportDay
-	}
-	if number >= l.today {
+	if l.current {
 		s.roll(l.today)
 		s.addDay(requests, tokens[0], tokens[1], tokens[2])
 	}
@@ -183,7 +177,7 @@ type PastCall struct {
 func (m *Memory) RestoreSince() time.Time {
 	now, today := m.present()
 	wall := today.at(now)
-	since := dayStart(int(today.number), m.calendar.zone)
+	since := dayStart(today.date, m.calendar.zone)
 	if minute := wall.Add(-Window); minute.Before(since) {
 		since = minute
 	}
@@ -232,7 +226,7 @@ func (m *Memory) restore(past PastCall) {
 	c.sh.mu.Lock()
 	defer c.sh.mu.Unlock()
 	c.read()
-	today := dayNumber(past.At.In(m.calendar.zone)) >= c.day.number
+	today := dateOf(past.At.In(m.calendar.zone)) >= c.day.date
 	left := int64(Window) - max(0, int64(c.day.at(c.now).Sub(past.At)))
 	if !today && left <= 0 {
 		return

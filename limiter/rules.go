@@ -57,7 +57,7 @@ func checkLimits(l *Limits) error {
 func (c *call) changes(row *Row) (minute, daily time.Time) {
 	zone := c.m.calendar.zone
 	return row.ChangedAt.Truncate(time.Minute).Add(time.Minute),
-		dayStart(int(dayNumber(row.ChangedAt.In(zone)))+1, zone)
+		dayStart(dateOf(row.ChangedAt.In(zone))+1, zone)
 }
 
 // inForce returns the limits that hold at time now (ns), per minute and per day.

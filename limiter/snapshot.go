@@ -13,9 +13,9 @@ import (
 // A snapshot is, all numbers little-endian:
 //
 //	"penstock limiter" and the version (1 byte)
-//	seeds of the identities (4 x 8), wall time (8, ns), day (2), zone (1 + text)
-//	records, each: kind (1), shard (1), identity (8), day (2), requests (4) and
-//	    tokens (3 x 8) of the day, number of logs (1), logs
+//	seeds of the identities (4 x 8), wall time (8, ns), date (8), zone (1 + text)
+//	records, each: kind (1), shard (1), identity (8), requests (4) and tokens
+//	    (3 x 8) of the day, number of logs (1), logs
 //	a log: token type (1), number of entries (4), entries of 10 bytes: ms until it
 //	    leaves the window (4), requests (2), tokens (4)
 //	kind 0, and CRC-32C of all before (4)
@@ -84,7 +84,7 @@ func (o *snapshotWriter) header(m *Memory) {
 		o.buffer = little.AppendUint64(o.buffer, seed)
 	}
 	o.buffer = little.AppendUint64(o.buffer, uint64(m.calendar.wall().UnixNano()))
-	o.buffer = little.AppendUint16(o.buffer, today.number)
+	o.buffer = little.AppendUint64(o.buffer, uint64(today.date))
 	zone := m.calendar.zone.String()
 	zone = zone[:min(len(zone), 255)]
 	o.buffer = append(o.buffer, byte(len(zone)))
@@ -122,7 +122,6 @@ func (m *Memory) exportShard(o *snapshotWriter, number int) {
 func (o *snapshotWriter) scope(sh *shard, s *scope, now int64) {
 	little := binary.LittleEndian
 	o.buffer = little.AppendUint64(o.buffer, s.hash)
-	o.buffer = little.AppendUint16(o.buffer, uint16(s.dayTotal))
 	o.buffer = little.AppendUint32(o.buffer, s.dayRequests)
 	for _, t := range [3]TokenType{TokensTotal, TokensInput, TokensOutput} {
 		o.buffer = little.AppendUint64(o.buffer, uint64(s.dayTokens(t)))
@@ -206,7 +205,7 @@ func (i *snapshotReader) wrong(format string, values ...any) {
 }
 
 // header checks the name and version and reads what follows.
-func (i *snapshotReader) header() (names hasher, taken time.Time, today uint16, zone string) {
+func (i *snapshotReader) header() (names hasher, taken time.Time, date int64, zone string) {
 	if name := string(i.bytes(len(snapshotName))); i.err == nil && name != snapshotName {
 		i.wrong("it is not a limiter snapshot at all")
 	}
@@ -217,7 +216,7 @@ func (i *snapshotReader) header() (names hasher, taken time.Time, today uint16, 
 		names[n] = i.u64()
 	}
 	taken = time.Unix(0, int64(i.u64()))
-	today = i.u16()
+	date = int64(i.u64())
 	zone = string(i.bytes(int(i.u8())))
-	return names, taken, today, zone
+	return names, taken, date, zone
 }

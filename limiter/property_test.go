@@ -1,0 +1,557 @@
+package limiter
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// PENSTOCK_LIMITER_CHECKS sets how many traces the property tests try, for runs
+// that dig deeper than every change needs.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // the seed is printed
+		panic(err)
+	}
+	if checks := os.Getenv("PENSTOCK_LIMITER_CHECKS"); checks != "" {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// TestLimiterAgreesWithTheOracle drives the limiter and the oracle through
+// random traces and compares every decision, every wait and, after every step,
+// every figure of the usage view.
+func TestLimiterAgreesWithTheOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := newDriver(t)
+		actions := map[string]func(*rapid.T){
+			"reserve": d.reserve, "reserve again": d.reserve, "reserve more": d.reserve,
+			"burst":   d.burst,
+			"advance": d.advance, "advance more": d.advance,
+			"settle": d.settle, "settle one more": d.settle,
+			"cancel":        d.cancel,
+			"extend":        d.extend,
+			"change limits": d.changeLimits,
+			"set clock":     d.setClock,
+			"others":        d.others,
+			"restart":       d.restart,
+			"":              d.compareUsage,
+		}
+		t.Repeat(actions)
+	})
+}
+
+// driver plays one trace.
+type driver struct {
+	clock   *fakeClock
+	m       *Memory
+	o       *oracle
+	options []Option
+	keys    []string
+	noise   []string
+	rows    []Row // for all models
+	exact   bool  // entries are never merged in this trace
+	timeout time.Duration
+	solved  []Handle
+}
+
+var zones = []string{"UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin", "America/New_York", "Africa/Cairo", "Asia/Kathmandu"}
+
+// starts are times near which something happens to the calendar.
+var starts = []string{
+	"2026-03-10T12:00:00Z", "2026-03-09T23:59:30Z", "2026-03-29T00:30:00Z", // summer time in Berlin
+	"2026-10-24T23:00:00Z", "2026-11-01T03:00:00Z", // winter time in Berlin, New York
+	"2026-04-23T21:00:00Z", "2026-10-29T20:30:00Z", // Cairo changes at midnight
+	"2026-12-31T09:59:59.9995Z",
+}
+
+func newDriver(t *rapid.T) *driver {
+	zone, err := ParseZone(rapid.SampledFrom(zones).Draw(t, "zone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wall, err := time.Parse(time.RFC3339Nano, rapid.SampledFrom(starts).Draw(t, "start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &driver{
+		clock:   &fakeClock{wall: wall, monotonic: time.Duration(rapid.IntRange(0, 2_000_000).Draw(t, "clock"))},
+		o:       &oracle{zone: zone, scopes: map[scopeName]*history{}},
+		exact:   rapid.Bool().Draw(t, "exact"),
+		timeout: rapid.SampledFrom([]time.Duration{0, 5 * time.Second, 90 * time.Second}).Draw(t, "timeout"),
+	}
+	d.options = []Option{WithClock(d.clock), WithZone(zone)}
+	if d.o.strict = rapid.IntRange(0, 3).Draw(t, "strict") == 0; d.o.strict {
+		d.options = append(d.options, WithStrict())
+	}
+	if !d.exact {
+		d.options = append(d.options, WithEntries(64))
+		d.o.late = 2 * time.Minute / 64
+	}
+	d.m = New(d.options...)
+	d.m.names = hasher{0x9e3779b97f4a7c15, 0xd1b54a32d192ed03, 0x8cb92ba72f3d8dd7, 0xabc98388fb8fac03} // the same in every run of a trace
+	d.pickKeys()
+	d.rows = []Row{{}}
+	types := []TokenType{TokensTotal, TokensInput, TokensOutput}
+	for _, model := range []string{"", "tiny", "large"} {
+		for range rapid.IntRange(1, 2).Draw(t, "rows") {
+			d.rows = append(d.rows, Row{Model: model, Limits: Limits{TokenType: rapid.SampledFrom(types).Draw(t, "type")}})
+		}
+	}
+	for i := range d.rows {
+		d.rows[i].Limits = drawLimits(t, d.rows[i].Limits.TokenType)
+	}
+	d.observe()
+	return d
+}
+
+// pickKeys finds keys that share a shard, so that they meet in its tables.
+func (d *driver) pickKeys() {
+	shard := shardNumber(d.m.names.key("key 0"))
+	var keys []string
+	for i := 0; len(keys) < 12; i++ {
+		if key := fmt.Sprint("key ", i); shardNumber(d.m.names.key(key)) == shard {
+			keys = append(keys, key)
+		}
+	}
+	d.keys, d.noise = keys[:2], keys[2:]
+}
+
+// drawLimits draws limits, most of them unset.
+func drawLimits(t *rapid.T, kind TokenType) Limits {
+	draw := func(name string, values ...int64) int64 {
+		return values[max(0, rapid.IntRange(-len(values), len(values)-1).Draw(t, name))]
+	}
+	return Limits{
+		RPM: draw("rpm", 0, 1, 2, 7, 50, 600), TPM: draw("tpm", 0, 1, 30, 1000, 60000, 1<<40),
+		RPD: draw("rpd", 0, 1, 5, 40), TPD: draw("tpd", 0, 10, 500, 100000),
+		MaxInFlight: draw("in flight", 0, 1, 2, 5), TokenType: kind,
+	}
+}
+
+func (d *driver) observe() { d.o.observe(d.clock.Monotonic(), d.clock.Wall()) }
+
+// drawTokens draws an amount that has to do with the limits.
+func (d *driver) drawTokens(t *rapid.T) Tokens {
+	draw := func(name string) int64 {
+		limit := rapid.SampledFrom(d.rows).Draw(t, "limit").Limits.TPM % (1 << 30)
+		switch rapid.IntRange(0, 5).Draw(t, "kind") {
+		case 0:
+			return 0
+		case 1:
+			return limit + int64(rapid.IntRange(-1, 1).Draw(t, name))*min(limit, 1)
+		case 2:
+			return limit / 2
+		case 3:
+			return int64(rapid.SampledFrom([]int{1 << 26, 1<<26 - 1, 1 << 20, 1 << 30}).Draw(t, name))
+		default:
+			return int64(rapid.IntRange(1, 20).Draw(t, name))
+		}
+	}
+	return Tokens{Input: draw("input"), Output: draw("output")}
+}
+
+func (d *driver) request(t *rapid.T) Request {
+	return Request{
+		Key:     rapid.SampledFrom(d.keys).Draw(t, "key"),
+		Model:   rapid.SampledFrom([]string{"", "tiny", "large"}).Draw(t, "model"),
+		Tokens:  d.drawTokens(t),
+		Rows:    d.rows,
+		Timeout: d.timeout,
+	}
+}
+
+func (d *driver) reserve(t *rapid.T) { d.reserveOne(t, d.request(t)) }
+
+// burst reserves many times in short order.
+func (d *driver) burst(t *rapid.T) {
+	request := d.request(t)
+	gap := time.Duration(rapid.SampledFrom([]int{0, 300, 1000, 1700, 40_000, 900_000}).Draw(t, "gap")) * time.Microsecond
+	undo := rapid.IntRange(0, 3).Draw(t, "undo") == 0
+	for range rapid.IntRange(2, 80).Draw(t, "calls") {
+		if call := d.reserveOne(t, request); call != nil {
+			d.end(t, call, request.Tokens, undo)
+		}
+		d.move(t, gap)
+	}
+}
+
+func (d *driver) reserveOne(t *rapid.T, request Request) *openCall {
+	view, err := d.m.Usage(background, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decision, err := d.m.Reserve(background, request)
+	if errors.Is(err, ErrFull) && d.exact {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if view.Admitted != decision.Admitted || view.Refusal != decision.Refusal {
+		t.Fatalf("usage foretells %+v, reserve answers %+v", view, decision)
+	}
+	d.judge(t, request, 1, decision)
+	if !decision.Admitted {
+		d.checkMonotone(t, request)
+		return nil
+	}
+	d.checkHeadroom(t, request, decision)
+	return d.o.admit(request, decision.Handle)
+}
+
+// judge compares a decision, and the wait of a refusal, with the oracle.
+func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Decision) {
+	now := d.o.now
+	if decision.Admitted {
+		if rule := d.o.failing(request, requests, now, exact); rule != RuleNone {
+			t.Fatalf("admitted %+v over the limit of %v", request, rule)
+		}
+		if rule := d.o.failing(request, requests, now, stamped); d.exact && rule != RuleNone {
+			t.Fatalf("admitted %+v too early for %v", request, rule)
+		}
+		return
+	}
+	if d.o.failing(request, requests, now, d.o.loose) == RuleNone {
+		t.Fatalf("refused %+v, which fits: %+v", request, decision.Refusal)
+	}
+	refusal := decision.Refusal
+	after := now + refusal.RetryAfter
+	switch {
+	case refusal.Never:
+		if rule := d.o.failing(request, requests, now+1000*time.Hour, exact); rule == RuleNone && !d.pending() {
+			t.Fatalf("refused for ever %+v, which fits an empty window: %+v", request, refusal)
+		}
+	case refusal.RetryAfter <= 0 || refusal.RetryAfter%time.Millisecond != 0:
+		t.Fatalf("the wait is %v", refusal.RetryAfter)
+	case !d.exact:
+	case refusal.Hint:
+		if d.timeout > 0 && !d.o.strict && refusal.Rule == RuleMaxInFlight && !d.overdue() {
+			if rule := d.o.failing(request, requests, after, stamped); rule != RuleNone {
+				t.Fatalf("after %v, with all calls at their deadline, %v still refuses: %+v", refusal.RetryAfter, rule, refusal)
+			}
+		}
+	default:
+		if rule := d.o.failing(request, requests, after, exact); rule != RuleNone && d.timely(after) {
+			t.Fatalf("after %v %v still refuses: %+v", refusal.RetryAfter, rule, refusal)
+		}
+		if d.o.failing(request, requests, after-time.Millisecond, stamped) == RuleNone {
+			t.Fatalf("the wait of %v is too long: %+v", refusal.RetryAfter, refusal)
+		}
+	}
+}
+
+// pending tells whether a change of limits may still be ahead.
+func (d *driver) pending() bool {
+	return slices.ContainsFunc(d.rows, func(row Row) bool { return row.Previous != nil })
+}
+
+// overdue tells whether a call runs past its deadline.
+func (d *driver) overdue() bool {
+	return slices.ContainsFunc(d.o.calls, func(c *openCall) bool { return c.deadline <= d.o.now+time.Millisecond })
+}
+
+// timely tells whether the oracle knows when all calls that run now will end.
+func (d *driver) timely(at time.Duration) bool {
+	return !slices.ContainsFunc(d.o.calls, func(c *openCall) bool { return c.deadline == 0 || c.deadline > at || c.deadline <= d.o.now })
+}
+
+// checkMonotone asks again with lower limits, more rules and another order.
+func (d *driver) checkMonotone(t *rapid.T, request Request) {
+	before, err := d.m.Usage(background, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backwards := request
+	backwards.Rows = slices.Clone(request.Rows)
+	slices.Reverse(backwards.Rows)
+	after, err := d.m.Usage(background, backwards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Admitted || after.Refusal.RetryAfter != before.Refusal.RetryAfter || after.Refusal.Never != before.Refusal.Never {
+		t.Fatalf("in another order of rules the refusal is %+v, not %+v", after.Refusal, before.Refusal)
+	}
+	tighter := request
+	tighter.Rows = append(slices.Clone(request.Rows), Row{Limits: drawLimits(t, request.Rows[0].Limits.TokenType)})
+	for i := range tighter.Rows {
+		tighter.Rows[i].Limits.TPM -= tighter.Rows[i].Limits.TPM / 2
+		tighter.Rows[i].Limits.RPM -= tighter.Rows[i].Limits.RPM / 2
+	}
+	if view, err := d.m.Usage(background, tighter); err != nil || view.Admitted {
+		t.Fatalf("tighter limits admit what was refused: %+v %v", tighter.Rows, err)
+	}
+}
+
+// checkHeadroom checks what is told for the headers. The oracle has not counted
+// the call yet.
+func (d *driver) checkHeadroom(t *rapid.T, request Request, decision Decision) {
+	if !d.exact || d.pending() {
+		return
+	}
+	want := byType(request.Tokens)
+	requests, tokens := int64(-1), int64(-1)
+	for _, row := range request.Rows {
+		if row.Model != "" && row.Model != request.Model {
+			continue
+		}
+		sum := d.o.window(d.o.history(request.Key, row.Model), d.o.now, stamped)
+		if left := row.Limits.RPM - sum.requests - 1; row.Limits.RPM > 0 && (requests < 0 || left < requests) {
+			requests = left
+		}
+		kind := row.Limits.TokenType
+		if left := row.Limits.TPM - sum.tokens[kind] - want[kind]; row.Limits.TPM > 0 && (tokens < 0 || left < tokens) {
+			tokens = left
+		}
+	}
+	if got := decision.Requests; got.Limit > 0 != (requests >= 0) || got.Limit > 0 && got.Remaining != requests {
+		t.Fatalf("headroom of requests is %+v, want %d", got, requests)
+	}
+	if got := decision.Tokens; got.Limit > 0 != (tokens >= 0) || got.Limit > 0 && got.Remaining != tokens {
+		t.Fatalf("headroom of tokens is %+v, want %d", got, tokens)
+	}
+}
+
+// advance lets time pass, often to an edge of something that happened.
+func (d *driver) advance(t *rapid.T) {
+	var by time.Duration
+	switch rapid.IntRange(0, 6).Draw(t, "gap") {
+	case 0:
+		by = time.Duration(rapid.IntRange(1, 999_999).Draw(t, "ns"))
+	case 1:
+		by = time.Duration(rapid.IntRange(1, 30).Draw(t, "ms")) * time.Millisecond
+	case 2:
+		by = time.Duration(rapid.IntRange(1, 60).Draw(t, "s")) * time.Second
+	case 3:
+		by = rapid.SampledFrom([]time.Duration{5 * time.Minute, time.Hour, 13 * time.Hour, 5 * time.Hour, 30 * 24 * time.Hour}).Draw(t, "long")
+	case 4: // to midnight
+		edge := rapid.SampledFrom([]time.Duration{-time.Millisecond, -1, 0, 1}).Draw(t, "edge")
+		by = d.o.endOf(d.o.wall.Format(time.DateOnly), d.o.wall).Sub(d.o.wall) + edge
+	default:
+		by = d.edge(t)
+	}
+	d.move(t, by)
+}
+
+// edge returns the way to the moment at which an event leaves the window, or
+// nearly so.
+func (d *driver) edge(t *rapid.T) time.Duration {
+	h := d.o.history(rapid.SampledFrom(d.keys).Draw(t, "key"), "")
+	if len(h.events) == 0 {
+		return 0
+	}
+	e := rapid.SampledFrom(h.events).Draw(t, "event")
+	edge := rapid.SampledFrom([]time.Duration{-time.Millisecond, -1, 0, 1, time.Millisecond - 1, time.Millisecond}).Draw(t, "edge")
+	return max(0, e.at+time.Minute+edge-d.o.now)
+}
+
+// move lets time pass. Calls are settled before the limiter would give them up.
+func (d *driver) move(t *rapid.T, by time.Duration) {
+	for _, c := range slices.Clone(d.o.calls) {
+		if c.deadline > 0 && d.o.now+by > c.deadline+50*time.Second {
+			d.end(t, c, c.reserved(), false)
+		}
+	}
+	d.clock.advance(by)
+	d.observe()
+	d.o.forget()
+}
+
+// setClock sets the wall clock, and lets the second pass in which that may go
+// unseen.
+func (d *driver) setClock(t *rapid.T) {
+	by := time.Duration(rapid.SampledFrom([]int{-10 * 24 * 3600, -2 * 24 * 3600, -3600, -1, 1, 3600, 2 * 24 * 3600, 10 * 24 * 3600}).Draw(t, "by")) * time.Second
+	d.clock.set(d.clock.Wall().Add(by))
+	d.move(t, time.Second)
+}
+
+func (d *driver) pick(t *rapid.T) *openCall {
+	if len(d.o.calls) == 0 {
+		return nil
+	}
+	return rapid.SampledFrom(d.o.calls).Draw(t, "call")
+}
+
+func (d *driver) settle(t *rapid.T) {
+	c := d.pick(t)
+	if c == nil {
+		return
+	}
+	reserved := c.reserved()
+	actual := rapid.SampledFrom([]Tokens{
+		{}, reserved, {reserved.Input, reserved.Output / 2}, {reserved.Input / 2, reserved.Output * 2},
+		{reserved.Input + 3, reserved.Output}, {reserved.Output, reserved.Input}, {reserved.Input + 1<<27, 1},
+	}).Draw(t, "actual")
+	d.end(t, c, Tokens{min(actual.Input, MaxTokens), min(actual.Output, MaxTokens)}, false)
+}
+
+func (d *driver) cancel(t *rapid.T) {
+	if c := d.pick(t); c != nil {
+		d.end(t, c, Tokens{}, true)
+	}
+}
+
+// end ends a call in the limiter and the oracle, and tries to end it again.
+func (d *driver) end(t *rapid.T, c *openCall, actual Tokens, undo bool) {
+	if undo {
+		actual = Tokens{}
+	}
+	act := func() error {
+		if undo {
+			return d.m.Cancel(background, c.handle)
+		}
+		return d.m.Settle(background, c.handle, actual)
+	}
+	if err := act(); err != nil {
+		t.Fatal(err)
+	}
+	if err := act(); !errors.Is(err, ErrResolved) {
+		t.Fatalf("the second time gives %v", err)
+	}
+	d.o.end(c, actual, undo)
+}
+
+func (d *driver) extend(t *rapid.T) {
+	c := d.pick(t)
+	if c == nil {
+		return
+	}
+	reserved := c.reserved()
+	request := c.request
+	request.Rows = d.rows
+	request.Tokens = Tokens{
+		min(reserved.Input+int64(rapid.IntRange(-2, 2).Draw(t, "input")), MaxTokens),
+		min(reserved.Output+rapid.SampledFrom([]int64{0, 1, 7, 256, 1 << 27}).Draw(t, "output"), MaxTokens),
+	}
+	request.Tokens.Input = max(0, request.Tokens.Input)
+	decision, err := d.m.Extend(background, c.handle, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := request
+	more.Tokens = Tokens{max(0, request.Tokens.Input-reserved.Input), request.Tokens.Output - reserved.Output}
+	if more.Tokens == (Tokens{}) {
+		if !decision.Admitted {
+			t.Fatalf("an extension by nothing is refused: %+v", decision)
+		}
+		return
+	}
+	d.judge(t, more, 0, decision)
+	if decision.Admitted {
+		d.o.charge(c, 0, more.Tokens)
+	}
+}
+
+// changeLimits changes limits now, or at the next window.
+func (d *driver) changeLimits(t *rapid.T) {
+	later := rapid.Bool().Draw(t, "later")
+	d.rows = slices.Clone(d.rows)
+	for i := range d.rows {
+		row := &d.rows[i]
+		before := row.Limits
+		row.Limits = drawLimits(t, before.TokenType)
+		row.Previous, row.ChangedAt = nil, time.Time{}
+		if later {
+			row.Previous, row.ChangedAt = &before, d.o.wall
+		}
+	}
+}
+
+// others lets other keys of the shard come and go.
+func (d *driver) others(t *rapid.T) {
+	for range rapid.IntRange(1, 60).Draw(t, "calls") {
+		request := Request{Key: rapid.SampledFrom(d.noise).Draw(t, "key"), Tokens: Tokens{Input: 5}, Rows: global(Limits{RPM: 3})}
+		decision, err := d.m.Reserve(background, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decision.Admitted {
+			if err := d.m.Settle(background, decision.Handle, request.Tokens); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// restart goes on in a new limiter with the counters of the old one. Calls in
+// flight end with the process, at what they reserved.
+func (d *driver) restart(t *rapid.T) {
+	d.move(t, d.clock.Monotonic().Truncate(time.Millisecond)+time.Millisecond-d.clock.Monotonic())
+	if d.o.behind() {
+		return // a new process does not know that the clock was ahead
+	}
+	var snapshot bytes.Buffer
+	if err := d.m.Export(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	for len(d.o.calls) > 0 {
+		d.o.end(d.o.calls[0], d.o.calls[0].reserved(), false)
+	}
+	d.m = New(d.options...)
+	if err := d.m.Import(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	d.o.since = d.o.now
+}
+
+// compareUsage compares all that is counted with the oracle.
+func (d *driver) compareUsage(t *rapid.T) {
+	for _, key := range d.keys {
+		for _, model := range []string{"tiny", "large"} {
+			view, err := d.m.Usage(background, Request{Key: key, Model: model, Rows: d.rows})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, scope := range view.Scopes {
+				d.compareScope(t, d.o.history(key, scope.Model), scope)
+			}
+		}
+	}
+}
+
+func (d *driver) compareScope(t *rapid.T, h *history, got ScopeUsage) {
+	least, most := d.o.window(h, d.o.now, exact), d.o.window(h, d.o.now, d.o.loose)
+	if d.exact {
+		least = d.o.window(h, d.o.now, stamped)
+		most = least
+	}
+	within := func(name string, got, least, most int64) {
+		if got < least || got > most {
+			t.Fatalf("%s are %d, want between %d and %d: %+v", name, got, least, most, h)
+		}
+	}
+	within("requests in the window", got.Window.Requests, least.requests, most.requests)
+	within("tokens in the window", got.Window.Tokens, least.tokens[0], most.tokens[0])
+	if got.Window.Input >= 0 {
+		within("input tokens in the window", got.Window.Input, least.tokens[1], most.tokens[1])
+	}
+	if got.Window.Output >= 0 {
+		within("output tokens in the window", got.Window.Output, least.tokens[2], most.tokens[2])
+	}
+	if day := (Sums{h.day.requests, h.day.tokens[0], h.day.tokens[1], h.day.tokens[2]}); got.Day != day {
+		t.Fatalf("the day has %+v, want %+v", got.Day, day)
+	}
+	if n := d.o.inFlight(h, d.o.now); got.InFlight != n {
+		t.Fatalf("%d calls are in flight, want %d", got.InFlight, n)
+	}
+	var reserved Tokens
+	for _, c := range d.o.calls {
+		if slices.Contains(c.scopes, h) {
+			reserved.Input += c.reserved().Input
+			reserved.Output += c.reserved().Output
+		}
+	}
+	if got.Reserved != reserved {
+		t.Fatalf("%+v is reserved, want %+v", got.Reserved, reserved)
+	}
+}
