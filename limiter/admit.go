@@ -29,28 +29,36 @@ func (c *call) read() {
 	c.day = c.m.calendar.today(c.now)
 }
 
-// freshen drops what has left the windows and the day of the scopes, and makes
-// the axes that the rows ask for.
-func (c *call) freshen(rows []Row) {
-	for _, s := range [2]*scope{c.key, c.model} {
-		if s != nil {
-			c.sh.expireAll(s, c.ms)
-			s.roll(c.day.number)
-		}
+// freshen drops what has left the windows and the day of the scopes.
+func (c *call) freshen() {
+	c.freshenScope(c.key)
+	if c.model != nil {
+		c.freshenScope(c.model)
 	}
+}
+
+func (c *call) freshenScope(s *scope) {
+	if c.ms >= s.expiry() || s.axis() != 0 {
+		c.sh.expireAll(s, c.ms)
+	}
+	s.roll(c.day.number)
+}
+
+// prepare makes the axes that the rows ask for.
+func (c *call) prepare(rows []Row) {
 	for i := range rows {
-		c.countApart(&rows[i], rows[i].Limits.TokenType)
-		if rows[i].Previous != nil {
-			c.countApart(&rows[i], rows[i].Previous.TokenType)
+		row := &rows[i]
+		if row.Limits.TokenType != TokensTotal {
+			c.countApart(row, row.Limits.TokenType)
+		}
+		if row.Previous != nil && row.Previous.TokenType != TokensTotal {
+			c.countApart(row, row.Previous.TokenType)
 		}
 	}
 }
 
 // countApart makes the axis that a row needs.
 func (c *call) countApart(row *Row, t TokenType) {
-	if t == TokensTotal {
-		return
-	}
 	if s := c.scope(row); s != nil && c.sh.findAxis(s, t) == nil {
 		c.m.addAxis(c.sh, s, t)
 	}
@@ -80,8 +88,9 @@ func (c *call) counter(s *scope, t TokenType) *scope {
 	return s
 }
 
-// fits tells whether every limit has room for the call now.
-func (c *call) fits(rows []Row) bool {
+// fits tells whether every limit has room for the call now, and notes what the
+// tightest minute limits will have left after it.
+func (c *call) fits(rows []Row, decision *Decision) bool {
 	for i := range rows {
 		row := &rows[i]
 		s := c.scope(row)
@@ -92,16 +101,25 @@ func (c *call) fits(rows []Row) bool {
 		if row.Previous != nil {
 			minute, daily = c.inForce(row, c.now)
 		}
-		if c.requests > 0 && (over(int64(s.requests), 1, minute.RPM) ||
-			over(int64(s.dayRequests), 1, min(daily.RPD, math.MaxUint32)) ||
-			over(int64(s.inFlight), 1, minute.MaxInFlight)) {
-			return false
+		if c.requests > 0 {
+			if over(int64(s.requests), 1, minute.RPM) || over(int64(s.inFlight), 1, minute.MaxInFlight) ||
+				over(int64(s.dayRequests), 1, min(daily.RPD, math.MaxUint32)) {
+				return false
+			}
 		}
-		if minute.TPM > 0 && over(c.counter(s, minute.TokenType).live(), c.want.Of(minute.TokenType), minute.TPM) {
-			return false
+		if minute.TPM > 0 {
+			counter, n := c.counter(s, minute.TokenType), c.want.Of(minute.TokenType)
+			used := counter.live() + n
+			if used > minute.TPM {
+				return false
+			}
+			c.tighten(&decision.Tokens, counter, minute.TPM, used, n > 0 && !c.m.strict)
 		}
 		if daily.TPD > 0 && over(s.dayTokens(daily.TokenType), c.want.Of(daily.TokenType), daily.TPD) {
 			return false
+		}
+		if minute.RPM > 0 {
+			c.tighten(&decision.Requests, s, minute.RPM, int64(s.requests)+c.requests, true)
 		}
 	}
 	return true
@@ -112,27 +130,30 @@ func over(used, more, limit int64) bool { return limit > 0 && used+more > limit 
 
 // full tells whether the counters can not take the call, limits or not.
 func (c *call) full() bool {
-	for _, s := range [2]*scope{c.key, c.model} {
-		if s != nil && (s.count() > fullCount || max(s.live(), s.dayTokens(TokensTotal)) > maxSum-2*MaxTokens) {
-			return true
-		}
-	}
-	return false
+	return c.key.full() || c.model != nil && c.model.full()
 }
 
 // charge counts the call in its scopes.
 func (c *call) charge() {
-	for _, s := range [2]*scope{c.key, c.model} {
-		if s == nil {
-			continue
-		}
-		c.hold(s, c.requests, c.want.Of(TokensTotal))
-		s.addDay(uint32(c.requests), c.want.Of(TokensTotal), c.want.Input, c.want.Output)
-		for slot := s.axis(); slot != 0; {
-			axis := c.sh.at(slot - 1)
-			c.hold(axis, 0, c.want.Of(TokenType(axis.hash)))
-			slot = axis.axis()
-		}
+	total := c.want.Of(TokensTotal)
+	c.chargeScope(c.key, total)
+	if c.model != nil {
+		c.chargeScope(c.model, total)
+	}
+}
+
+func (c *call) chargeScope(s *scope, total int64) {
+	c.hold(s, c.requests, total)
+	if s.dayRequests < math.MaxUint32 {
+		s.dayRequests += uint32(c.requests)
+	}
+	s.dayTotal += uint64(total) << 16 // full has made sure that there is room
+	s.dayInput += uint64(c.want.Input) << 16
+	s.dayOutput += uint64(c.want.Output) << 16
+	for slot := s.axis(); slot != 0; {
+		axis := c.sh.at(slot - 1)
+		c.hold(axis, 0, c.want.Of(TokenType(axis.hash)))
+		slot = axis.axis()
 	}
 }
 
@@ -146,32 +167,37 @@ func (c *call) hold(s *scope, requests, tokens int64) {
 	c.sh.add(s, c.stamp, requests, tokens)
 }
 
-// headroom fills in what the tightest minute limits have left.
+// headroom notes what the tightest minute limits have left for a call that was
+// refused.
 func (c *call) headroom(rows []Row, decision *Decision) {
+	decision.Requests, decision.Tokens = Headroom{}, Headroom{}
 	for i := range rows {
 		row := &rows[i]
 		s := c.scope(row)
 		if s == nil {
 			continue
 		}
-		limits := &row.Limits
-		if row.Previous != nil {
-			limits, _ = c.inForce(row, c.now)
-		}
+		limits, _ := c.inForce(row, c.now)
 		if limits.RPM > 0 {
-			c.tighten(&decision.Requests, s, limits.RPM, int64(s.requests))
+			c.tighten(&decision.Requests, s, limits.RPM, int64(s.requests), false)
 		}
 		if limits.TPM > 0 {
-			axis := c.counter(s, limits.TokenType)
-			c.tighten(&decision.Tokens, axis, limits.TPM, axis.live())
+			counter := c.counter(s, limits.TokenType)
+			c.tighten(&decision.Tokens, counter, limits.TPM, counter.live(), false)
 		}
 	}
 }
 
-// tighten replaces a headroom by that of a limit with less left.
-func (c *call) tighten(h *Headroom, s *scope, limit, used int64) {
+// tighten replaces a headroom by that of a limit with less left. With charged,
+// the call is about to be charged to the window.
+func (c *call) tighten(h *Headroom, s *scope, limit, used int64, charged bool) {
 	remaining := max(0, limit-used)
-	if h.Limit == 0 || remaining < h.Remaining {
-		*h = Headroom{Limit: limit, Remaining: remaining, Reset: millis(c.sh.emptyAt(s, c.ms) - c.ms)}
+	if h.Limit != 0 && remaining >= h.Remaining {
+		return
 	}
+	empty := c.stamp + windowMS
+	if !charged {
+		empty = c.sh.emptyAt(s, c.ms)
+	}
+	h.Limit, h.Remaining, h.Reset = limit, remaining, millis(empty-c.ms)
 }

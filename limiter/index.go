@@ -26,23 +26,17 @@ func tag(hash uint64) uint64 { return hash >> 24 << 32 }
 
 // find returns the slot of an identity plus one, 0 if it has none.
 func (sh *shard) find(hash uint64) uint32 {
-	if slot := sh.findIn(sh.index.table, hash); slot != 0 || sh.index.old == nil {
-		return slot
-	}
-	return sh.findIn(sh.index.old, hash)
-}
-
-func (sh *shard) findIn(table []uint64, hash uint64) uint32 {
-	if len(table) == 0 {
-		return 0
-	}
-	mask := uint64(len(table) - 1)
-	want := tag(hash)
-	for i := hash & mask; table[i] != emptyWord; i = (i + 1) & mask {
-		if w := table[i]; w&^(1<<32-1) == want && w&(1<<32-1) >= slotBias {
-			if slot := uint32(w) - slotBias; sh.at(slot).hash == hash {
-				return slot + 1
+	for table := sh.index.table; len(table) > 0; table = sh.index.old {
+		mask, want := uint64(len(table)-1), tag(hash)
+		for i := hash & mask; table[i&mask] != emptyWord; i++ {
+			if w := table[i&mask]; (w^want)>>32 == 0 && w&(1<<32-1) >= slotBias {
+				if slot := uint32(w) - slotBias; sh.at(slot).hash == hash {
+					return slot + 1
+				}
 			}
+		}
+		if sh.index.old == nil || &table[0] == &sh.index.old[0] {
+			break
 		}
 	}
 	return 0

@@ -93,45 +93,52 @@ func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision,
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 56) }
 
 func (m *Memory) reserve(sh *shard, hash uint64, request *Request, decision *Decision) error {
-	c := call{m: m, sh: sh, want: request.Tokens, requests: 1}
+	c := call{m: m, sh: sh, name: request.Model, want: request.Tokens, requests: 1}
 	c.read()
-	keySlot := m.scope(sh, hash, 0, c.day.number, c.ms, 0)
-	modelSlot, counted := uint32(0), false
+	key := m.scope(sh, hash, 0, c.day.number, c.ms, 0)
+	c.key = sh.at(key - 1)
+	model := uint32(0)
 	if request.Model != "" && names(request.Rows, request.Model) {
-		modelSlot = m.scope(sh, m.names.model(hash, request.Model), 1, c.day.number, c.ms, keySlot+1)
-		c.model, counted = sh.at(modelSlot), true
+		model = m.scope(sh, m.names.model(hash, request.Model), 1, c.day.number, c.ms, key)
+		c.model = sh.at(model - 1)
 	}
-	c.key, c.name = sh.at(keySlot), request.Model
-	c.freshen(request.Rows)
-	defer m.tidy(sh, c.day.number, c.ms)
-	if !c.fits(request.Rows) {
+	c.freshen()
+	c.prepare(request.Rows)
+	switch {
+	case !c.fits(request.Rows, decision):
 		c.refuse(request.Rows, &decision.Refusal)
 		c.headroom(request.Rows, decision)
-		return nil
-	}
-	if c.full() {
+	case c.full():
+		*decision = Decision{}
 		return ErrFull
+	default:
+		c.charge()
+		decision.Admitted = true
+		decision.Handle = c.open(hash, key, model, request.Timeout)
 	}
-	c.charge()
-	slot := sh.open.take()
-	sh.open.issued++
-	r := sh.open.at(slot)
-	*r = reservation{
-		id: sh.open.issued, stamp: c.stamp, day: c.day.number, key: keySlot + 1,
-		input: uint32(request.Tokens.Input), output: uint32(request.Tokens.Output),
+	if sh.calls++; sh.calls%tidyEvery == 0 {
+		m.tidy(sh, c.day.number, c.ms)
 	}
-	if counted {
-		r.model = modelSlot + 1
-		c.model.inFlight++
+	return nil
+}
+
+// open records a reservation that was charged to the scopes in these slots (plus
+// one).
+func (c *call) open(hash uint64, key, model uint32, timeout time.Duration) Handle {
+	slot := c.sh.open.take()
+	r := c.sh.open.at(slot)
+	c.sh.open.issued++
+	r.id, r.stamp, r.day = c.sh.open.issued, c.stamp, c.day.number
+	r.key, r.model, r.next = key, model, 0
+	r.input, r.output = uint32(c.want.Input), uint32(c.want.Output)
+	if r.deadline = 0; timeout > 0 {
+		r.deadline = c.ms + int64(timeout/time.Millisecond) + 1
 	}
 	c.key.inFlight++
-	if request.Timeout > 0 {
-		r.deadline = c.ms + int64(request.Timeout/time.Millisecond) + 1
+	if c.model != nil {
+		c.model.inFlight++
 	}
-	decision.Admitted = true
-	decision.Handle = m.issue(r.id, shardNumber(hash), slot)
-	c.headroom(request.Rows, decision)
-	return nil
+	return c.m.issue(r.id, shardNumber(hash), slot)
 }
 
 // names tells whether a row is for the model.

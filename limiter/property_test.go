@@ -389,8 +389,13 @@ func (d *driver) settle(t *rapid.T) {
 	}
 	reserved := c.reserved()
 	actual := rapid.SampledFrom([]Tokens{
-		{}, reserved, {reserved.Input, reserved.Output / 2}, {reserved.Input / 2, reserved.Output * 2},
-		{reserved.Input + 3, reserved.Output}, {reserved.Output, reserved.Input}, {reserved.Input + 1<<27, 1},
+		{},
+		reserved,
+		{reserved.Input, reserved.Output / 2},
+		{reserved.Input / 2, reserved.Output * 2},
+		{reserved.Input + 3, reserved.Output},
+		{reserved.Output, reserved.Input},
+		{reserved.Input + 1<<27, 1},
 	}).Draw(t, "actual")
 	d.end(t, c, Tokens{min(actual.Input, MaxTokens), min(actual.Output, MaxTokens)}, false)
 }

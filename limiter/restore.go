@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"math"
 	"time"
 )
 
@@ -128,7 +129,8 @@ func (l *loader) day(s *scope) {
 	}
 	if l.current {
 		s.roll(l.today)
-		s.addDay(requests, tokens[0], tokens[1], tokens[2])
+		s.dayRequests = requests
+		s.addDay(tokens[0], tokens[1], tokens[2])
 	}
 }
 
@@ -232,11 +234,11 @@ func (m *Memory) restore(past PastCall) {
 		return
 	}
 	slot := m.scope(c.sh, hash, 0, c.day.number, c.ms, 0)
-	c.key = c.sh.at(slot)
+	c.key = c.sh.at(slot - 1)
 	if past.Model != "" {
-		c.model = c.sh.at(m.scope(c.sh, m.names.model(hash, past.Model), 1, c.day.number, c.ms, slot+1))
+		c.model = c.sh.at(m.scope(c.sh, m.names.model(hash, past.Model), 1, c.day.number, c.ms, slot) - 1)
 	}
-	c.freshen(nil)
+	c.freshen()
 	if c.full() {
 		return
 	}
@@ -251,7 +253,8 @@ func (c *call) chargePast(today bool, stamp int64) {
 			continue
 		}
 		if today {
-			s.addDay(1, c.want.Of(TokensTotal), c.want.Input, c.want.Output)
+			s.dayRequests += min(1, math.MaxUint32-s.dayRequests)
+			s.addDay(c.want.Of(TokensTotal), c.want.Input, c.want.Output)
 		}
 		c.addPast(s, stamp, 1, c.want.Of(TokensTotal))
 		for slot := s.axis(); slot != 0; {

@@ -1,7 +1,5 @@
 package limiter
 
-import "math"
-
 // scope holds the counters of one key, or of one key's use of one model, in 64
 // bytes without a pointer, so that a million of them cost the collector nothing.
 // Where a field says "48 bits above", the lower 16 bits hold another value.
@@ -85,10 +83,8 @@ func (s *scope) dayTokens(t TokenType) int64 {
 	}
 }
 
-// addDay counts requests and tokens in the day. A counter that is full stays
-// full; Reserve refuses long before.
-func (s *scope) addDay(requests uint32, total, input, output int64) {
-	s.dayRequests += min(requests, math.MaxUint32-s.dayRequests)
+// addDay changes the tokens of the day. A counter stays between 0 and maxSum.
+func (s *scope) addDay(total, input, output int64) {
 	s.dayTotal = addUpper(s.dayTotal, total)
 	s.dayInput = addUpper(s.dayInput, input)
 	s.dayOutput = addUpper(s.dayOutput, output)
@@ -99,6 +95,11 @@ func (s *scope) addDay(requests uint32, total, input, output int64) {
 func addUpper(word uint64, n int64) uint64 {
 	sum := int64(word>>16) + n
 	return uint64(max(0, min(sum, maxSum)))<<16 | word&lower16
+}
+
+// full tells whether the sums may not hold one more call of the largest size.
+func (s *scope) full() bool {
+	return s.count() > fullCount || s.liveCount>>16 > maxSum-2*MaxTokens || s.dayTotal>>16 > maxSum-2*MaxTokens
 }
 
 // idle tells whether nothing of the scope matters any more: it may be forgotten.

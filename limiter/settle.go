@@ -27,7 +27,7 @@ func (c *call) attach(r *reservation) {
 	if r.model != 0 {
 		c.model = c.sh.at(r.model - 1)
 	}
-	c.freshen(nil)
+	c.freshen()
 }
 
 // extend raises a reservation.
@@ -38,21 +38,23 @@ func (c *call) extend(slot uint32, tokens Tokens, rows []Row, decision *Decision
 		Input:  max(0, tokens.Input-reserved.Input),
 		Output: max(0, tokens.Output-reserved.Output),
 	}
-	c.freshen(rows)
+	c.prepare(rows)
 	if c.want != (Tokens{}) {
-		if !c.fits(rows) {
+		if !c.fits(rows, decision) {
 			c.refuse(rows, &decision.Refusal)
 			c.headroom(rows, decision)
 			return nil
 		}
 		if c.full() {
+			*decision = Decision{}
 			return ErrFull
 		}
 		c.charge()
 		c.addPart(slot)
+	} else {
+		c.headroom(rows, decision)
 	}
 	decision.Admitted = true
-	c.headroom(rows, decision)
 	return nil
 }
 
@@ -78,28 +80,36 @@ func (c *call) addPart(slot uint32) {
 // request is taken back too.
 func (c *call) settle(slot uint32, actual Tokens, undo bool) {
 	r := c.sh.open.at(slot)
-	reserved := c.sh.open.reserved(r)
-	for _, s := range [2]*scope{c.key, c.model} {
-		if s == nil {
-			continue
-		}
-		c.settleWindow(s, r, TokensTotal, reserved.Of(TokensTotal), actual.Of(TokensTotal))
-		for axis := s.axis(); axis != 0; {
-			a := c.sh.at(axis - 1)
-			t := TokenType(a.hash)
-			c.settleWindow(a, r, t, reserved.Of(t), actual.Of(t))
-			axis = a.axis()
-		}
+	reserved := r.tokens()
+	if r.next != 0 {
+		reserved = c.sh.open.reserved(r)
+	}
+	total := c.dayChange(r, TokensTotal, reserved, actual)
+	input := c.dayChange(r, TokensInput, reserved, actual)
+	output := c.dayChange(r, TokensOutput, reserved, actual)
+	for s := c.key; ; s = c.model {
+		c.settleScope(s, r, reserved, actual)
+		s.addDay(total, input, output)
 		if undo {
 			c.undoRequest(s, r)
 		}
-		s.addDay(0,
-			c.dayChange(r, TokensTotal, reserved, actual),
-			c.dayChange(r, TokensInput, reserved, actual),
-			c.dayChange(r, TokensOutput, reserved, actual))
 		s.inFlight--
+		if s == c.model || c.model == nil {
+			break
+		}
 	}
 	c.sh.open.releaseAll(slot)
+}
+
+// settleScope corrects the windows of a scope and its axes.
+func (c *call) settleScope(s *scope, r *reservation, reserved, actual Tokens) {
+	c.settleWindow(s, r, TokensTotal, reserved.Of(TokensTotal), actual.Of(TokensTotal))
+	for slot := s.axis(); slot != 0; {
+		axis := c.sh.at(slot - 1)
+		t := TokenType(axis.hash)
+		c.settleWindow(axis, r, t, reserved.Of(t), actual.Of(t))
+		slot = axis.axis()
+	}
 }
 
 // settleWindow corrects the window of a scope for tokens of one type.
@@ -127,7 +137,7 @@ func (c *call) settleWindow(s *scope, r *reservation, t TokenType, reserved, act
 // goes to today, refunds only to the day of the reservation.
 func (c *call) dayChange(r *reservation, t TokenType, reserved, actual Tokens) int64 {
 	left := reserved.Of(t) - actual.Of(t)
-	if left <= 0 {
+	if left <= 0 || r.next == 0 && r.day == c.day.number {
 		return -left
 	}
 	change := int64(0)

@@ -47,17 +47,21 @@ func (sh *shard) take() uint32 {
 	return sh.length - 1
 }
 
-// scope returns the slot of an identity and makes a scope if it has none. The
-// scope in slot keep (plus one) is not forgotten to make place.
+// scope returns the slot plus one of an identity and makes a scope if it has
+// none. The scope in slot keep (plus one) is not forgotten to make place.
 func (m *Memory) scope(sh *shard, hash uint64, level int, today uint16, now int64, keep uint32) uint32 {
 	if slot := sh.find(hash); slot != 0 {
-		return slot - 1
+		return slot
 	}
+	return m.newScope(sh, hash, level, today, now, keep)
+}
+
+func (m *Memory) newScope(sh *shard, hash uint64, level int, today uint16, now int64, keep uint32) uint32 {
 	if sh.overflow[level] != 0 {
 		// A key that is counted in the shared scope stays there until that is idle:
 		// in a scope of its own it would start from zero and get its limit twice.
 		if m.examine(sh, sh.overflow[level]-1, today, now); sh.overflow[level] != 0 {
-			return sh.overflow[level] - 1
+			return sh.overflow[level]
 		}
 	}
 	if m.scopes.Add(1) > m.maxKeys && !m.forgetOne(sh, today, now, keep) {
@@ -65,12 +69,12 @@ func (m *Memory) scope(sh *shard, hash uint64, level int, today uint16, now int6
 		slot := sh.take()
 		*sh.at(slot) = scope{hash: overflowMark}
 		sh.overflow[level] = slot + 1
-		return slot
+		return slot + 1
 	}
 	slot := sh.take()
 	*sh.at(slot) = scope{hash: hash}
 	sh.insert(hash, slot)
-	return slot
+	return slot + 1
 }
 
 // forgetOne looks for a scope to forget among the next few.
@@ -92,12 +96,12 @@ func (sh *shard) next() uint32 {
 	return slot
 }
 
-// tidy is called by each decision and looks at one scope and one reservation
-// every few calls. It takes the place of a sweeper: no call waits for a sweep.
+// tidyEvery is how many decisions a shard makes between two calls of tidy.
+const tidyEvery = 4
+
+// tidy looks at one scope and one reservation. It takes the place of a sweeper:
+// no call waits for a sweep.
 func (m *Memory) tidy(sh *shard, today uint16, now int64) {
-	if sh.calls++; sh.calls%4 != 0 || sh.length == 0 {
-		return
-	}
 	m.examine(sh, sh.next(), today, now)
 	if n := sh.open.length; n > 0 {
 		if sh.probe++; sh.probe >= n {

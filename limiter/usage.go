@@ -82,12 +82,12 @@ func (m *Memory) Usage(_ context.Context, request Request) (Usage, error) {
 	if request.Model != "" && names(request.Rows, request.Model) {
 		c.model = c.look(m.names.model(hash, request.Model), 1)
 	}
-	c.freshen(nil)
+	c.freshen()
 	usage := Usage{Scopes: []ScopeUsage{c.describe(c.key, "", request.Rows)}}
 	if c.model != nil {
 		usage.Scopes = append(usage.Scopes, c.describe(c.model, request.Model, request.Rows))
 	}
-	if usage.Admitted = c.fits(request.Rows); !usage.Admitted {
+	if usage.Admitted = c.fits(request.Rows, new(Decision)); !usage.Admitted {
 		c.refuse(request.Rows, &usage.Refusal)
 	}
 	return usage, nil
@@ -156,16 +156,18 @@ func (c *call) listCalls(s *scope, usage *ScopeUsage) {
 // describeLimits returns the limits of a row that are set.
 func (c *call) describeLimits(row *Row, s *scope) []LimitUsage {
 	var limits []LimitUsage
-	for _, rule := range c.rules(row, s, c.now) {
-		if rule.Limit == 0 {
+	minute, daily := c.inForce(row, c.now)
+	for rule := RuleRPM; rule <= RuleMaxInFlight; rule++ {
+		most, used, needed, kind := c.bound(rule, s, minute, daily, c.now)
+		if most == 0 {
 			continue
 		}
 		limit := LimitUsage{
-			Rule: rule.Rule, TokenType: rule.TokenType, Limit: rule.Limit,
-			Used: rule.Used, Remaining: max(0, rule.Limit-rule.Used),
+			Rule: rule, TokenType: kind, Limit: most,
+			Used: used, Remaining: max(0, most-used),
 		}
-		if over(rule.Used, rule.Needed, rule.Limit) {
-			at := c.admits(s, &rule, c.now)
+		if over(used, needed, most) {
+			at := c.admits(s, rule, kind, most-needed, c.now)
 			limit.Never, limit.Hint = at.time == never, at.hint
 			if !limit.Never {
 				limit.FitsIn = millis((at.time - c.now + 1e6 - 1) / 1e6)

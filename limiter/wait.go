@@ -47,72 +47,80 @@ func (c *call) refuse(rows []Row, refusal *Refusal) {
 func (c *call) worst(rows []Row, from int64, refusal *Refusal) moment {
 	worst := moment{time: from}
 	for i := range rows {
-		s := c.scope(&rows[i])
+		row := &rows[i]
+		s := c.scope(row)
 		if s == nil {
 			continue
 		}
-		for _, rule := range c.rules(&rows[i], s, from) {
-			if !over(rule.Used, rule.Needed, rule.Limit) {
+		minute, daily := &row.Limits, &row.Limits
+		if row.Previous != nil {
+			minute, daily = c.inForce(row, from)
+		}
+		for rule := RuleRPM; rule <= RuleMaxInFlight; rule++ {
+			limit, used, needed, kind := c.bound(rule, s, minute, daily, from)
+			if !over(used, needed, limit) {
 				continue
 			}
-			at := c.admits(s, &rule, from)
+			at := c.admits(s, rule, kind, limit-needed, from)
 			if at.time > worst.time || refusal.Rule == RuleNone {
-				worst, *refusal = at, rule
+				worst = at
+				refusal.Rule, refusal.Model, refusal.TokenType = rule, row.Model, kind
+				refusal.Limit, refusal.Used, refusal.Needed = limit, used, needed
 			}
 		}
 	}
 	return worst
 }
 
-// rules returns the limits of a row at a time (ns) as refusals. Limits that do
-// not apply are 0.
-func (c *call) rules(row *Row, s *scope, from int64) [5]Refusal {
-	minute, daily := c.inForce(row, from)
-	rules := [5]Refusal{
-		{Rule: RuleRPM, Limit: minute.RPM, Used: int64(s.requests), Needed: c.requests},
-		{Rule: RuleTPM, Limit: minute.TPM, Used: c.counter(s, minute.TokenType).live(), Needed: c.want.Of(minute.TokenType)},
-		{Rule: RuleRPD, Limit: min(daily.RPD, math.MaxUint32), Used: int64(s.dayRequests), Needed: c.requests},
-		{Rule: RuleTPD, Limit: daily.TPD, Used: s.dayTokens(daily.TokenType), Needed: c.want.Of(daily.TokenType)},
-		{Rule: RuleMaxInFlight, Limit: minute.MaxInFlight, Used: int64(s.inFlight), Needed: c.requests},
+// bound returns a limit as it stands at a time (ns), what is counted against it
+// and what the call asks for. A limit that does not apply to the call is 0.
+func (c *call) bound(rule Rule, s *scope, minute, daily *Limits, from int64) (limit, used, needed int64, kind TokenType) {
+	kind = minute.TokenType
+	switch rule {
+	case RuleRPM:
+		limit, used, needed = minute.RPM, int64(s.requests), c.requests
+	case RuleTPM:
+		limit, used, needed = minute.TPM, c.counter(s, kind).live(), c.want.Of(kind)
+	case RuleRPD:
+		kind = daily.TokenType
+		limit, used, needed = min(daily.RPD, math.MaxUint32), int64(s.dayRequests), c.requests
+	case RuleTPD:
+		kind = daily.TokenType
+		limit, used, needed = daily.TPD, s.dayTokens(kind), c.want.Of(kind)
+	case RuleMaxInFlight:
+		limit, used, needed = minute.MaxInFlight, int64(s.inFlight), c.requests
 	}
-	for i := range rules {
-		rule := &rules[i]
-		rule.Model, rule.TokenType = row.Model, minute.TokenType
-		switch rule.Rule {
-		case RuleRPD, RuleTPD:
-			rule.TokenType = daily.TokenType
-			if from >= c.day.end {
-				rule.Used = 0
-			}
-		}
-		if c.requests == 0 && rule.Rule != RuleTPM && rule.Rule != RuleTPD {
-			rule.Limit = 0 // an extension is no further request
-		}
+	if from >= c.day.end && (rule == RuleRPD || rule == RuleTPD) {
+		used = 0
 	}
-	return rules
+	if c.requests == 0 && rule != RuleTPM && rule != RuleTPD {
+		limit = 0 // an extension is no further request
+	}
+	return limit, used, needed, kind
 }
 
-// admits returns when a rule that fails at from (ns) admits the call.
-func (c *call) admits(s *scope, rule *Refusal, from int64) moment {
-	if rule.Needed > rule.Limit {
+// admits returns when a rule that fails at from (ns) admits the call: when at
+// most target is used.
+func (c *call) admits(s *scope, rule Rule, kind TokenType, target, from int64) moment {
+	if target < 0 {
 		return moment{time: never}
 	}
-	target := rule.Limit - rule.Needed
-	switch rule.Rule {
+	switch rule {
 	case RuleRPM:
 		at, _ := c.sh.room(s, c.ms, target, false)
 		return moment{time: max(from, at*1e6)}
 	case RuleTPM:
-		at, left := c.sh.room(c.counter(s, rule.TokenType), c.ms, target, true)
+		counter := c.counter(s, kind)
+		at, left := c.sh.room(counter, c.ms, target, true)
 		if left <= target {
 			return moment{time: max(from, at*1e6)}
 		}
 		// What is left is held by running calls: it is charged when they end and
 		// stays for a window.
-		end := c.ended(s, left-target, func(r *reservation) int64 { return c.sh.open.reserved(r).Of(rule.TokenType) })
+		end := c.ended(s, left-target, func(r *reservation) int64 { return c.sh.open.reserved(r).Of(kind) })
 		return moment{time: max(from, end+int64(Window)), hint: true}
 	case RuleMaxInFlight:
-		end := c.ended(s, rule.Used-target, func(*reservation) int64 { return 1 })
+		end := c.ended(s, int64(s.inFlight)-target, func(*reservation) int64 { return 1 })
 		return moment{time: max(from, end), hint: true}
 	default:
 		return moment{time: max(from, c.day.end)}
