@@ -30,15 +30,6 @@ func TestCheckingAConfigurationMakesNoFiles(t *testing.T) {
 	noEngine(t)
 }
 
-// noEngine fails if a configuration that is gone still holds an engine.
-func noEngine(t *testing.T) {
-	t.Helper()
-	engines.Range(func(identity, _ any) bool {
-		t.Errorf("%s is still held", identity)
-		return true
-	})
-}
-
 func TestFailedProvisionLeaksNoReference(t *testing.T) {
 	for name, site := range map[string]string{
 		"in the gate's neighbour": "penstock\n\treverse_proxy 127.0.0.1:2 {\n\t\tlb_policy penstock {\n\t\t\tupstream 127.0.0.1:3\n\t\t}\n\t}",
@@ -108,10 +99,7 @@ func TestBootstrapWritesTheKeysOnce(t *testing.T) {
 	if member, err := l.Authenticate(keys["demo.key"]); err != nil || member.Role != ledger.RoleMember || member.Owner != "demo" {
 		t.Errorf("demo.key: %+v, %v", member, err)
 	}
-	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	noEngine(t)
+	stop(t)
 	g.reload(demoOptions, "penstock")
 	if g.key("demo.key") != keys["demo.key"] {
 		t.Error("the second start made another key")
@@ -132,7 +120,7 @@ func TestWithoutBootstrapNothingIsCreated(t *testing.T) {
 }
 
 func TestLimitsSurviveARestart(t *testing.T) {
-	for name, stop := range map[string]func(*gateway){
+	for name, damage := range map[string]func(*gateway){
 		"clean":   func(*gateway) {},
 		"unclean": func(g *gateway) { os.Remove(filepath.Join(g.data, limitsFile)) },
 		"damaged": func(g *gateway) { os.WriteFile(filepath.Join(g.data, limitsFile), []byte("penstock limiter?"), 0o600) },
@@ -146,13 +134,11 @@ func TestLimitsSurviveARestart(t *testing.T) {
 			if reply := call(t, "POST", url, key, chat(false)); reply.status != 200 {
 				t.Fatalf("first call: %+v", reply)
 			}
-			if err := caddy.Stop(); err != nil {
-				t.Fatal(err)
-			}
+			stop(t)
 			if info, err := os.Stat(filepath.Join(g.data, limitsFile)); err != nil || info.Mode() != 0o600 {
 				t.Errorf("the counters' file: %v, %v", info, err)
 			}
-			stop(g)
+			damage(g)
 			g.reload(options, site)
 			if _, err := os.Stat(filepath.Join(g.data, limitsFile)); !os.IsNotExist(err) {
 				t.Errorf("the counters' file is still there: %v", err)

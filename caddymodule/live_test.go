@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -48,12 +50,38 @@ func toJSON(t *testing.T, config string) []byte {
 // process, so tests that load run one after the other.
 func load(t *testing.T, config string) error {
 	t.Helper()
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Errorf("stopping Caddy: %v", err)
-		}
-	})
+	t.Cleanup(func() { stop(t) })
+	// A server that is replaced resets connections that are idle, and the client
+	// would not send a POST again.
+	http.DefaultClient.CloseIdleConnections()
 	return caddy.Load(toJSON(t, config), true)
+}
+
+// stop stops Caddy and waits until the last calls have given their engines back,
+// as Caddy itself only waits for them when the process exits.
+func stop(t *testing.T) {
+	t.Helper()
+	http.DefaultClient.CloseIdleConnections()
+	if err := caddy.Stop(); err != nil {
+		t.Errorf("stopping Caddy: %v", err)
+	}
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
+		left := 0
+		engines.Range(func(any, any) bool { left++; return true })
+		if left == 0 {
+			return
+		}
+	}
+	noEngine(t)
+}
+
+// noEngine fails if a configuration that is gone still holds an engine.
+func noEngine(t *testing.T) {
+	t.Helper()
+	engines.Range(func(identity, _ any) bool {
+		t.Errorf("%s is still held", identity)
+		return true
+	})
 }
 
 // mustLoad is load for a configuration that is right.
