@@ -1,0 +1,261 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+)
+
+// sdkStep is one request as the SDK puts it on the wire, and the reply that it
+// needs. In both, ID, KEY and MASK stand for the id, the text and the mask of
+// the last key that was made.
+type sdkStep struct {
+	what    string
+	request string // method, escaped path, body
+	status  int
+	reply   string
+}
+
+var requestIDs = regexp.MustCompile(`"requestId":"[A-Z0-9]+"`)
+
+// play makes the requests in turn with the header that a half of the SDK uses.
+func (s *server) play(steps []sdkStep, header ...string) {
+	s.t.Helper()
+	id, key := "", ""
+	for _, step := range steps {
+		request := strings.ReplaceAll(step.request, "ID", id)
+		method, rest, _ := strings.Cut(request, " ")
+		path, body, _ := strings.Cut(rest, " ")
+		got := s.call(method, path, "", body, append(header, "Content-Type", "application/json")...)
+		if method == "POST" && got.status == 201 {
+			id, key = got.text("id"), got.text("accessKey")
+		}
+		text := strings.TrimSpace(requestIDs.ReplaceAllString(got.body, `"requestId":"R"`))
+		if key != "" {
+			text = strings.ReplaceAll(strings.ReplaceAll(text, key, "KEY"), key[:4]+"..."+key[len(key)-4:], "MASK")
+			text = strings.ReplaceAll(text, id, "ID")
+		}
+		if got.status != step.status || text != step.reply {
+			s.t.Errorf("%s: %s\n got %d %s\nwant %d %s", step.what, step.request, got.status, text, step.status, step.reply)
+		}
+	}
+}
+
+func aixplainServer(t *testing.T) *server {
+	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}),
+		WithModels(Model{ID: "669a63646eb56306647e1091", Name: "Tiny", Path: "acme/tiny/acme"}))
+	// The SDK works in the workspace of its admin key, here an empty one.
+	s.admin = s.mint(ledger.NewKey{Name: "sdk admin", Owner: "team", Role: ledger.RoleAdmin})
+	return s
+}
+
+// The requests below are those that aiXplain's Python SDK sends from its v2
+// classes, byte for byte, with the header x-api-key.
+func TestTheSecondGenerationSDKManagesAKey(t *testing.T) {
+	s := aixplainServer(t)
+	s.play([]sdkStep{
+		{
+			"a path is resolved before a key is made", `GET /v2/models/acme%2Ftiny%2Facme `, 200,
+			`{"id":"669a63646eb56306647e1091","name":"Tiny","description":"","status":"onboarded","supplier":{"id":"penstock","name":"Penstock"},"function":{"id":"text-generation","name":"Text Generation"},"version":{"id":"1"},"pricing":{"price":1,"currency":"credits per minute"},"params":[],"attributes":{},"supportsStreaming":true,"connectionType":["synchronous"],"assetInfo":{"instanceId":"acme/tiny/acme"}}`,
+		},
+		{
+			"create", `POST /sdk/api-keys {"name":"team-a","budget":1000,"expiresAt":"2030-01-01T00:00:00.000000Z","globalLimits":{"tpm":0,"tpd":0,"rpm":2,"rpd":0,"tokenType":null},"assetsLimits":[{"tpm":10,"tpd":30,"rpm":2,"rpd":2,"tokenType":"output","assetId":"669a63646eb56306647e1091"}]}`, 201,
+			`{"id":"ID","name":"team-a","accessKey":"KEY","isAdmin":false,"budget":1000,"expiresAt":"2030-01-01T00:00:00.000Z","globalLimits":{"tpm":0,"tpd":0,"rpm":2,"rpd":0,"tokenType":"total"},"assetsLimits":[{"assetId":"669a63646eb56306647e1091","tpm":10,"tpd":30,"rpm":2,"rpd":2,"tokenType":"output"}]}`,
+		},
+		{
+			"a name that is taken", `POST /sdk/api-keys {"name":"team-a","budget":null,"assetsLimits":[]}`, 422,
+			`{"statusCode":422,"message":"a key with this name exists","error":"a key with this name exists","requestId":"R"}`,
+		},
+		{
+			"get", `GET /sdk/api-keys/ID `, 200,
+			`{"id":"ID","name":"team-a","accessKey":"MASK","isAdmin":false,"budget":1000,"expiresAt":"2030-01-01T00:00:00.000Z","globalLimits":{"tpm":0,"tpd":0,"rpm":2,"rpd":0,"tokenType":"total"},"assetsLimits":[{"assetId":"669a63646eb56306647e1091","tpm":10,"tpd":30,"rpm":2,"rpd":2,"tokenType":"output"}]}`,
+		},
+		{
+			"a save echoes what the server said", `PUT /sdk/api-keys/ID {"id":"ID","name":"team-a","budget":12.5,"expiresAt":"2030-01-01T00:00:00.000Z","globalLimits":{"tpm":100,"tpd":1000,"rpm":100,"rpd":1000,"tokenType":"total"},"assetsLimits":[]}`, 200,
+			`{"id":"ID","name":"team-a","accessKey":"MASK","isAdmin":false,"budget":12.5,"expiresAt":"2030-01-01T00:00:00.000Z","globalLimits":{"tpm":100,"tpd":1000,"rpm":100,"rpd":1000,"tokenType":"total"},"assetsLimits":[]}`,
+		},
+		{
+			"what a save leaves out is cleared", `PUT /sdk/api-keys/ID {"id":"ID","name":"team-b","budget":null,"assetsLimits":[]}`, 200,
+			`{"id":"ID","name":"team-b","accessKey":"MASK","isAdmin":false,"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`,
+		},
+		{
+			"usage of a key", `GET /sdk/api-keys/ID/usage-limits `, 200,
+			`[{"requestCount":0,"requestCountLimit":null,"tokenCount":0,"tokenCountLimit":null}]`,
+		},
+		{"an admin has no usage of its own", `GET /sdk/api-keys/usage-limits `, 200, `[]`},
+		{
+			"unknown id", `GET /sdk/api-keys/66f0c1 `, 404,
+			`{"statusCode":404,"message":"no key \"66f0c1\"","error":"no key \"66f0c1\"","requestId":"R"}`,
+		},
+		{
+			"unknown model", `GET /v2/models/acme%2Fhuge%2Facme `, 404,
+			`{"statusCode":404,"message":"no model \"acme/huge/acme\"","error":"no model \"acme/huge/acme\"","requestId":"R"}`,
+		},
+		{
+			"bad input", `POST /sdk/api-keys {"name":"x","globalLimits":{"tpm":-1}}`, 400,
+			`{"statusCode":400,"message":"globalLimits.tpm: \"-1\" is not a whole number from 0 to 9007199254740991","error":"globalLimits.tpm: \"-1\" is not a whole number from 0 to 9007199254740991","requestId":"R"}`,
+		},
+		{
+			"delete", `DELETE /sdk/api-keys/ID `, 200,
+			`{"id":"ID","name":"team-b","accessKey":"MASK","isAdmin":false,"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`,
+		},
+		{"a deleted key is gone", `GET /sdk/api-keys/ID `, 404, `{"statusCode":404,"message":"no key \"ID\"","error":"no key \"ID\"","requestId":"R"}`},
+		{"and cannot be deleted again", `DELETE /sdk/api-keys/ID `, 404, `{"statusCode":404,"message":"no key \"ID\"","error":"no key \"ID\"","requestId":"R"}`},
+		{
+			"its name is free again", `POST /sdk/api-keys {"name":"team-b","budget":null,"assetsLimits":[]}`, 201,
+			`{"id":"ID","name":"team-b","accessKey":"KEY","isAdmin":false,"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`,
+		},
+	}, "X-Api-Key", s.admin)
+}
+
+// The first generation authenticates with Token, joins its base URL with a double
+// slash, and sends null and empty texts where the second sends nothing.
+func TestTheFirstGenerationSDKManagesAKey(t *testing.T) {
+	s := aixplainServer(t)
+	s.play([]sdkStep{
+		{
+			"create", `POST //sdk/api-keys {"id":"","name":"team-a","budget":0.1,"expiresAt":null,"assetsLimits":[{"assetId":"acme/tiny/acme","tpm":0,"tpd":0,"rpm":1,"rpd":0,"tokenType":null}],"globalLimits":{"tpm":0,"tpd":0,"rpm":0,"rpd":0,"tokenType":null},"unknown":true}`, 201,
+			`{"id":"ID","name":"team-a","accessKey":"KEY","isAdmin":false,"budget":0.1,"expiresAt":null,"globalLimits":null,"assetsLimits":[{"assetId":"669a63646eb56306647e1091","tpm":0,"tpd":0,"rpm":1,"rpd":0,"tokenType":"total"}]}`,
+		},
+		{
+			"update", `PUT /sdk/api-keys/ID {"id":"ID","name":"team-a","budget":1e-05,"expiresAt":"2024-10-07T00:00:00Z","assetsLimits":[]}`, 400,
+			`{"statusCode":400,"message":"expiresAt: 2024-10-07T00:00:00Z is in the past","error":"expiresAt: 2024-10-07T00:00:00Z is in the past","requestId":"R"}`,
+		},
+		{
+			"model", `GET //sdk/models/669a63646eb56306647e1091 `, 200,
+			`{"id":"669a63646eb56306647e1091","name":"Tiny","description":"","status":"onboarded","supplier":{"id":"penstock","name":"Penstock"},"function":{"id":"text-generation","name":"Text Generation"},"version":{"id":"1"},"pricing":{"price":1,"currency":"credits per minute"},"params":[],"attributes":{},"supportsStreaming":true,"connectionType":["synchronous"],"assetInfo":{"instanceId":"acme/tiny/acme"}}`,
+		},
+		{
+			"delete", `DELETE /sdk/api-keys/ID `, 200,
+			`{"id":"ID","name":"team-a","accessKey":"MASK","isAdmin":false,"budget":0.1,"expiresAt":null,"globalLimits":null,"assetsLimits":[{"assetId":"669a63646eb56306647e1091","tpm":0,"tpd":0,"rpm":1,"rpd":0,"tokenType":"total"}]}`,
+		},
+	}, "Authorization", "Token "+s.admin)
+}
+
+func TestTheSDKsListIsABareArrayOfMaskedKeys(t *testing.T) {
+	s := aixplainServer(t)
+	for i := range 3 {
+		s.call("POST", "/sdk/api-keys", s.admin, fmt.Sprintf(`{"name":"k%d","budget":null,"assetsLimits":[]}`, i)).want(201)
+	}
+	got := s.call("GET", "/sdk/api-keys", s.admin, `{}`).want(200)
+	text := regexp.MustCompile(`"id":"\w+"|"accessKey":"pk_[am]\.\.\.\w{4}"`).ReplaceAllString(strings.ReplaceAll(got.body, "\n", ""), "M")
+	const limits = `"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`
+	if want := `[{M,"name":"sdk admin",M,"isAdmin":true,"budget":null,"expiresAt":null,"globalLimits":null,"assetsLimits":[]},` +
+		`{M,"name":"k0",M,"isAdmin":false,` + limits + `,{M,"name":"k1",M,"isAdmin":false,` + limits + `,{M,"name":"k2",M,"isAdmin":false,` + limits + `]`; text != want {
+		t.Errorf("the list is\n%s, want\n%s", text, want)
+	}
+	// An admin without an owner's keys gets an empty array, not null.
+	if got := s.call("GET", "/sdk/api-keys", s.mintRoot(), "").want(200); strings.TrimSpace(got.body) != "[]" {
+		t.Errorf("an empty list is %q", got.body)
+	}
+}
+
+// mintRoot returns an admin key of an owner whose keys are all deleted.
+func (s *server) mintRoot() string {
+	s.t.Helper()
+	const text = "the configured admin key"
+	WithAdminKeySHA256(sha256Of(text))(&s.handler.settings)
+	keys, _, err := s.ledger.ListKeys(ledger.KeyQuery{Owner: "default"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, key := range keys {
+		if _, err := s.ledger.RevokeKey(context.Background(), key.ID); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return text
+}
+
+func TestEachCallerGetsItsErrorInTheShapeOfTheSDK(t *testing.T) {
+	s := aixplainServer(t)
+	for _, c := range []struct {
+		method, path, key string
+		status            int
+		message           string
+	}{
+		{"GET", "/sdk/api-keys", "", 401, "unauthorized: no valid API key"},
+		{"GET", "/sdk/api-keys", s.member, 403, "Forbidden: this needs an admin key"},
+		{"DELETE", "/sdk/api-keys/x", s.member, 403, "Forbidden: this needs an admin key"},
+		{"GET", "/sdk/api-keys/x/usage-limits", s.member, 403, "Forbidden: this needs an admin key"},
+		{"PATCH", "/sdk/api-keys", s.admin, 405, "the method is not supported here, use GET, POST"},
+		{"PUT", "/sdk/api-keys/usage-limits", s.admin, 405, "the method is not supported here, use GET"},
+		{"GET", "/sdk/other", s.admin, 404, "no such path"},
+	} {
+		got := s.call(c.method, c.path, c.key, "")
+		if got.status != c.status || got.number("statusCode") != float64(c.status) || got.text("message") != c.message || got.text("error") != c.message {
+			t.Errorf("%s %s: %d %s", c.method, c.path, got.status, got.body)
+		}
+	}
+	for range failureBurst {
+		s.call("GET", "/sdk/api-keys", "wrong", "")
+	}
+	// A Retry-After header would make the SDK sleep instead of raising its error.
+	if got := s.call("GET", "/sdk/api-keys", s.admin, "").want(429); got.header.Get("Retry-After") != "" || got.number("retry_after_ms") == 0 {
+		t.Errorf("%v %s", got.header, got.body)
+	}
+}
+
+func TestUsageRowsCountTheDayOfTheKeyAndOfEachModel(t *testing.T) {
+	s := newServer(t)
+	text := s.mint(ledger.NewKey{Name: "m", Limits: []ledger.Limits{
+		{RPD: 1000, TPD: 1000, TokenType: "total"}, {Model: "tiny", RPD: 2, TPD: 30, TokenType: "output"}, {Model: "large", RPM: 5},
+	}})
+	key, err := s.ledger.Authenticate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run(&key, "tiny", limiter.Tokens{Input: 10, Output: 4})
+	s.run(&key, "large", limiter.Tokens{Input: 1, Output: 1})
+	const want = `[{"requestCount":2,"requestCountLimit":1000,"tokenCount":16,"tokenCountLimit":1000},` +
+		`{"assetId":"tiny","requestCount":1,"requestCountLimit":2,"tokenCount":4,"tokenCountLimit":30},` +
+		`{"assetId":"large","requestCount":1,"requestCountLimit":null,"tokenCount":2,"tokenCountLimit":null}]`
+	if got := s.call("GET", "/sdk/api-keys/usage-limits", text, "").want(200); strings.TrimSpace(got.body) != want {
+		t.Errorf("a member sees %s, want %s", got.body, want)
+	}
+	if got := s.call("GET", "/sdk/api-keys/"+key.ID+"/usage-limits", s.admin, "").want(200); strings.TrimSpace(got.body) != want {
+		t.Errorf("the admin sees %s", got.body)
+	}
+}
+
+func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T) {
+	s := newServer(t)
+	made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","limits":{"rpm":5,"max_in_flight":3},"models":["tiny"],"metadata":{"k":"v"}}`).want(201)
+	s.call("PUT", "/sdk/api-keys/"+made.text("id"), s.admin, `{"name":"a","globalLimits":{"rpm":9,"rpd":0,"tpm":0,"tpd":0}}`).want(200)
+	got := s.call("GET", "/admin/v1/keys/"+made.text("id"), s.admin, "").want(200)
+	if limits := got.object("limits"); limits["rpm"] != 9.0 || limits["max_in_flight"] != 3.0 || len(got.list("models")) != 1 || got.object("metadata")["k"] != "v" {
+		t.Error(got.body)
+	}
+	if previous := got.object("pending")["previous_limits"].(map[string]any); previous["rpm"] != 5.0 {
+		t.Errorf("until the next window the limits are %v", previous)
+	}
+}
+
+func TestNoLimitIsTheHighestAllowedOneWhereTheConfigurationDemandsOne(t *testing.T) {
+	s := newServer(t, WithBounds(Bounds{RPM: Range{10, 600}}))
+	got := s.call("POST", "/sdk/api-keys", s.admin, `{"name":"a","globalLimits":{"rpm":0,"rpd":0,"tpm":0,"tpd":0}}`).want(201)
+	if got.object("globalLimits")["rpm"] != 600.0 {
+		t.Error(got.body)
+	}
+	s.call("POST", "/sdk/api-keys", s.admin, `{"name":"b","globalLimits":{"rpm":601}}`).want(400)
+}
+
+// run counts a call in the limiter.
+func (s *server) run(key *ledger.Key, model string, tokens limiter.Tokens) {
+	s.t.Helper()
+	decision, err := s.limiter.Reserve(context.Background(), limiter.Request{
+		Key: key.ID, Model: model, Tokens: tokens, Rows: rowsFor(key, model), Timeout: time.Minute,
+	})
+	if err != nil || !decision.Admitted {
+		s.t.Fatalf("%+v %v", decision, err)
+	}
+	if err := s.limiter.Settle(context.Background(), decision.Handle, tokens); err != nil {
+		s.t.Fatal(err)
+	}
+}
