@@ -25,7 +25,7 @@ func BenchmarkAPageOfAHundredThousandKeys(b *testing.B) {
 		name, path string
 		server     *server
 	}{
-		{"baseline 100 keys", "/admin/v1/keys?owner=owner-0&limit=100", short},
+		{"baseline 100 keys", "/admin/v1/keys?limit=100", short},
 		{"first page", "/admin/v1/keys?limit=100", long},
 		{"last page", "/admin/v1/keys?limit=100&after=" + last, long},
 		{"largest page", "/admin/v1/keys?limit=1000", long},

@@ -93,8 +93,8 @@ func (w *Webhook) Deliver(alert Alert) {
 	}
 }
 
-// Close makes one attempt for each alert that is still queued, for at most ten
-// seconds in all, and ends the webhook.
+// Close finishes the attempt that is under way, makes one for each alert that is
+// still queued, and ends the webhook. Both take ten seconds at most.
 func (w *Webhook) Close() {
 	w.stop()
 	<-w.done
@@ -105,6 +105,10 @@ func (w *Webhook) run(ctx context.Context) {
 	for {
 		select {
 		case alert := <-w.queue:
+			if ctx.Err() != nil { // both were ready, and chance chose the queue
+				w.drain(alert)
+				return
+			}
 			w.deliver(ctx, alert)
 		case <-ctx.Done():
 			w.drain()
@@ -114,21 +118,19 @@ func (w *Webhook) run(ctx context.Context) {
 }
 
 // drain makes one attempt for each alert that is still queued.
-func (w *Webhook) drain() {
+func (w *Webhook) drain(queued ...Alert) {
+	for len(w.queue) > 0 {
+		queued = append(queued, <-w.queue)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), webhookTimeout)
 	defer cancel()
-	for {
-		select {
-		case alert := <-w.queue:
-			body, err := json.Marshal(alert)
-			if err == nil {
-				_, err = w.post(ctx, alert.ID, body)
-			}
-			if err != nil {
-				w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID), slog.Any("error", err))
-			}
-		default:
-			return
+	for _, alert := range queued {
+		body, err := json.Marshal(alert)
+		if err == nil {
+			_, err = w.post(ctx, alert.ID, body)
+		}
+		if err != nil {
+			w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID), slog.Any("error", err))
 		}
 	}
 }
@@ -142,7 +144,8 @@ func (w *Webhook) deliver(ctx context.Context, alert Alert) {
 	}
 	pause := w.pause
 	for attempt := 1; ; attempt++ {
-		again, err := w.post(ctx, alert.ID, body)
+		// An attempt that is under way is finished, so that nobody gets half of it.
+		again, err := w.post(context.WithoutCancel(ctx), alert.ID, body)
 		if err == nil {
 			return
 		}
