@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
@@ -39,6 +40,10 @@ func (c *config) check() error {
 		return fmt.Errorf("threads %d: want 0, for one a core, or more", c.threads)
 	case c.maxBody < 1:
 		return fmt.Errorf("largest body %d bytes: want 1 or more", c.maxBody)
+	case slices.Contains(c.names, ""):
+		return fmt.Errorf("model names %q: one is empty", c.names)
+	case c.logger == nil:
+		return errors.New("the logger is nil")
 	case c.writeTimeout <= 0:
 		return fmt.Errorf("write timeout %v: want more than 0", c.writeTimeout)
 	}

@@ -1,7 +1,3 @@
-// Package gpubackend is an inference server: an http.Handler with the OpenAI
-// routes and a plain /infer, over a scheduler that runs many requests at once on
-// one engine. It needs nothing but this module: without a model file it serves
-// the model that is embedded.
 package gpubackend
 
 import (

@@ -114,6 +114,7 @@ func (e *eventWriter) start() {
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Trailer", "X-Inference-Ms")
 	e.w.WriteHeader(http.StatusOK)
+	_ = e.control.Flush() // the first token may be far off
 }
 
 // release lifts the deadline, which would outlive the reply on a connection that

@@ -164,10 +164,9 @@ func (s *Scheduler) shareTime(busy time.Duration, rows int) {
 	given, before := time.Duration(0), 0
 	for _, one := range s.step.sequences {
 		before += one.rows
-		upTo := busy // rounding may not take anything from the last one
-		if before < rows {
-			upTo = time.Duration(float64(busy) * float64(before) / float64(rows))
-		}
+		// In integers, so that the last one gets to busy exactly; it would overflow
+		// after a step of weeks.
+		upTo := busy * time.Duration(before) / time.Duration(rows)
 		one.stream.spent(upTo - given)
 		given = upTo
 	}

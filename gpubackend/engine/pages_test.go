@@ -51,7 +51,7 @@ func TestPagesAreNeverSharedByMistake(t *testing.T) {
 				}
 				pool.grow(&one.lease, one.computed+rows)
 				for position := one.computed; position < one.computed+rows; position++ {
-					holds[one.lease.pages[position/PageSize]][position%PageSize] = one.tokens[position]
+					holds[one.lease.pages[position/PageSize]][position%PageSize] = content(one.tokens, position)
 				}
 				one.computed += rows
 				pool.publish(&one.lease, one.tokens, one.computed)
@@ -68,8 +68,8 @@ func TestPagesAreNeverSharedByMistake(t *testing.T) {
 				for position := range one.computed {
 					page := one.lease.pages[position/PageSize]
 					inUse[page] = true
-					if holds[page][position%PageSize] != one.tokens[position] {
-						t.Fatalf("position %d on page %d holds %d, it was %d", position, page, holds[page][position%PageSize], one.tokens[position])
+					if holds[page][position%PageSize] != content(one.tokens, position) {
+						t.Fatalf("position %d on page %d holds %d, it was %d", position, page, holds[page][position%PageSize], content(one.tokens, position))
 					}
 				}
 				for _, page := range one.lease.pages {
@@ -91,6 +91,9 @@ func TestPagesAreNeverSharedByMistake(t *testing.T) {
 		}
 	})
 }
+
+// content is what a position holds: its token, turned by the position.
+func content(tokens []int32, position int) int32 { return tokens[position] + 2*int32(position) }
 
 func TestSaltsKeepPrefixesApart(t *testing.T) {
 	pool := newPagePool(8)

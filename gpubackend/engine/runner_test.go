@@ -54,14 +54,15 @@ func (r *historyRunner) Forward(batch *Batch) (Timing, error) {
 	}
 	for _, row := range batch.Rows {
 		page := batch.Tables[row.Sequence][row.Position/PageSize]
-		r.pages[page][row.Position%PageSize] = row.Token
+		r.pages[page][row.Position%PageSize] = row.Token + row.Position*testVocabulary
 	}
 	for i, at := range batch.Logits {
 		row := batch.Rows[at]
 		history := make([]int32, 0, row.Position+1)
 		for position := range row.Position + 1 {
 			page := batch.Tables[row.Sequence][position/PageSize]
-			history = append(history, r.pages[page][position%PageSize])
+			// Keys are turned by their position: a page in another place is another page.
+			history = append(history, r.pages[page][position%PageSize]-position*testVocabulary)
 		}
 		copy(batch.LogitsOut[i], historyLogits(history))
 	}

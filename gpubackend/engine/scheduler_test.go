@@ -258,11 +258,13 @@ func TestRetryAfterFollowsTheDrainRate(t *testing.T) {
 
 func TestChoicesShareTheirPrompt(t *testing.T) {
 	runner := newHistoryRunner(64, 512)
+	together := 0
+	runner.before = func(batch *Batch) error { together = max(together, len(batch.Tables)); return nil }
 	s := New(runner, byteTokenizer{}, WithSlots(4))
 	defer s.Close()
 	requests := make([]Request, 4)
 	for i := range requests {
-		requests[i] = Request{Prompt: make([]int32, 100), MaxTokens: 4, Sampling: Sampling{Temperature: 1, Seed: uint64(i)}}
+		requests[i] = Request{Prompt: make([]int32, 100), MaxTokens: 4, IgnoreEnd: true, Sampling: Sampling{Temperature: 1, Seed: uint64(i)}}
 	}
 	streams := submit(t, s, requests...)
 	for i, stream := range streams {
@@ -276,6 +278,9 @@ func TestChoicesShareTheirPrompt(t *testing.T) {
 		if cached := stream.Usage().Cached; cached != want {
 			t.Errorf("choice %d found %d cached tokens, want %d", i, cached, want)
 		}
+	}
+	if s.Close(); together != 4 {
+		t.Errorf("at most %d of 4 choices ran at the same time", together)
 	}
 }
 

@@ -80,6 +80,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 	for want, arguments := range map[string][]string{
 		`device "cuda"`:        {"-device", "cuda"},
 		"slots 0":              {"-slots", "0"},
+		`one is empty`:         {"-name", "a,,b"},
 		"queue depth -1":       {"-queue", "-1"},
 		"no-such-file.gguf":    {"-model", "no-such-file.gguf"},
 		"main_test.go":         {"-model", "main_test.go"},
