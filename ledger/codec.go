@@ -16,7 +16,7 @@ type encoder struct {
 }
 
 func newEncoder(w io.Writer) *encoder {
-	return &encoder{w: bufio.NewWriterSize(w, 1<<16), models: map[string]uint64{}}
+	return &encoder{w: bufio.NewWriterSize(w, 1<<14), models: map[string]uint64{}}
 }
 
 func (e *encoder) raw(data []byte) {
@@ -68,7 +68,7 @@ type decoder struct {
 	err    error
 }
 
-func newDecoder(r io.Reader) *decoder { return &decoder{r: bufio.NewReaderSize(r, 1<<16)} }
+func newDecoder(r io.Reader) *decoder { return &decoder{r: bufio.NewReaderSize(r, 1<<14)} }
 
 func (d *decoder) fail(err error) {
 	if d.err == nil {

@@ -53,30 +53,21 @@ func (l *Ledger) commitOne() bool {
 
 	err := failed
 	if failed == nil {
-		err = l.store.Append(context.Background(), b.entries)
+		if err = l.store.Append(context.Background(), b.entries); err != nil {
+			err = fmt.Errorf("write ledger: %w", err)
+			l.fail(err) // before anybody is told
+		}
 	}
 	l.mu.Lock()
 	l.committing = nil
-	if failed != nil {
-		b.err = failed
-		l.mu.Unlock()
-		close(b.done)
-		return true
-	}
-	if err != nil {
-		b.err = fmt.Errorf("write ledger: %w", err)
-		l.failed = b.err
-	} else {
-		l.durable = b.entries[len(b.entries)-1].Sequence
-		l.waitSince = l.now()
+	if err == nil {
+		l.durable, l.waitSince = b.entries[len(b.entries)-1].Sequence, l.now()
 	}
 	clear(b.entries) // they hold texts
 	l.spare = b.entries[:0]
 	l.mu.Unlock()
+	b.err = err
 	close(b.done)
-	if err != nil {
-		l.events(Event{Kind: EventFailed, Err: b.err})
-	}
 	return true
 }
 

@@ -57,7 +57,11 @@ func (t *policyTable) release(number uint32) {
 // is replaced lies idle until the next start.
 type arena struct{ chunks [][]byte }
 
-const arenaChunk = 1 << 18
+// The first chunk is small and the following ones grow: most ledgers are small.
+const (
+	arenaFirstChunk = 1 << 11
+	arenaChunk      = 1 << 18
+)
 
 // add stores texts one after the other and returns where.
 func (a *arena) add(texts ...string) uint64 {
@@ -66,8 +70,12 @@ func (a *arena) add(texts ...string) uint64 {
 		length += len(text)
 	}
 	last := len(a.chunks) - 1
-	if last < 0 || len(a.chunks[last])+length > arenaChunk {
-		a.chunks = append(a.chunks, make([]byte, 0, max(arenaChunk, length)))
+	if last < 0 || len(a.chunks[last])+length > cap(a.chunks[last]) {
+		size := arenaFirstChunk
+		if last >= 0 {
+			size = min(2*cap(a.chunks[last]), arenaChunk)
+		}
+		a.chunks = append(a.chunks, make([]byte, 0, max(size, length)))
 		last++
 	}
 	at := len(a.chunks[last])

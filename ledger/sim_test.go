@@ -3,6 +3,7 @@ package ledger
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ const livesPerWorld = 10
 // in every way a disk can end one, and compares what it finds afterwards with an
 // oracle. PENSTOCK_CRASHES sets how many; PENSTOCK_CRASH_SEED repeats one world.
 func TestSimulatedCrashesLoseInventOrDoubleNothing(t *testing.T) {
-	crashes := 20_000
+	crashes := 200_000
 	if raceEnabled {
 		crashes = 10_000
 	}
@@ -36,6 +37,7 @@ func TestSimulatedCrashesLoseInventOrDoubleNothing(t *testing.T) {
 		}
 		return
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // lives are short and small
 	var next atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
