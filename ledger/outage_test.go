@@ -1,0 +1,160 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+)
+
+// openBroken opens a ledger whose disk can be made to fail.
+func openBroken(t *testing.T, directory string, opts ...ledger.Option) (*ledger.Ledger, *brokenStore) {
+	t.Helper()
+	real, err := sqlitestore.Open(t.Context(), directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &brokenStore{Store: real}
+	store.room.Store(1 << 40)
+	l, err := ledger.Open(t.Context(), store, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, store
+}
+
+func TestAFailedWriteStopsAdmissionsForGoodAndIsNeverRetried(t *testing.T) {
+	directory := t.TempDir()
+	failed := make(chan error, 1)
+	l, store := openBroken(t, directory, ledger.WithEvents(func(e ledger.Event) {
+		if e.Kind == ledger.EventFailed {
+			failed <- e.Err
+		}
+	}, ledger.Thresholds{}))
+	key, text := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)}
+	first, second := hold(t, l, request), hold(t, l, request)
+	store.broken.Store(true)
+	if err := settleOnly(t, l, first); !errors.Is(err, ledger.ErrUnavailable) || !errors.Is(err, errDisk) {
+		t.Fatalf("settle while the disk fails: %v", err)
+	}
+	if err := <-failed; !errors.Is(err, errDisk) {
+		t.Errorf("event: %v", err)
+	}
+	store.broken.Store(false) // a sync that works again proves nothing about the one that failed
+	if err := settleOnly(t, l, second); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("settle afterwards: %v", err)
+	}
+	if _, err := l.Hold(t.Context(), request); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("hold afterwards: %v", err)
+	}
+	if _, err := l.TopUp(t.Context(), "acme", 1, "x"); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("top-up afterwards: %v", err)
+	}
+	if _, err := l.RevokeKey(t.Context(), key.ID); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("revocation afterwards: %v", err)
+	}
+	if l.Ready() == nil {
+		t.Error("the ledger says that it is ready")
+	}
+	if _, err := l.Authenticate(text); err != nil {
+		t.Errorf("reading afterwards: %v", err)
+	}
+	if entries, err := l.Entries(t.Context(), 0, 100); err != nil || len(entries) != 4 {
+		t.Errorf("%d entries, %v", len(entries), err)
+	}
+	if n := store.tries.Load(); n != 1 {
+		t.Errorf("the failed write was tried %d times", n)
+	}
+	if err := l.Close(t.Context()); !errors.Is(err, errDisk) {
+		t.Errorf("close hides the failure: %v", err)
+	}
+	l = open(t, directory)
+	if account, _ := l.Account("acme"); account.Available != 10*ledger.Credit || account.Spent != 0 {
+		t.Errorf("after a restart: %+v", account)
+	}
+}
+
+func TestADiskThatFillsUpStopsAdmissionsBeforeSettlements(t *testing.T) {
+	l, store := openBroken(t, t.TempDir(), ledger.WithReserve(1<<20))
+	defer l.Close(context.Background())
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)}
+	running := hold(t, l, request)
+	store.room.Store(1000)
+	waitFor(t, "admissions stop", func() bool { return errors.Is(l.Ready(), ledger.ErrUnavailable) })
+	if _, err := l.Hold(t.Context(), request); !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("hold: %v", err)
+	}
+	if err := settleOnly(t, l, running); err != nil {
+		t.Errorf("settle: %v", err)
+	}
+	store.room.Store(1 << 30)
+	waitFor(t, "admissions go on", func() bool { return l.Ready() == nil })
+	hold(t, l, request)
+}
+
+func TestWithAnIntervalSettlementsDoNotWaitAndTopUpsDo(t *testing.T) {
+	directory := t.TempDir()
+	l := open(t, directory, ledger.WithInterval(time.Second))
+	start := time.Now()
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	if waited := time.Since(start); waited > 900*time.Millisecond {
+		t.Errorf("a key and a top-up took %s", waited)
+	}
+	before := l.Stats().DurableSequence
+	for range 10 {
+		if err := settleOnly(t, l, hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := l.Stats(); stats.DurableSequence != before && stats.DurableSequence == stats.Sequence {
+		t.Errorf("charges were durable at once: %+v", stats)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, directory)
+	if account, _ := l.Account("acme"); account.Spent != 10*ledger.Credit {
+		t.Errorf("after a clean end: %+v", account)
+	}
+}
+
+func TestAClockThatRunsBackwardsDoesNotTakeTheLogAlong(t *testing.T) {
+	directory, clock := t.TempDir(), newClock()
+	l := open(t, directory, ledger.WithClock(clock.now))
+	key, text := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	clock.add(-48 * time.Hour)
+	if err := settleOnly(t, l, hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)})); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := l.Entries(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < len(entries); i++ {
+		if entries[i].At.Before(entries[i-1].At) {
+			t.Errorf("entry %d is older than the one before", entries[i].Sequence)
+		}
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, directory, ledger.WithClock(clock.now))
+	if _, err := l.Authenticate(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// waitFor waits for something that a background loop does once a second.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
