@@ -37,6 +37,6 @@ func (h *Handler) listAlerts(c *call) error {
 			list = append(list, alert)
 		}
 	}
-	c.json(http.StatusOK, map[string]any{"thresholds_percent": h.alerts.Thresholds(), "alerts": list})
+	c.json(http.StatusOK, alertPage{h.alerts.Thresholds(), list})
 	return nil
 }

@@ -18,6 +18,7 @@ type Handler struct {
 	ledger   Ledger
 	limiter  Limiter
 	routes   []route
+	document []byte // OpenAPI
 	throttle throttle
 	// naming is held while the name of a key is looked for and taken.
 	naming sync.Mutex
@@ -50,6 +51,7 @@ func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 		option(&h.settings)
 	}
 	h.routes = h.table()
+	h.document = h.describe()
 	return h
 }
 

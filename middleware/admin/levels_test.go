@@ -28,6 +28,7 @@ func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {
 	monitor.Observe(key.ID, "tiny")
 	s.handler.alerts = monitor
 	s.handler.routes = s.handler.table()
+	s.handler.document = s.handler.describe()
 	waitFor(t, func() bool { return len(monitor.Recent(10)) == 0 })
 	s.run(&key, "tiny", limiter.Tokens{Input: 900, Output: 80})
 	for range 3 {

@@ -48,6 +48,6 @@ func (h *Handler) listModels(c *call) error {
 			MaxOutputTokens: model.MaxOutputTokens, Price: viewPrice(h.ledger.Price(model.ID)),
 		})
 	}
-	c.json(http.StatusOK, map[string]any{"models": models})
+	c.json(http.StatusOK, modelPage{models})
 	return nil
 }

@@ -117,7 +117,9 @@ func (s *server) call(method, path, key, body string, headers ...string) reply {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{s.t, response.StatusCode, response.Header, string(content)}
+	r := reply{s.t, response.StatusCode, response.Header, string(content)}
+	s.conforms(method, path, r)
+	return r
 }
 
 // want stops the test if the status is another one.

@@ -24,6 +24,8 @@ func (h *Handler) table() []route {
 		{"GET", "/admin/v1/me", accessKey, (*Handler).me},
 		{"GET", "/admin/v1/me/usage", accessKey, (*Handler).myUsage},
 
+		{"GET", "/admin/openapi.json", accessAnyone, (*Handler).openapi},
+
 		{"GET", "/sdk/api-keys", accessAdmin, (*Handler).sdkList},
 		{"POST", "/sdk/api-keys", accessAdmin, (*Handler).sdkCreate},
 		{"GET", "/sdk/api-keys/usage-limits", accessKey, (*Handler).sdkOwnUsage},
