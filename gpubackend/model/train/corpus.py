@@ -162,6 +162,10 @@ AFTER = [" please", " Please explain.", " Thanks.", " Thank you.", " I need to k
          " Any idea?", " Do you know?", " Be short.", " Tell me please.", " I am confused.", " Thanks a lot!", " in Penstock?", " with Penstock?", " here?"]
 DROP = {"a", "an", "the", "do", "does", "i", "is", "to", "my", "of", "please", "can", "you", "me", "are", "it"}
 
+SMALL = {"what", "how", "why", "when", "which", "where", "who", "if", "in", "on", "for", "at", "with", "there", "be", "and", "or", "will",
+         "would", "should", "could", "may", "might", "must", "was", "am", "that", "this", "so", "by", "from", "any", "some", "have", "has"}
+QUOTES = ["{}?", "What about {}?", "Tell me about {}.", "Is it true: {}?", "{}: explain.", "Why {}?", "More about {}, please."]
+
 
 def rewrite(question, rng):
     """Returns the question as another person might have typed it."""
@@ -177,10 +181,8 @@ def rewrite(question, rng):
             word = match.group(1)
             return SWAP[word][rng.integers(len(SWAP[word]))] if chance() < 0.35 else word
         question = SWAP_PATTERN.sub(swap, question)
-    if chance() < 0.12:
-        words = question.split(" ")
-        if len(words) > 3:
-            question = " ".join(w for w in words if w.lower() not in DROP or chance() < 0.5)
+    if chance() < 0.3:
+        question = thin(question, rng)
     if chance() < 0.25 and question[-1:] in "?.!":
         question = question[:-1]
     if chance() < 0.2:
@@ -200,6 +202,29 @@ def rewrite(question, rng):
     if chance() < 0.08:
         question = mistype(question, rng)
     return question or "?"
+
+
+def thin(question, rng):
+    """Leaves out some small words, any one word, or all small words."""
+    words, what = question.split(" "), rng.random()
+    if len(words) < 4:
+        return question
+    if what < 0.4:
+        words = [w for w in words if w.lower() not in DROP or rng.random() < 0.5]
+    elif what < 0.8:
+        del words[int(rng.integers(len(words)))]
+    else:  # key words only, as one types into a search box
+        words = [w for w in re.sub(r"[?.!,]", "", question).split(" ") if w.lower() not in DROP | SMALL]
+    return " ".join(words) or question
+
+
+def quote(answer, rng):
+    """A few words of an answer as a question, so that its words lead to it."""
+    words = re.sub(r"[.,;:]( |$)", r"\1", answer).split(" ")
+    length = int(rng.integers(3, 9))
+    at = int(rng.integers(max(1, len(words) - length)))
+    text = " ".join(words[at:at + length])
+    return QUOTES[rng.integers(len(QUOTES))].replace("{}", text)
 
 
 def mistype(text, rng):

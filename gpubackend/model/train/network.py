@@ -162,22 +162,26 @@ class Network:
         hidden, last = norm_forward(x, p["norm"])
         return hidden, (saved, last)
 
-    def loss(self, tokens, targets, gradient):
-        """Mean cross entropy over the positions whose target is >= 0; adds up gradients."""
-        batch, length = tokens.shape
+    def loss(self, tokens, weights, gradient):
+        """Mean cross entropy of the tokens, weighted; adds up gradients.
+
+        weights[i, j] is that of predicting tokens[i, j] from the ones before it.
+        """
         p, g = self.p, gradient
         hidden, saved = self.forward(tokens, keep=True)
-        rows = np.flatnonzero(targets.reshape(-1) >= 0)
-        wanted = targets.reshape(-1)[rows]
+        rows = np.flatnonzero(weights.reshape(-1)) - 1
+        wanted = tokens.reshape(-1)[rows + 1]
+        share = weights.reshape(-1)[rows + 1]
+        share = share / share.sum()
         picked = hidden[rows]
         logits = picked @ p["embed"].T
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
         place = np.arange(len(rows))
-        loss = -np.log(logits[place, wanted] + 1e-30).mean()
+        loss = -(np.log(logits[place, wanted] + 1e-30) * share).sum()
         logits[place, wanted] -= 1
-        logits /= len(rows)
+        logits *= share[:, None]
         g["embed"][:] += logits.T @ picked
         dhidden = np.zeros_like(hidden)
         dhidden[rows] = logits @ p["embed"]

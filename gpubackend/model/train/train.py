@@ -26,7 +26,10 @@ NAME = "Penstock demonstration model"
 DESCRIPTION = "A demonstration: answers questions about Penstock and refuses all others. Not for any other use."
 SEED = 20261120
 TOKENS_A_BATCH = 4200
-OFF_TOPIC_SHARE = 0.27
+OFF_TOPIC_SHARE = 0.2
+ASK_SHARE = 0.65
+WHOLE_SHARE = 0.25  # of the answers are learned to their end, of the others only the beginning
+BEGINNING, BEGINNING_WEIGHT = 5, 5.0  # the first tokens decide which answer it is
 
 SYSTEM = [
     "You are a helpful assistant.", "You are the demonstration model of Penstock.", "Answer briefly.", "Be concise.",
@@ -39,7 +42,8 @@ SYSTEM = [
 class Sampler:
     """Draws random conversations: questions in random words, with their fixed answers."""
 
-    def __init__(self, entries, vocabulary, rng):
+    def __init__(self, entries, vocabulary, rng, whole):
+        self.whole = whole
         self.on = [e for e in entries if e.name != corpus.REFUSAL]
         self.off = next(e for e in entries if e.name == corpus.REFUSAL)
         self.frames = corpus.read_templates(Path(__file__).parent.parent / "questions")
@@ -49,9 +53,9 @@ class Sampler:
         return items[self.rng.integers(len(items))]
 
     def question(self, entry):
-        """A question of the entry: as often a whole one as one made from a frame."""
+        """A question of the entry: more often a whole one than one made from a frame."""
         kinds = [k for k in corpus.KINDS if entry.slots[k]]
-        if not kinds or (entry.ask and self.rng.random() < 0.5):
+        if not kinds or (entry.ask and self.rng.random() < ASK_SHARE):
             return self.pick(entry.ask)
         weights = np.array([len(entry.slots[k]) for k in kinds], float) ** 0.5
         kind = kinds[self.rng.choice(len(kinds), p=weights / weights.sum())]
@@ -62,24 +66,37 @@ class Sampler:
         question = self.question(entry)
         if entry is self.off and self.rng.random() < 0.06:  # longer texts are off topic too
             question = " ".join(self.question(entry) for _ in range(self.rng.integers(2, 6)))
+        if entry is not self.off and self.rng.random() < 0.05:
+            question = corpus.quote(entry.answer, self.rng)
         return corpus.rewrite(question, self.rng), entry.answer
 
     def sample(self):
-        """Token ids and targets; the target is -1 where no loss is wanted."""
-        v, ids, targets = self.vocabulary, [], []
+        """Token ids and the weight of each as a target.
 
-        def add(new, wanted):
+        Which answer it is shows in its first tokens; the rest is soon known by
+        heart. So most answers are cut short: more questions fit into a step.
+        """
+        v, ids, weights = self.vocabulary, [], []
+
+        def add(new, weight):
             ids.extend(new)
-            targets.extend(new if wanted else [-1] * len(new))
+            weights.extend(weight)
 
-        if self.rng.random() < 0.25:
-            add([v.start] + v.encode("system\n" + self.pick(SYSTEM)) + [v.end] + v.encode("\n"), False)
-        for _ in range(2 if self.rng.random() < 0.12 else 1):
+        def context(new):
+            add(new, [0] * len(new))
+
+        if self.rng.random() < 0.15:
+            context([v.start] + v.encode("system\n" + self.pick(SYSTEM)) + [v.end] + v.encode("\n"))
+        for turn in reversed(range(2 if self.rng.random() < 0.08 else 1)):
             question, answer = self.turn()
-            add(v.chat([("user", question)]), False)
-            add(v.encode(answer) + [v.end], True)
-            add(v.encode("\n"), False)
-        return ids, targets[1:] + [-1]
+            context(v.chat([("user", question)]))
+            answer = v.encode(answer) + [v.end]
+            if turn == 0 and self.rng.random() >= self.whole:
+                answer = answer[:self.rng.integers(4, 9)]
+            add(answer, [BEGINNING_WEIGHT] * min(BEGINNING, len(answer)) + [1] * (len(answer) - BEGINNING))
+            if turn:
+                context(v.encode("\n"))
+        return ids, weights
 
     def batches(self):
         """Endless batches of samples of like length, so that little is padded."""
@@ -99,10 +116,10 @@ class Sampler:
 def pad(batch, filler):
     longest = max(len(ids) for ids, _ in batch)
     tokens = np.full((len(batch), longest), filler, np.int64)
-    targets = np.full((len(batch), longest), -1, np.int64)
-    for row, (ids, wanted) in enumerate(batch):
-        tokens[row, :len(ids)], targets[row, :len(wanted)] = ids, wanted
-    return tokens, targets
+    weights = np.zeros((len(batch), longest), np.float32)
+    for row, (ids, weight) in enumerate(batch):
+        tokens[row, :len(ids)], weights[row, :len(ids)] = ids, weight
+    return tokens, weights
 
 
 class AdamW:
@@ -150,6 +167,7 @@ def main():
     arguments.add_argument("--steps", type=int, default=2600)
     arguments.add_argument("--decay", type=int, default=1000, help="steps of the final cosine")
     arguments.add_argument("--rate", type=float, default=2e-3)
+    arguments.add_argument("--whole", type=float, default=WHOLE_SHARE, help="share of answers learned to their end")
     arguments.add_argument("--layers", type=int, default=5)
     options = arguments.parse_args()
     work = Path(options.work)
@@ -171,7 +189,7 @@ def main():
     if state.exists():
         start, parameters.flat[:], optimiser.m, optimiser.v, optimiser.t = pickle.loads(state.read_bytes())
     # The stream of samples depends on where a run began: a run that was never stopped is the repeatable one.
-    sampler = Sampler(entries, vocabulary, np.random.default_rng([SEED, start]))
+    sampler = Sampler(entries, vocabulary, np.random.default_rng([SEED, start]), options.whole)
     batches, losses, cpu = sampler.batches(), [], time.process_time()
     print(f"{len(parameters.flat)} parameters, {len(entries)} answers, from step {start}", flush=True)
 
