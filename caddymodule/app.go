@@ -112,9 +112,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.zone, err = limiter.ParseZone(a.Zone); err != nil {
 		return err
 	}
-	for _, hash := range []*string{&a.AdminKeySHA256, &a.KeySHA256} {
+	for option, hash := range map[string]*string{"admin_key_sha256": &a.AdminKeySHA256, "key_sha256": &a.KeySHA256} {
 		if *hash, err = caddy.NewReplacer().ReplaceOrErr(*hash, true, true); err != nil {
-			return fmt.Errorf("hash of a key: %w", err)
+			return fmt.Errorf("%s: %w", option, err)
 		}
 	}
 	a.log = ctx.Slogger()

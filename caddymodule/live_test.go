@@ -34,8 +34,8 @@ func freeAddress(t *testing.T) string {
 func toJSON(t *testing.T, config string) []byte {
 	t.Helper()
 	const options = "\tadmin off\n\tauto_https off\n\tpersist_config off\n"
-	if rest, has := strings.CutPrefix(config, "{\n"); has {
-		config = "{\n" + options + rest
+	if before, rest, has := strings.Cut("\n"+config, "\n{\n"); has {
+		config = before + "\n{\n" + options + rest
 	} else {
 		config = "{\n" + options + "}\n" + config
 	}

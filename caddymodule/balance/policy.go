@@ -26,8 +26,8 @@ func init() {
 // whose figures to believe. Without a gate in front it works for calls of every
 // model alike.
 type Policy struct {
-	// What is known about the upstreams. An upstream of the proxy that is not
-	// listed here has the weight 1, serves every model and is not trusted.
+	// What is known about the upstreams. Default: an upstream of the proxy that is
+	// not listed has the weight 1, serves every model and is not trusted.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 
 	listed    map[string]int // index into Upstreams, by address
