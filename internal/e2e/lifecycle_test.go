@@ -1,0 +1,148 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// account is what the admin API says of an account, in micro-credits.
+type account struct {
+	ID        string `json:"id"`
+	Available int64  `json:"available_micro"`
+	Held      int64  `json:"held_micro"`
+	Spent     int64  `json:"spent_micro"`
+}
+
+// account returns the demo owner's account once no hold is open.
+func (i *instance) account() account {
+	i.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		answer := i.call("GET", "/admin/v1/accounts", i.key("admin"), "")
+		var list struct{ Data []account }
+		if err := json.Unmarshal([]byte(answer.body), &list); err != nil || answer.status != 200 {
+			i.t.Fatalf("accounts: status %d, %v: %s", answer.status, err, answer.body)
+		}
+		for _, account := range list.Data {
+			if account.ID == "demo" && (account.Held == 0 || time.Now().After(deadline)) {
+				return account
+			}
+		}
+		if time.Now().After(deadline) {
+			i.t.Fatalf("no account demo: %s", answer.body)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestBalanceSurvivesARestart(t *testing.T) {
+	i := exampleInstance(t, nil)
+	i.start()
+	i.call("POST", "/v1/chat/completions", i.key("demo"), chatBody)
+	before := i.account()
+	if before.Spent < 1 || before.Available+before.Spent != 100_000_000 {
+		t.Fatalf("after one call: %+v", before)
+	}
+	keys := i.key("demo") + i.key("admin")
+	i.stop()
+	i.start()
+	if after := i.account(); after != before {
+		t.Fatalf("after the restart %+v, before %+v", after, before)
+	}
+	if i.key("demo")+i.key("admin") != keys {
+		t.Fatal("the bootstrap ran twice")
+	}
+}
+
+func TestSecondProcessOnTheDataDirectoryRefuses(t *testing.T) {
+	first := exampleInstance(t, nil)
+	first.start()
+	second := exampleInstance(t, nil)
+	second.data = first.data
+	out, err := second.run("run", "--config", second.config, "--adapter", "caddyfile")
+	if err == nil {
+		t.Fatal("the second process runs on the first one's data")
+	}
+	if !strings.Contains(out, "penstock-data") || !strings.Contains(out, "process") {
+		t.Errorf("the refusal does not name the directory and the other process:\n%s", out)
+	}
+	if answer := first.call("POST", "/v1/chat/completions", first.key("demo"), chatBody); answer.status != 200 {
+		t.Errorf("the first process answers %d afterwards", answer.status)
+	}
+}
+
+func TestCallsBeforeAKillAreChargedOnce(t *testing.T) {
+	i := exampleInstance(t, nil)
+	i.start()
+	var seen int64
+	for range 5 {
+		answer := i.call("POST", "/v1/chat/completions", i.key("demo"), chatBody)
+		seen += micro(t, answer.header.Get("X-Penstock-Credits-Charged"))
+	}
+	i.kill()
+	i.start()
+	if account := i.account(); account.Spent != seen || account.Available != 100_000_000-seen {
+		t.Fatalf("the answers named charges of %d, the account says %+v", seen, account)
+	}
+}
+
+// micro reads a decimal amount of credits.
+func micro(t *testing.T, credits string) int64 {
+	t.Helper()
+	whole, fraction, found := strings.Cut(credits, ".")
+	if !found || len(fraction) != 6 {
+		t.Fatalf("credits %q, want six decimals", credits)
+	}
+	var value int64
+	if err := json.Unmarshal([]byte(strings.TrimLeft(whole+fraction, "0")), &value); err != nil {
+		t.Fatalf("credits %q: %v", credits, err)
+	}
+	return value
+}
+
+func TestReloadKeepsStreamChargeAndCounters(t *testing.T) {
+	i := exampleInstance(t, nil)
+	i.start()
+	admin := i.key("admin")
+	_, key := i.createKey(admin, `{"name":"two","owner":"demo","limits":{"rpm":2,"tpm":100000}}`)
+	done := make(chan reply, 1)
+	go func() {
+		answer, _ := i.try("POST", "/v1/chat/completions", key,
+			`{"model":"tiny","stream":true,"max_tokens":400,"temperature":1,"messages":[{"role":"user","content":"Tell me everything."}]}`)
+		done <- answer
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if out, err := i.run("reload", "--force", "--config", i.config, "--adapter", "caddyfile", "--address", i.admin); err != nil {
+		t.Fatalf("reload: %v\n%s", err, out)
+	}
+	if answer := <-done; answer.status != 200 || !strings.Contains(answer.body, "[DONE]") {
+		t.Fatalf("the stream was cut: status %d, %d bytes", answer.status, len(answer.body))
+	}
+	if answer := i.call("POST", "/v1/chat/completions", key, chatBody); answer.status != 200 {
+		t.Fatalf("second call: status %d", answer.status)
+	}
+	if answer := i.call("POST", "/v1/chat/completions", key, chatBody); answer.status != 429 {
+		t.Fatalf("third call: status %d, want 429: the reload forgot the first", answer.status)
+	}
+	if n := strings.Count(i.call("GET", "/admin/v1/entries?after=0", admin, "").body, `"kind":"settle"`); n != 2 {
+		t.Fatalf("%d settlements, want 2", n)
+	}
+}
+
+func TestListModulesShowsTheModules(t *testing.T) {
+	out, err := exec.Command(binary, "list-modules").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []string{
+		"penstock", "http.handlers.penstock", "http.handlers.penstock_admin", "http.handlers.penstock_backend",
+		"http.reverse_proxy.selection_policies.penstock",
+	} {
+		if !strings.Contains(string(out), module+"\n") {
+			t.Errorf("list-modules does not show %s", module)
+		}
+	}
+}
