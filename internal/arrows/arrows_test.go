@@ -31,6 +31,7 @@ func TestArrowsPointDown(t *testing.T) {
 		{"./limiter/...", []string{caddy, module + "/ledger", module + "/middleware", module + "/caddymodule", module + "/gpubackend", "net/http"}},
 		{"./ledger/...", []string{caddy, module + "/limiter", module + "/middleware", module + "/caddymodule", module + "/gpubackend", "net/http"}},
 		{"./middleware/...", []string{caddy, module + "/caddymodule", module + "/gpubackend"}},
+		{"./examples/...", []string{caddy}},
 		{"./gpubackend/...", []string{caddy, module + "/limiter", module + "/ledger", module + "/middleware", module + "/caddymodule"}},
 		// A program pays only for the store that it imports.
 		{"./ledger", []string{"modernc.org/sqlite"}},

@@ -111,6 +111,12 @@ func exampleInstance(t *testing.T, edit func(string) string) *instance {
 	return i
 }
 
+// lastLines returns the last n lines of a text.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
 func (i *instance) writeConfig(text string) {
 	i.t.Helper()
 	if err := os.WriteFile(i.config, []byte(text), 0o644); err != nil {
@@ -155,7 +161,7 @@ func (i *instance) start() {
 	i.t.Cleanup(func() {
 		i.kill()
 		if i.t.Failed() {
-			i.t.Logf("log of the instance:\n%s", i.log)
+			i.t.Logf("end of the instance's log:\n%s", lastLines(i.log.String(), 10))
 		}
 	})
 	deadline := time.Now().Add(time.Minute)

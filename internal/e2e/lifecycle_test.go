@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -22,11 +28,11 @@ func (i *instance) account() account {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		answer := i.call("GET", "/admin/v1/accounts", i.key("admin"), "")
-		var list struct{ Data []account }
+		var list struct{ Accounts []account }
 		if err := json.Unmarshal([]byte(answer.body), &list); err != nil || answer.status != 200 {
 			i.t.Fatalf("accounts: status %d, %v: %s", answer.status, err, answer.body)
 		}
-		for _, account := range list.Data {
+		for _, account := range list.Accounts {
 			if account.ID == "demo" && (account.Held == 0 || time.Now().After(deadline)) {
 				return account
 			}
@@ -104,31 +110,56 @@ func micro(t *testing.T, credits string) int64 {
 }
 
 func TestReloadKeepsStreamChargeAndCounters(t *testing.T) {
-	i := exampleInstance(t, nil)
+	started, reloaded := make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(slowStream(started, reloaded))
+	defer upstream.Close()
+	i := exampleInstance(t, func(config string) string {
+		port := regexp.MustCompile(`penstock_proxy localhost:(\d+)`).FindStringSubmatch(config)[1]
+		return strings.ReplaceAll(config, "localhost:"+port, upstream.Listener.Addr().String())
+	})
 	i.start()
 	admin := i.key("admin")
 	_, key := i.createKey(admin, `{"name":"two","owner":"demo","limits":{"rpm":2,"tpm":100000}}`)
 	done := make(chan reply, 1)
 	go func() {
-		answer, _ := i.try("POST", "/v1/chat/completions", key,
-			`{"model":"tiny","stream":true,"max_tokens":400,"temperature":1,"messages":[{"role":"user","content":"Tell me everything."}]}`)
+		answer, _ := i.try("POST", "/v1/chat/completions", key, strings.Replace(chatBody, "{", `{"stream":true,`, 1))
 		done <- answer
 	}()
-	time.Sleep(50 * time.Millisecond)
+	<-started
 	if out, err := i.run("reload", "--force", "--config", i.config, "--adapter", "caddyfile", "--address", i.admin); err != nil {
 		t.Fatalf("reload: %v\n%s", err, out)
 	}
-	if answer := <-done; answer.status != 200 || !strings.Contains(answer.body, "[DONE]") {
-		t.Fatalf("the stream was cut: status %d, %d bytes", answer.status, len(answer.body))
+	close(reloaded)
+	if answer := <-done; answer.status != 200 || !strings.HasSuffix(answer.body, "data: [DONE]\n\n") {
+		t.Fatalf("the stream was cut: status %d: %s", answer.status, answer.body)
 	}
-	if answer := i.call("POST", "/v1/chat/completions", key, chatBody); answer.status != 200 {
-		t.Fatalf("second call: status %d", answer.status)
-	}
-	if answer := i.call("POST", "/v1/chat/completions", key, chatBody); answer.status != 429 {
-		t.Fatalf("third call: status %d, want 429: the reload forgot the first", answer.status)
+	http.DefaultClient.CloseIdleConnections() // Caddy closes its end of them at a reload
+	for n, want := range []int{200, 429} {
+		if answer := i.call("POST", "/v1/chat/completions", key, chatBody); answer.status != want {
+			t.Fatalf("call %d after the stream: status %d, want %d", n+1, answer.status, want)
+		}
 	}
 	if n := strings.Count(i.call("GET", "/admin/v1/entries?after=0", admin, "").body, `"kind":"settle"`); n != 2 {
 		t.Fatalf("%d settlements, want 2", n)
+	}
+}
+
+// slowStream is an upstream whose streams last until finish is closed.
+func slowStream(started, finish chan struct{}) http.HandlerFunc {
+	var once sync.Once
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !bytes.Contains(body, []byte(`"stream":true`)) {
+			io.WriteString(w, `{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}`)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		chunk := "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
+		io.WriteString(w, chunk)
+		http.NewResponseController(w).Flush()
+		once.Do(func() { close(started) })
+		<-finish
+		io.WriteString(w, chunk+"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n")
 	}
 }
 
