@@ -51,6 +51,10 @@ func TestReadmeRunsAsPrinted(t *testing.T) {
 	if len(blocks) < 4 || !strings.Contains(blocks[0].text, "caddy run --config Caddyfile.example") {
 		t.Fatal("the section does not begin with the command that starts everything")
 	}
+	if response, err := http.Get("http://localhost:8080/"); err == nil {
+		response.Body.Close()
+		t.Fatal("another program listens on port 8080")
+	}
 	if err := os.RemoveAll("../../penstock-data"); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +73,7 @@ func TestReadmeRunsAsPrinted(t *testing.T) {
 			t.Logf("log:\n%s", log)
 		}
 	}()
-	waitFor(t, "http://localhost:8080/v1/models")
+	waitForFile(t, "../../penstock-data/demo.key") // the last thing that the first start does
 
 	// One shell runs all blocks, so that a variable set in one is there in the next.
 	script, expected := "set -u\n", []string{}
@@ -98,13 +102,12 @@ func TestReadmeRunsAsPrinted(t *testing.T) {
 	}
 }
 
-func waitFor(t *testing.T, url string) {
+func waitForFile(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if response, err := http.Get(url); err == nil {
-			response.Body.Close()
+		if _, err := os.Stat(path); err == nil {
 			return
 		}
 	}
-	t.Fatalf("%s does not answer", url)
+	t.Fatalf("%s is not written", path)
 }
