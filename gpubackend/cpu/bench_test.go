@@ -5,8 +5,10 @@ package cpu
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
 	"github.com/penstockhq/penstock/gpubackend/gguf"
@@ -51,21 +53,6 @@ func BenchmarkTile(b *testing.B) {
 			})
 		}
 	}
-}
-
-func randomGroup(r *rand.Rand, tokens, blocks int) group {
-	x := group{
-		tokens: tokens, blocks: blocks, values: make([]int8, tokens*blocks*blockSize),
-		scales: make([]float32, tokens*blocks), sums: make([]int32, tokens*blocks),
-	}
-	for i := range x.values {
-		x.values[i] = int8(r.IntN(255) - 127)
-		x.sums[i/blockSize] -= 128 * int32(x.values[i])
-	}
-	for i := range x.scales {
-		x.scales[i] = r.Float32()
-	}
-	return x
 }
 
 // medium is a model of 134 million parameters, of the size at which memory and
@@ -119,4 +106,66 @@ func BenchmarkModel(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkBatch reports how much more one thread decodes per second of
+// processor time when it works on several sequences at once.
+func BenchmarkBatch(b *testing.B) {
+	e := open(b, testmodel.Open(medium()), WithThreads(1), WithPages(32*8))
+	logits := make([][]float32, 32)
+	for i := range logits {
+		logits[i] = make([]float32, e.Info().Vocabulary)
+	}
+	for _, sequences := range []int{2, 4, 8, 16, 32} {
+		b.Run(fmt.Sprintf("sequences=%d", sequences), func(b *testing.B) {
+			var alone, together []float64
+			for b.Loop() {
+				alone = append(alone, seconds(b, cpuSeconds, func() { step(b, e, 1, 32, 1, logits) }))
+				together = append(together, seconds(b, cpuSeconds, func() { step(b, e, sequences, 32, 1, logits) }))
+			}
+			b.ReportMetric(float64(sequences)/median(together), "tok/cpu-s")
+			b.ReportMetric(float64(sequences)*median(alone)/median(together), "ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkThreads reports how much faster two threads are than one, in time on
+// the clock. On a machine that does anything else the figure says nothing.
+func BenchmarkThreads(b *testing.B) {
+	file := testmodel.Open(medium())
+	one := open(b, file, WithThreads(1), WithPages(32*8))
+	two := open(b, file, WithThreads(2), WithPages(32*8))
+	logits := make([][]float32, 8)
+	for i := range logits {
+		logits[i] = make([]float32, one.Info().Vocabulary)
+	}
+	began := time.Now()
+	clock := func(testing.TB) float64 { return time.Since(began).Seconds() }
+	for _, test := range []struct {
+		name              string
+		sequences, tokens int
+	}{{"prefill=64", 1, 64}, {"decode=1", 1, 1}, {"decode=8", 8, 1}} {
+		b.Run(test.name, func(b *testing.B) {
+			var alone, together []float64
+			for b.Loop() {
+				alone = append(alone, seconds(b, clock, func() { step(b, one, test.sequences, 32, test.tokens, logits) }))
+				together = append(together, seconds(b, clock, func() { step(b, two, test.sequences, 32, test.tokens, logits) }))
+			}
+			b.ReportMetric(median(alone)/median(together), "ratio")
+			b.ReportMetric(slices.Min(alone)/slices.Min(together), "best-ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func seconds(b *testing.B, clock func(testing.TB) float64, work func()) float64 {
+	start := clock(b)
+	work()
+	return clock(b) - start
+}
+
+func median(numbers []float64) float64 {
+	sorted := slices.Sorted(slices.Values(numbers))
+	return sorted[len(sorted)/2]
 }

@@ -97,7 +97,7 @@ func shapes(kind gguf.Type) map[string]testmodel.Config {
 	base.Type = kind
 	grouped, plain, wide := base, base, base
 	plain.KeyHeads, plain.Tied = 4, false
-	wide.Architecture, wide.HeadSize, wide.Heads, wide.KeyHeads, wide.Vocabulary = "qwen2", 80, 6, 1, 345
+	wide.Architecture, wide.HeadSize, wide.Heads, wide.KeyHeads, wide.Vocabulary = "qwen2", 80, 6, 1, 477
 	queries := base
 	queries.Architecture, queries.HeadSize, queries.Tied, queries.Layers = "qwen3", 32, false, 3
 	all := map[string]testmodel.Config{"llama grouped": grouped, "llama plain": plain, "qwen2 wide": wide, "qwen3": queries}
@@ -125,7 +125,7 @@ func TestLogitsAgreeWithAPlainFloat64ForwardPass(t *testing.T) {
 			for _, level := range levels() {
 				t.Run(fmt.Sprintf("%s %s %s", kind, name, level), func(t *testing.T) {
 					e := open(t, file, WithLevel(level), WithThreads(2), WithPages(8))
-					if got := difference(feed(t, e, tokens, 17, 1, 5, 1), want); got > bound {
+					if got := difference(feed(t, e, tokens, 17, 1, 5, 1), want); !(got <= bound) { // so that NaN fails
 						t.Errorf("relative difference %.3g, want at most %.3g", got, bound)
 					} else {
 						t.Logf("relative difference %.3g", got)
@@ -140,6 +140,9 @@ func TestLogitsAgreeWithAPlainFloat64ForwardPass(t *testing.T) {
 func TestLogitsDoNotDependOnTheBatchOrTheThreads(t *testing.T) {
 	for _, kind := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0} {
 		for name, config := range shapes(kind) {
+			if kind != gguf.Q8_0 && name == "llama plain" {
+				continue // the tied model of that kind has the same path
+			}
 			file := testmodel.Open(config)
 			for _, level := range levels() {
 				t.Run(fmt.Sprintf("%s %s %s", kind, name, level), func(t *testing.T) {

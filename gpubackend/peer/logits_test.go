@@ -89,7 +89,7 @@ func TestFloatLogitsAgreeWithLlamaCpp(t *testing.T) {
 			ours, theirs := both(t, config)
 			got := distance(ours, theirs)
 			t.Logf("%s %s: relative difference %.2g", architecture, kind, got)
-			if got > 3e-3 {
+			if !(got <= 3e-3) { // so that NaN fails
 				t.Errorf("%s %s: relative difference %.2g, want at most 3e-3", architecture, kind, got)
 			}
 		}
@@ -111,7 +111,7 @@ func TestQuantisedLogitsAreAsGoodAsLlamaCpps(t *testing.T) {
 		oursSum, theirsSum = oursSum+mine, theirsSum+yours
 	}
 	t.Logf("ratio %.3f", oursSum/theirsSum)
-	if oursSum > 1.1*theirsSum {
+	if !(oursSum <= 1.1*theirsSum) {
 		t.Errorf("divergence is %.3f of llama.cpp's, want at most 1.1", oursSum/theirsSum)
 	}
 }

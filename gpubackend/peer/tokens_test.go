@@ -19,10 +19,18 @@ var texts = []string{
 
 func TestTokensAreThoseOfLlamaCpp(t *testing.T) {
 	for _, test := range []struct{ kind, template, pre string }{
-		{"gpt2", "chatml", ""}, {"gpt2", "llama3", ""}, {"gpt2", "none", ""}, {"llama", "llama2", ""},
+		{"gpt2", "chatml", ""},
+		{"gpt2", "llama3", ""},
+		{"gpt2", "none", ""},
+		{"llama", "llama2", ""},
+		{"gpt2", "none", "default"},
+		{"gpt2", "none", "smollm"},
 	} {
 		config := testmodel.Tiny()
 		config.Tokenizer, config.Template = test.kind, test.template
+		if test.pre != "" {
+			config.Extra = map[string]any{"tokenizer.ggml.pre": test.pre}
+		}
 		p := open(t, config, Settings{Threads: 1, Context: 64, Sequences: 1})
 		ours, err := tokenizer.FromGGUF(p.file)
 		if err != nil {
@@ -30,9 +38,12 @@ func TestTokensAreThoseOfLlamaCpp(t *testing.T) {
 		}
 		for _, text := range append(texts, randomTexts()...) {
 			for _, special := range []bool{false, true} {
+				if want := p.theirs.Tokens(text, special); len(want) == 0 {
+					t.Fatalf("llama.cpp has no tokens for %q", text)
+				}
 				got, want := ours.Encode(text, special), p.theirs.Tokens(text, special)
 				if !slices.Equal(got, want) {
-					t.Errorf("%s %s: %q is %v, llama.cpp says %v", test.kind, test.template, text, got, want)
+					t.Errorf("%s %s %s: %q is %v, llama.cpp says %v", test.kind, test.template, test.pre, text, got, want)
 				}
 			}
 		}

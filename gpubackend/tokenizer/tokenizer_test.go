@@ -72,7 +72,7 @@ func TestWordsMergeByRule(t *testing.T) {
 	for _, test := range []struct{ kind, template, text, want string }{
 		{"gpt2", "chatml", "hello world keys", "hello| world| key|s"},
 		{"gpt2", "chatml", "hello  world", "hello| | world"},
-		{"gpt2", "llama3", "the\n\nkeys", "the|\n|\n|keys"},
+		{"gpt2", "llama3", "the\n\nkeys", "the|\n\n|keys"},
 		{"gpt2", "none", "keysx", "keys|x"},
 		{"llama", "llama2", "hello world", " hello| world"},
 		{"llama", "llama2", "the é", " the| |\xc3|\xa9"},

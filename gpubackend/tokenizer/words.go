@@ -29,16 +29,20 @@ func styleOf(name string) (style, bool) {
 	case "smollm", "refact", "command-r", "codeshell":
 		return style{split: apart(unicode.IsNumber, 1, cutter(spacedWord))}, true
 	case "", "default":
-		threes := apart(isDigit, 3, whole)
-		words := cutter(spacedWord)
-		return style{split: apart(isSymbol, 0, func(text string, word func(string)) {
-			words(text, func(part string) { threes(part, word) })
-		})}, true
+		numbers := splitAgain(apart(unicode.IsNumber, 0, whole), apart(isDigit, 3, whole))
+		return style{split: apart(isSymbol, 0, splitAgain(cutter(spacedWord), numbers))}, true
 	}
 	return style{}, false
 }
 
 func whole(text string, word func(string)) { word(text) }
+
+// splitAgain cuts what first cuts once more.
+func splitAgain(first, second splitter) splitter {
+	return func(text string, word func(string)) {
+		first(text, func(part string) { second(part, word) })
+	}
+}
 
 func isDigit(r rune) bool { return r >= '0' && r <= '9' }
 

@@ -28,7 +28,7 @@ type Config struct {
 	Tokenizer  string    // gpt2 (the default) or llama
 	Template   string    // chatml (the default), llama3, llama2, zephyr or none
 	Seed       uint64
-	// Extra is more metadata, set last.
+	// Extra is more metadata. It replaces what Build would set.
 	Extra map[string]any
 }
 
@@ -69,6 +69,13 @@ func Open(c Config) *gguf.File {
 	return file
 }
 
+// put sets metadata unless the Config has its own value.
+func put(w *gguf.Writer, c Config, key string, value any) {
+	if _, own := c.Extra[key]; !own {
+		must(w.Set(key, value))
+	}
+}
+
 func must(err error) {
 	if err != nil {
 		panic(err)
@@ -77,19 +84,19 @@ func must(err error) {
 
 func settings(w *gguf.Writer, c Config) {
 	a := c.Architecture + "."
-	must(w.Set("general.architecture", c.Architecture))
-	must(w.Set("general.name", fmt.Sprintf("random-%s-%d", c.Architecture, c.Seed)))
-	must(w.Set(a+"block_count", uint32(c.Layers)))
-	must(w.Set(a+"context_length", uint32(c.Context)))
-	must(w.Set(a+"embedding_length", uint32(c.Embedding)))
-	must(w.Set(a+"feed_forward_length", uint32(c.Hidden)))
-	must(w.Set(a+"attention.head_count", uint32(c.Heads)))
-	must(w.Set(a+"attention.head_count_kv", uint32(c.KeyHeads)))
-	must(w.Set(a+"attention.key_length", uint32(c.HeadSize)))
-	must(w.Set(a+"attention.value_length", uint32(c.HeadSize)))
-	must(w.Set(a+"rope.dimension_count", uint32(c.HeadSize)))
-	must(w.Set(a+"attention.layer_norm_rms_epsilon", float32(1e-5)))
-	must(w.Set(a+"rope.freq_base", float32(10000)))
+	put(w, c, "general.architecture", c.Architecture)
+	put(w, c, "general.name", fmt.Sprintf("random-%s-%d", c.Architecture, c.Seed))
+	put(w, c, a+"block_count", uint32(c.Layers))
+	put(w, c, a+"context_length", uint32(c.Context))
+	put(w, c, a+"embedding_length", uint32(c.Embedding))
+	put(w, c, a+"feed_forward_length", uint32(c.Hidden))
+	put(w, c, a+"attention.head_count", uint32(c.Heads))
+	put(w, c, a+"attention.head_count_kv", uint32(c.KeyHeads))
+	put(w, c, a+"attention.key_length", uint32(c.HeadSize))
+	put(w, c, a+"attention.value_length", uint32(c.HeadSize))
+	put(w, c, a+"rope.dimension_count", uint32(c.HeadSize))
+	put(w, c, a+"attention.layer_norm_rms_epsilon", float32(1e-5))
+	put(w, c, a+"rope.freq_base", float32(10000))
 }
 
 func tensors(w *gguf.Writer, c Config) {

@@ -91,6 +91,14 @@ func (v *vocabulary) paired() {
 		}
 		v.pair(space, word)
 	}
+	// Pairs across every kind of border, so that it shows in the tokens where a
+	// splitter cuts.
+	borders := []string{space, "\u010a", "\u0109", "a", "s", "1", "2", ".", "'", "$", "="}
+	for _, left := range borders {
+		for _, right := range borders {
+			v.pair(left, right)
+		}
+	}
 }
 
 func (v *vocabulary) pair(left, right string) {
@@ -147,32 +155,32 @@ func (v *vocabulary) id(text string) uint32 {
 
 func (v *vocabulary) write(w *gguf.Writer, c Config) {
 	const t = "tokenizer.ggml."
-	must(w.Set(t+"tokens", v.tokens))
-	must(w.Set(t+"token_type", v.kinds))
+	put(w, c, t+"tokens", v.tokens)
+	put(w, c, t+"token_type", v.kinds)
 	if c.Tokenizer == "llama" {
-		must(w.Set(t+"model", "llama"))
-		must(w.Set(t+"scores", v.scores))
-		must(w.Set(t+"bos_token_id", v.id("<s>")))
-		must(w.Set(t+"eos_token_id", v.id("</s>")))
+		put(w, c, t+"model", "llama")
+		put(w, c, t+"scores", v.scores)
+		put(w, c, t+"bos_token_id", v.id("<s>"))
+		put(w, c, t+"eos_token_id", v.id("</s>"))
 	} else {
-		must(w.Set(t+"model", "gpt2"))
-		must(w.Set(t+"merges", v.merges))
+		put(w, c, t+"model", "gpt2")
+		put(w, c, t+"merges", v.merges)
 	}
 	if template, ok := templates[c.template()]; ok {
-		must(w.Set("tokenizer.chat_template", template))
+		put(w, c, "tokenizer.chat_template", template)
 	}
 	if c.Tokenizer == "llama" {
 		return
 	}
 	switch c.template() {
 	case "chatml":
-		must(w.Set(t+"pre", "qwen2"))
-		must(w.Set(t+"eos_token_id", v.id("<|im_end|>")))
+		put(w, c, t+"pre", "qwen2")
+		put(w, c, t+"eos_token_id", v.id("<|im_end|>"))
 	case "llama3":
-		must(w.Set(t+"pre", "llama-bpe"))
-		must(w.Set(t+"bos_token_id", v.id("<|begin_of_text|>")))
-		must(w.Set(t+"eos_token_id", v.id("<|eot_id|>")))
+		put(w, c, t+"pre", "llama-bpe")
+		put(w, c, t+"bos_token_id", v.id("<|begin_of_text|>"))
+		put(w, c, t+"eos_token_id", v.id("<|eot_id|>"))
 	default:
-		must(w.Set(t+"pre", "gpt-2"))
+		put(w, c, t+"pre", "gpt-2")
 	}
 }
