@@ -21,8 +21,9 @@ type historyRunner struct {
 	info  Info
 	mu    sync.Mutex
 	pages [][PageSize]int32
-	// Hooks of a test; nil changes nothing. They run before the step computes.
+	// Hooks of a test; nil changes nothing. They run before and after the step computes.
 	before func(*Batch) error
+	after  func(*Batch)
 	steps  int
 	most   int // rows in the largest step
 	busy   time.Duration
@@ -69,6 +70,9 @@ func (r *historyRunner) Forward(batch *Batch) (Timing, error) {
 	for i, at := range batch.Hidden {
 		row := batch.Rows[at]
 		copy(batch.HiddenOut[i], []float32{1, float32(row.Token), float32(row.Position), 2})
+	}
+	if r.after != nil {
+		r.after(batch)
 	}
 	r.steps++
 	r.most = max(r.most, len(batch.Rows))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -340,6 +341,68 @@ func TestFailedStepEndsItsRequestsOnly(t *testing.T) {
 			t.Errorf("afterwards: %v, %+v", err, status)
 		}
 		s.Close()
+	}
+}
+
+func TestTextThatMightHaveBeenAStopTextLeavesAtTheEnd(t *testing.T) {
+	s := New(newHistoryRunner(64, 512), byteTokenizer{})
+	defer s.Close()
+	request := Request{Prompt: []int32{5}, MaxTokens: 20, IgnoreEnd: true}
+	want, _, _, err := answer(submit(t, s, request)[0])
+	if err != nil || want == "" {
+		t.Fatal(want, err)
+	}
+	runes := []rune(want)
+	request.Stop = []string{string(runes[len(runes)-3:]) + "never said"}
+	if got, _, finish, err := answer(submit(t, s, request)[0]); got != want || finish != FinishLength || err != nil {
+		t.Errorf("with a stop text that begins like the end: %q (%s, %v), want %q", got, finish, err, want)
+	}
+}
+
+func TestLogitsThatAreNotNumbersEndOnlyTheirRequest(t *testing.T) {
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		runner := newHistoryRunner(64, 512)
+		runner.after = func(batch *Batch) {
+			for i, at := range batch.Logits {
+				if row := batch.Rows[at]; row.Position == 4 && row.Token == 7 {
+					batch.LogitsOut[i][100] = bad
+				}
+			}
+		}
+		s := New(runner, byteTokenizer{})
+		broken := submit(t, s, Request{Prompt: slices.Repeat([]int32{7}, 5), MaxTokens: 9, Sampling: Sampling{Temperature: 1}})[0]
+		whole := submit(t, s, Request{Prompt: slices.Repeat([]int32{8}, 5), MaxTokens: 9, IgnoreEnd: true})[0]
+		if _, _, _, err := answer(broken); !errors.Is(err, ErrEngine) {
+			t.Errorf("logits with %v: ended with %v", bad, err)
+		}
+		if _, _, finish, err := answer(whole); err != nil || finish != FinishLength {
+			t.Errorf("the other request ended with %q, %v", finish, err)
+		}
+		s.Close()
+	}
+}
+
+func TestWaitIsOverOnceTheFirstChoiceRuns(t *testing.T) {
+	runner := newHistoryRunner(64, 512)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	runner.before = func(*Batch) error { inside <- struct{}{}; <-leave; return nil }
+	s := New(runner, byteTokenizer{}, WithSlots(1))
+	defer s.Close()
+	streams := submit(t, s, slices.Repeat([]Request{{Prompt: []int32{1}, MaxTokens: 1}}, 2)...)
+	<-inside
+	s.mu.Lock()
+	first := s.running[0]
+	s.mu.Unlock()
+	s.expire(first) // as a timer that fires just when the slot comes free
+	go func() {
+		leave <- struct{}{}
+		<-inside
+		leave <- struct{}{}
+	}()
+	for i, stream := range streams {
+		if _, _, _, err := answer(stream); err != nil {
+			t.Errorf("choice %d ended with %v", i, err)
+		}
 	}
 }
 
