@@ -95,7 +95,6 @@ func (sh *shard) push(s *scope, stamp, requests, tokens int64) bool {
 	count := s.count()
 	if count == 0 {
 		s.ring = sh.blocks.allocate(1)
-		s.setHead(stamp+windowMS, 0)
 	}
 	words := sh.blocks.words(s.ring)
 	if count == len(words) || count == maxCount {
@@ -106,7 +105,7 @@ func (sh *shard) push(s *scope, stamp, requests, tokens int64) bool {
 		words = sh.blocks.words(s.ring)
 	}
 	words[(s.head()+count)&(len(words)-1)] = entry(stamp, requests, tokens)
-	if count == 0 { // making room dropped entries that refunds had emptied
+	if count == 0 { // a new ring, or one whose entries were all empty
 		s.setHead(stamp+windowMS, s.head())
 	}
 	s.liveCount++
@@ -205,13 +204,9 @@ func (sh *shard) refund(s *scope, now, stamp, requests, tokens int64) {
 			high = middle
 		}
 	}
-	end := stamp - stamp%sh.slot + sh.slot // of the slot
 	live := s.live()
 	for ; low < count && (requests > 0 || tokens > 0); low++ {
 		e := &words[(head+low)&mask]
-		if oldest+later(origin, *e) >= end {
-			break
-		}
 		r, t := min(requests, entryRequests(*e)), min(tokens, entryTokens(*e))
 		*e -= uint64(r)<<requestShift | uint64(t)
 		requests, tokens = requests-r, tokens-t

@@ -144,6 +144,36 @@ func TestCancelLeavesUsageAsItWas(t *testing.T) {
 	admit(t, m, outputCall(10, rows))
 }
 
+func TestCallsOfYesterdayDoNotChangeToday(t *testing.T) {
+	clock := newFakeClock()
+	m := New(WithClock(clock))
+	rows := global(Limits{RPD: 3, TPD: 100})
+	canceled, settled := admit(t, m, outputCall(50, rows)), admit(t, m, outputCall(50, rows))
+	clock.advance(12 * time.Hour)
+	admit(t, m, outputCall(40, rows))
+	if err := m.Cancel(background, canceled); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, m, settled, Tokens{Output: 60}) // 10 more than reserved, today
+	if day := usage(t, m, outputCall(0, rows)).Scopes[0].Day; day != (Sums{1, 50, 0, 50}) {
+		t.Errorf("the day has %+v, want 1 request and 50 tokens", day)
+	}
+}
+
+func TestRefundsOfWhatHasLeftTheWindowAreNotTakenFromOthers(t *testing.T) {
+	clock := newFakeClock()
+	m := New(WithClock(clock))
+	rows := global(Limits{TPM: 100})
+	first := admit(t, m, outputCall(40, rows))
+	clock.advance(2 * time.Millisecond)
+	admit(t, m, outputCall(60, rows))
+	clock.advance(time.Minute - time.Millisecond)
+	settle(t, m, first, Tokens{})
+	if refusal := refuse(t, m, outputCall(41, rows)); refusal.Used != 60 {
+		t.Errorf("%d tokens are used, want 60", refusal.Used)
+	}
+}
+
 func TestHandlesActOnce(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
 	rows := global(Limits{TPM: 100})

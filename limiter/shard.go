@@ -123,6 +123,11 @@ func (m *Memory) examine(sh *shard, slot uint32, today uint16, now int64) bool {
 	if !s.idle(today) {
 		return false
 	}
+	for axis := s.axis(); axis != 0; axis = sh.at(axis - 1).axis() {
+		if a := sh.at(axis - 1); a.count() != 0 || a.live() != 0 {
+			return false
+		}
+	}
 	for axis := s.axis(); axis != 0; {
 		next := sh.at(axis - 1).axis()
 		sh.drop(axis - 1)
