@@ -200,6 +200,9 @@ func (g *Gate) ready() (http.Handler, error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if _, inside := middleware.CallFrom(r.Context()); inside {
+		return next.ServeHTTP(w, r) // another gate has the call, and charges for it
+	}
 	if !g.app.lease.begin() {
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)

@@ -30,10 +30,10 @@ func freeAddress(t *testing.T) string {
 }
 
 // toJSON adapts a Caddyfile with global options that suit a test: no admin
-// endpoint, no certificates.
+// endpoint, no certificates, nothing in the user's home.
 func toJSON(t *testing.T, config string) []byte {
 	t.Helper()
-	const options = "\tadmin off\n\tauto_https off\n\tpersist_config off\n"
+	options := "\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system " + t.TempDir() + "\n"
 	if before, rest, has := strings.Cut("\n"+config, "\n{\n"); has {
 		config = before + "\n{\n" + options + rest
 	} else {
