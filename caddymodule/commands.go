@@ -1,0 +1,51 @@
+package caddymodule
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "penstock",
+		Usage: "keys|accounts|usage|explain|ledger ...",
+		Short: "Manages API keys, accounts and the ledger of Penstock",
+		Long: `Creates, limits, tops up, rotates and revokes API keys, and tells what they used.
+
+If a Penstock instance runs on the data directory, the command talks to its
+administration (penstock_admin) at --address, with an admin key from --key-file,
+the variable PENSTOCK_ADMIN_KEY, or the file admin.key in the data directory. If
+none runs, it opens the data directory by itself; defaults and bounds of a
+Caddyfile do not apply then.
+
+The first admin key:
+
+	$ caddy penstock keys create --admin
+
+A key is printed once, when it is created or rotated. It can not be shown again.`,
+		CobraFunc: addCommands,
+	})
+}
+
+// addCommands adds all subcommands to the command penstock.
+func addCommands(penstock *cobra.Command) {
+	c := new(console)
+	flags := penstock.PersistentFlags()
+	flags.StringVar(&c.address, "address", "", "URL of the running instance (default: $PENSTOCK_ADDRESS or http://localhost:8080)")
+	flags.StringVar(&c.data, "data", "", "data directory (default: $PENSTOCK_DATA or ./penstock-data)")
+	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key, - for standard input")
+	flags.BoolVar(&c.json, "json", false, "print JSON for machines instead of tables")
+	// A command that only groups others says what there is.
+	penstock.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	penstock.AddCommand(c.keysCommand(), c.accountsCommand(), c.usageCommand(), c.explainCommand(), c.ledgerCommand())
+}
+
+// group is a command that only has subcommands.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	grouped := &cobra.Command{
+		Use: name, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	grouped.AddCommand(commands...)
+	return grouped
+}

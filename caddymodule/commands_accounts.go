@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+)
+
+const accountsPath = "/admin/v1/accounts"
+
+func (c *console) accountsCommand() *cobra.Command {
+	return group("accounts", "Manages the accounts that pay", c.accountsCreate(), c.accountsTopUp(), c.accountsList())
+}
+
+func (c *console) accountsCreate() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use: "create ID", Short: "Creates an account without credit", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			return c.connect(cmd, true, func(api *client) error {
+				var account record
+				if err := api.call(cmd.Context(), "POST", accountsPath, record{"id": arguments[0], "name": name}, &account); err != nil {
+					return err
+				}
+				return c.printAccounts(cmd, account, account)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "name for people")
+	return cmd
+}
+
+func (c *console) accountsTopUp() *cobra.Command {
+	var idempotencyKey string
+	cmd := &cobra.Command{
+		Use: "topup ID AMOUNT", Short: "Adds credits to an account", Args: cobra.ExactArgs(2),
+		Example: "  caddy penstock accounts topup acme 12.5 --idempotency-key invoice-17",
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			if idempotencyKey == "" {
+				idempotencyKey = "command-" + rand.Text()
+			}
+			return c.connect(cmd, false, func(api *client) error {
+				var made record
+				err := api.call(cmd.Context(), "POST", accountsPath+"/"+url.PathEscape(arguments[0])+"/topups",
+					record{"amount": arguments[1]}, &made, "Idempotency-Key", idempotencyKey)
+				if err != nil {
+					return fmt.Errorf("%w (to try the same top-up again: --idempotency-key %s)", err, idempotencyKey)
+				}
+				if made["replayed"] == true && !c.json {
+					fmt.Fprintln(cmd.ErrOrStderr(), "this top-up was made before: nothing was added now")
+				}
+				return c.printAccounts(cmd, made, made.object("account"))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "name of this top-up, which is made once however often it is asked for (default: a new one)")
+	return cmd
+}
+
+func (c *console) accountsList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "Lists accounts", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.connect(cmd, false, func(api *client) error {
+				accounts, query := []record{}, url.Values{"limit": {"1000"}}
+				for {
+					var page record
+					if err := api.call(cmd.Context(), "GET", accountsPath+"?"+query.Encode(), nil, &page); err != nil {
+						return err
+					}
+					accounts = append(accounts, page.list("accounts")...)
+					next, _ := page["next"].(string)
+					if next == "" {
+						return c.printAccounts(cmd, accounts, accounts...)
+					}
+					query.Set("after", next)
+				}
+			})
+		},
+	}
+}
+
+// printAccounts prints accounts as a table, or value as JSON.
+func (c *console) printAccounts(cmd *cobra.Command, value any, accounts ...record) error {
+	if c.json {
+		return printJSON(cmd, value)
+	}
+	t := newTable(cmd.OutOrStdout(), "ID", "NAME", "AVAILABLE", "HELD", "SPENT")
+	for _, account := range accounts {
+		t.row(account.text("id"), account.text("name"), account.text("available"), account.text("held"), account.text("spent"))
+	}
+	return t.flush()
+}

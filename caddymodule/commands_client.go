@@ -1,0 +1,221 @@
+package caddymodule
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/admin"
+)
+
+// console is what all subcommands of penstock share.
+type console struct {
+	address, data, keyFile string
+	json                   bool
+}
+
+// client speaks the native administration API, over the network to a running
+// instance or through a pipe to a handler of its own.
+type client struct {
+	base string
+	key  string
+	http *http.Client
+}
+
+// directory returns the data directory.
+func (c *console) directory() string {
+	return cmp.Or(c.data, os.Getenv("PENSTOCK_DATA"), "./penstock-data")
+}
+
+// connect calls use with a client. make says whether a ledger that is not there
+// may be made.
+func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) error) error {
+	if address := cmp.Or(c.address, os.Getenv("PENSTOCK_ADDRESS")); address != "" {
+		return c.remote(cmd, address, use)
+	}
+	if _, err := os.Stat(sqlitestore.FilePath(c.directory())); errors.Is(err, fs.ErrNotExist) && !create {
+		return fmt.Errorf("there is no ledger in %s: name its directory with --data, or a running instance with --address", c.directory())
+	}
+	store, err := sqlitestore.Open(cmd.Context(), c.directory())
+	if errors.Is(err, sqlitestore.ErrLocked) {
+		return c.remote(cmd, "http://localhost:8080", use)
+	}
+	if err != nil {
+		return err
+	}
+	return local(cmd.Context(), store, use)
+}
+
+// remote talks to a running instance.
+func (c *console) remote(cmd *cobra.Command, address string, use func(*client) error) error {
+	key, err := c.adminKey(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	err = use(&client{base: strings.TrimSuffix(address, "/"), key: key, http: http.DefaultClient})
+	var unreachable *net.OpError
+	if errors.As(err, &unreachable) {
+		return fmt.Errorf("%w; the data directory %s is in use, is its instance at another --address?", err, c.directory())
+	}
+	return err
+}
+
+// maxKeyFile bounds what is read as a key.
+const maxKeyFile = 4096
+
+// adminKey finds the admin key. It is never an argument: those stand in process
+// lists and shell histories.
+func (c *console) adminKey(stdin io.Reader) (string, error) {
+	file := c.keyFile
+	switch {
+	case file == "-":
+		return readSecret(stdin)
+	case file == "":
+		if key := os.Getenv("PENSTOCK_ADMIN_KEY"); key != "" {
+			return strings.TrimSpace(key), nil
+		}
+		file = filepath.Join(filepath.Dir(sqlitestore.FilePath(c.directory())), adminKeyFile)
+	}
+	opened, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) && c.keyFile == "" {
+		return "", errors.New("an admin key is needed: give --key-file, - for standard input, or set PENSTOCK_ADMIN_KEY")
+	}
+	if err != nil {
+		return "", err
+	}
+	defer opened.Close()
+	return readSecret(opened)
+}
+
+func readSecret(from io.Reader) (string, error) {
+	content, err := io.ReadAll(io.LimitReader(from, maxKeyFile))
+	return strings.TrimSpace(string(content)), err
+}
+
+// local serves the administration of a ledger that nobody else has open, to this
+// process alone and for one call of use.
+func local(ctx context.Context, store ledger.Store, use func(*client) error) error {
+	opened, err := ledger.Open(ctx, store)
+	if err != nil {
+		return err
+	}
+	counts := limiter.New()
+	key := rand.Text()
+	pipe := newPipeListener()
+	server := &http.Server{Handler: admin.New(opened, counts, admin.WithAdminKeySHA256(sha256.Sum256([]byte(key))))}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(pipe) }()
+	transport := &http.Transport{DialContext: pipe.dial}
+	err = use(&client{base: "http://ledger", key: key, http: &http.Client{Transport: transport}})
+	transport.CloseIdleConnections()
+	stopped := server.Close()
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		stopped = errors.Join(stopped, ended)
+	}
+	return errors.Join(err, stopped, counts.Close(), opened.Close(context.WithoutCancel(ctx)))
+}
+
+// pipeListener is a listener whose connections stay inside the process.
+type pipeListener struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.connections <- theirs:
+		return ours, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements net.Listener.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case connection := <-l.connections:
+		return connection, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. The server calls it once.
+func (l *pipeListener) Close() error { close(l.closed); return nil }
+
+// Addr implements net.Listener.
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "ledger", Net: "unix"} }
+
+// call makes a request and reads the reply into reply, if that is not nil.
+func (c *client) call(ctx context.Context, method, path string, body, reply any, header ...string) error {
+	var sent io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.key)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return refusalOf(response)
+	}
+	if err := json.NewDecoder(response.Body).Decode(reply); err != nil {
+		return fmt.Errorf("reading the reply of %s: %w", path, err)
+	}
+	return nil
+}
+
+// refusalOf makes an error of what the administration says.
+func refusalOf(response *http.Response) error {
+	var refusal struct {
+		Error struct{ Message string } `json:"error"`
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(body, &refusal) != nil || refusal.Error.Message == "" {
+		return fmt.Errorf("the instance answered %s; is penstock_admin served at this address?", response.Status)
+	}
+	return errors.New(refusal.Error.Message)
+}

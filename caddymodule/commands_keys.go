@@ -1,0 +1,392 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const keysPath = "/admin/v1/keys"
+
+func (c *console) keysCommand() *cobra.Command {
+	return group("keys", "Manages API keys",
+		c.keysCreate(), c.keysList(), c.keysShow(), c.keysUpdate(), c.keysRotate(), c.keysRevoke(), c.keysLookup())
+}
+
+func (c *console) keysCreate() *cobra.Command {
+	var isAdmin, allOwners bool
+	var owner string
+	cmd := &cobra.Command{
+		Use: "create [NAME]", Short: "Creates a key and prints it once", Args: cobra.MaximumNArgs(1),
+		Long: `Creates a key and prints it once.
+
+The first admin key manages all owners; later ones do with --all-owners only.
+A limit that is not given has the default of the running instance's
+configuration, 0 means none.`,
+		Example: "  caddy penstock keys create --admin\n  caddy penstock keys create team-a --owner acme --rpm 60 --budget 12.5 --expires 2030-01-31T00:00:00Z",
+	}
+	settings := keyFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&isAdmin, "admin", false, "make an admin key, which manages keys and can not run models")
+	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all owners")
+	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: default); it is created if it is unknown")
+	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
+		body, err := settings(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		body["role"] = "member"
+		if isAdmin {
+			body["role"] = "admin"
+		}
+		body["name"] = body["role"]
+		if len(arguments) > 0 {
+			body["name"] = arguments[0]
+		}
+		if owner != "" {
+			body["owner"] = owner
+		}
+		return c.connect(cmd, true, func(api *client) error {
+			if isAdmin && !allOwners {
+				if allOwners, err = firstAdmin(cmd.Context(), api); err != nil {
+					return err
+				}
+			}
+			if allOwners {
+				body["all_owners"] = true
+			}
+			var key record
+			if err := api.call(cmd.Context(), "POST", keysPath, body, &key); err != nil {
+				return err
+			}
+			return c.printSecret(cmd, key)
+		})
+	}
+	return cmd
+}
+
+// firstAdmin tells whether there is no admin key yet.
+func firstAdmin(ctx context.Context, api *client) (bool, error) {
+	var page record
+	err := api.call(ctx, "GET", keysPath+"?role=admin&limit=1", nil, &page)
+	return len(page.list("keys")) == 0, err
+}
+
+func (c *console) keysList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "Lists keys, oldest first", Args: cobra.NoArgs}
+	filters := map[string]*string{
+		"owner": cmd.Flags().String("owner", "", "only keys of this account"),
+		"role":  cmd.Flags().String("role", "", "only member or admin keys"),
+		"state": cmd.Flags().String("state", "", "only active, expired or revoked keys"),
+		"model": cmd.Flags().String("model", "", "only keys that may use this model"),
+		"name":  cmd.Flags().String("name", "", "only keys whose name begins so"),
+	}
+	limit := cmd.Flags().Int("limit", 0, "at most so many keys (default: all)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		query := url.Values{"limit": {"1000"}}
+		for name, value := range filters {
+			if *value != "" {
+				query.Set(name, *value)
+			}
+		}
+		keys := []record{}
+		err := c.connect(cmd, false, func(api *client) error {
+			for {
+				var page record
+				if err := api.call(cmd.Context(), "GET", keysPath+"?"+query.Encode(), nil, &page); err != nil {
+					return err
+				}
+				keys = append(keys, page.list("keys")...)
+				next, _ := page["next"].(string)
+				if next == "" || *limit > 0 && len(keys) >= *limit {
+					return nil
+				}
+				query.Set("after", next)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if *limit > 0 && len(keys) > *limit {
+			keys = keys[:*limit]
+		}
+		if c.json {
+			return printJSON(cmd, keys)
+		}
+		t := newTable(cmd.OutOrStdout(), "ID", "NAME", "OWNER", "ROLE", "STATE", "MODELS", "LIMITS", "BUDGET", "SPENT", "EXPIRES")
+		for _, key := range keys {
+			t.row(key.text("id"), key.text("name"), key.text("owner"), key.text("role"), key.text("state"), key.text("models"),
+				limitsText(key.object("limits")), key.text("budget"), key.text("spent"), key.text("expires_at"))
+		}
+		return t.flush()
+	}
+	return cmd
+}
+
+func (c *console) keysShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Shows a key, without its text", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			return c.connect(cmd, false, func(api *client) error {
+				return c.keyCall(cmd, api, "GET", keysPath+"/"+url.PathEscape(arguments[0]), nil)
+			})
+		},
+	}
+}
+
+// keyCall makes a request that is answered with a key and prints it.
+func (c *console) keyCall(cmd *cobra.Command, api *client, method, path string, body any) error {
+	var key record
+	if err := api.call(cmd.Context(), method, path, body, &key); err != nil {
+		return err
+	}
+	return c.printKey(cmd, key)
+}
+
+func (c *console) keysUpdate() *cobra.Command {
+	var noBudget, noExpiry, nextWindow bool
+	var name string
+	var version int64
+	cmd := &cobra.Command{
+		Use: "update ID", Short: "Changes a key", Args: cobra.ExactArgs(1),
+		Long:    "Changes what the flags name and nothing else. Limits of 0 mean none.",
+		Example: "  caddy penstock keys update 0123456789 --rpm 120 --budget 100\n  caddy penstock keys update 0123456789 --no-expiry",
+	}
+	settings := keyFlags(cmd.Flags())
+	cmd.Flags().StringVar(&name, "name", "", "new name")
+	cmd.Flags().BoolVar(&noBudget, "no-budget", false, "take the budget away")
+	cmd.Flags().BoolVar(&noExpiry, "no-expiry", false, "let the key never expire")
+	cmd.Flags().BoolVar(&nextWindow, "next-window", false, "let changed limits act from the next minute or day on, not now")
+	cmd.Flags().Int64Var(&version, "version", 0, "change this version of the key only (default: the current one)")
+	cmd.MarkFlagsMutuallyExclusive("budget", "no-budget")
+	cmd.MarkFlagsMutuallyExclusive("expires", "no-expiry")
+	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
+		body, err := settings(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			body["name"] = name
+		}
+		if noBudget {
+			body["budget"] = nil
+		}
+		if noExpiry {
+			body["expires_at"] = nil
+		}
+		if len(body) == 0 {
+			return errors.New("nothing to change: give at least one flag")
+		}
+		if nextWindow {
+			body["effective"] = "next_window"
+		}
+		path := keysPath + "/" + url.PathEscape(arguments[0])
+		return c.connect(cmd, false, func(api *client) error {
+			body["version"] = version
+			if version == 0 {
+				var key record
+				if err := api.call(cmd.Context(), "GET", path, nil, &key); err != nil {
+					return err
+				}
+				body["version"] = key["version"]
+			}
+			return c.keyCall(cmd, api, "PATCH", path, body)
+		})
+	}
+	return cmd
+}
+
+func (c *console) keysRotate() *cobra.Command {
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate ID", Short: "Gives a key a new text and prints it once", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			body := record{"overlap_seconds": int64(overlap / time.Second)}
+			return c.connect(cmd, false, func(api *client) error {
+				var key record
+				if err := api.call(cmd.Context(), "POST", keysPath+"/"+url.PathEscape(arguments[0])+"/rotate", body, &key); err != nil {
+					return err
+				}
+				return c.printSecret(cmd, key)
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old text stays valid, up to 168h; 0 ends it at once")
+	return cmd
+}
+
+func (c *console) keysRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke ID...", Short: "Ends keys at once and for good", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			return c.connect(cmd, false, func(api *client) error {
+				keys := make([]record, len(arguments))
+				for i, id := range arguments {
+					if err := api.call(cmd.Context(), "DELETE", keysPath+"/"+url.PathEscape(id), nil, &keys[i]); err != nil {
+						return fmt.Errorf("%s: %w", id, err)
+					}
+					if !c.json {
+						fmt.Fprintln(cmd.OutOrStdout(), "revoked", id, keys[i].text("name"))
+					}
+				}
+				if c.json {
+					return printJSON(cmd, keys)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (c *console) keysLookup() *cobra.Command {
+	return &cobra.Command{
+		Use: "lookup", Short: "Tells whose key is on standard input", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.keyFile == "-" {
+				return errors.New("standard input holds the key that is looked for: give the admin key in a file")
+			}
+			text, err := readSecret(cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			return c.connect(cmd, false, func(api *client) error {
+				return c.keyCall(cmd, api, "POST", keysPath+"/lookup", record{"key": text})
+			})
+		},
+	}
+}
+
+// keyFlags adds the flags that set up a key and returns what reads those that
+// were given.
+func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
+	limits := map[string]*int64{
+		"rpm":           flags.Int64("rpm", 0, "requests in any 60 seconds"),
+		"tpm":           flags.Int64("tpm", 0, "tokens in any 60 seconds"),
+		"rpd":           flags.Int64("rpd", 0, "requests a day"),
+		"tpd":           flags.Int64("tpd", 0, "tokens a day"),
+		"max_in_flight": flags.Int64("max-in-flight", 0, "calls running at the same time"),
+	}
+	tokenType := flags.String("token-type", "", "tokens that the token limits count: total, input or output")
+	models := flags.StringSlice("model", nil, "model that the key is bound to; may be repeated")
+	rows := flags.StringArray("model-limit", nil, "limits for one model, such as tiny:rpm=10,tpm=1000; may be repeated")
+	budget := flags.String("budget", "", "credits that the key may ever spend, such as 12.5")
+	expires := flags.String("expires", "", "when the key expires, such as 2030-01-31T12:00:00Z, or in how long, such as 720h")
+	scopes := flags.StringSlice("scope", nil, "paths that the key is limited to: inference, embeddings or rag; may be repeated")
+	cidrs := flags.StringSlice("cidr", nil, "client network that the key is limited to; may be repeated")
+	metadata := flags.StringToString("metadata", nil, "name=value to keep with the key; may be repeated")
+	return func(given *pflag.FlagSet) (record, error) {
+		body, set := record{}, record{}
+		for name, value := range limits {
+			if given.Changed(strings.ReplaceAll(name, "_", "-")) {
+				set[name] = *value
+			}
+		}
+		if *tokenType != "" {
+			set["token_type"] = *tokenType
+		}
+		if len(set) > 0 {
+			body["limits"] = set
+		}
+		for flag, member := range map[string]any{"model": *models, "scope": *scopes, "cidr": *cidrs} {
+			if given.Changed(flag) {
+				body[flag+"s"] = member
+			}
+		}
+		if given.Changed("metadata") {
+			body["metadata"] = *metadata
+		}
+		if *budget != "" {
+			body["budget"] = *budget
+		}
+		if *expires != "" {
+			body["expires_at"] = expiry(*expires, time.Now())
+		}
+		if len(*rows) == 0 {
+			return body, nil
+		}
+		parsed, err := modelLimits(*rows)
+		body["model_limits"] = parsed
+		return body, err
+	}
+}
+
+// expiry turns a wait into a time. What is no wait is for the administration to
+// judge.
+func expiry(text string, now time.Time) string {
+	if wait, err := time.ParseDuration(text); err == nil {
+		return now.Add(wait).UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+// modelLimits reads rows such as tiny:rpm=10,tpm=1000. Model names may hold
+// colons.
+func modelLimits(texts []string) ([]record, error) {
+	rows := []record{}
+	for _, text := range texts {
+		at := strings.LastIndex(text, ":")
+		if at < 1 {
+			return nil, fmt.Errorf("--model-limit %q: expected MODEL:LIMIT=NUMBER,...", text)
+		}
+		row := record{"model": text[:at]}
+		for pair := range strings.SplitSeq(text[at+1:], ",") {
+			name, value, _ := strings.Cut(pair, "=")
+			if name == "token_type" {
+				row[name] = value
+				continue
+			}
+			number, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("--model-limit %q: %q is not LIMIT=NUMBER", text, pair)
+			}
+			row[name] = number
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// printSecret prints a new key with its text.
+func (c *console) printSecret(cmd *cobra.Command, key record) error {
+	if err := c.printKey(cmd, key); err != nil || c.json {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe key, shown this once:\n\n%s\n", key.text("key"))
+	return err
+}
+
+// printKey prints all about a key.
+func (c *console) printKey(cmd *cobra.Command, key record) error {
+	if c.json {
+		return printJSON(cmd, key)
+	}
+	t := newTable(cmd.OutOrStdout())
+	for _, name := range []string{"id", "name", "owner", "role", "all_owners", "state", "hint", "models"} {
+		t.row(name, key.text(name))
+	}
+	t.row("limits", limitsText(key.object("limits")))
+	for _, row := range key.list("model_limits") {
+		t.row("  "+row.text("model"), limitsText(row))
+	}
+	if pending := key.object("pending"); pending != nil {
+		t.row("  until the next window", limitsText(pending.object("previous_limits")))
+	}
+	for _, name := range []string{"scopes", "cidrs", "budget", "spent", "held", "created_at", "expires_at", "revoked_at", "previous_valid_until", "version"} {
+		if _, there := key[name]; there {
+			t.row(name, key.text(name))
+		}
+	}
+	metadata := key.object("metadata")
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		t.row("metadata "+name, metadata.text(name))
+	}
+	return t.flush()
+}

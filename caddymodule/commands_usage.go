@@ -1,0 +1,149 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *console) usageCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "usage", Short: "Tells what keys used and what it cost", Args: cobra.NoArgs,
+		Example: "  caddy penstock usage --from 2026-11-01 --by owner,model",
+	}
+	filters := map[string]*string{
+		"key":   cmd.Flags().String("key", "", "only the key with this id"),
+		"owner": cmd.Flags().String("owner", "", "only keys of this account"),
+		"model": cmd.Flags().String("model", "", "only this model"),
+		"from":  cmd.Flags().String("from", "", "first UTC day, such as 2026-01-31"),
+		"to":    cmd.Flags().String("to", "", "last UTC day"),
+		"by":    cmd.Flags().String("by", "key,model,day", "sum up by owner, key, model, day or several of them"),
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		query := url.Values{"limit": {"10000"}}
+		for name, value := range filters {
+			if *value != "" {
+				query.Set(name, *value)
+			}
+		}
+		var page record
+		err := c.connect(cmd, false, func(api *client) error {
+			return api.call(cmd.Context(), "GET", "/admin/v1/usage?"+query.Encode(), nil, &page)
+		})
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(cmd, page)
+		}
+		return printUsage(cmd, page, strings.Split(*filters["by"], ","))
+	}
+	return cmd
+}
+
+func printUsage(cmd *cobra.Command, page record, by []string) error {
+	columns := make([]string, len(by))
+	for i, name := range by {
+		columns[i] = strings.ToUpper(name)
+	}
+	t := newTable(cmd.OutOrStdout(), append(columns, "REQUESTS", "INPUT", "CACHED", "OUTPUT", "TIME", "CREDITS")...)
+	rows := page.list("usage")
+	for i, row := range append(rows, page.object("total")) {
+		cells := make([]string, len(by))
+		for j, name := range by {
+			if name == "key" {
+				name = "key_id"
+			}
+			cells[j] = row.text(name)
+		}
+		if i == len(rows) {
+			cells[0] = "TOTAL"
+		}
+		micros, _ := row["duration_us"].(float64)
+		t.row(append(cells, row.text("requests"), row.text("input_tokens"), row.text("cached_tokens"), row.text("output_tokens"),
+			(time.Duration(micros) * time.Microsecond).Round(time.Millisecond).String(), row.text("charged"))...)
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if page["truncated"] == true {
+		fmt.Fprintln(cmd.ErrOrStderr(), "there are more rows: narrow the question down; the total counts all of them")
+	}
+	return nil
+}
+
+func (c *console) explainCommand() *cobra.Command {
+	var model string
+	var input, output int64
+	cmd := &cobra.Command{
+		Use: "explain KEY-ID", Short: "Tells a key's limits, what fills them, and when a call fits", Args: cobra.ExactArgs(1),
+		Long: "Tells a key's limits, what fills them, and when a call fits. What the limits count is known to the running instance alone.",
+	}
+	cmd.Flags().StringVar(&model, "model", "", "model of the call")
+	cmd.Flags().Int64Var(&input, "input-tokens", 0, "input tokens of the call")
+	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call reserves")
+	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
+		query := url.Values{
+			"key": {arguments[0]}, "model": {model},
+			"input_tokens": {strconv.FormatInt(input, 10)}, "output_tokens": {strconv.FormatInt(output, 10)},
+		}
+		var explained record
+		err := c.connect(cmd, false, func(api *client) error {
+			return api.call(cmd.Context(), "GET", "/admin/v1/explain?"+query.Encode(), nil, &explained)
+		})
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(cmd, explained)
+		}
+		return printExplained(cmd, explained)
+	}
+	return cmd
+}
+
+func printExplained(cmd *cobra.Command, explained record) error {
+	account := explained.object("account")
+	t := newTable(cmd.OutOrStdout())
+	t.row("key", explained.text("key_id"), explained.text("state"))
+	t.row("account", account.text("id"), account.text("available")+" credits available, "+account.text("held")+" held")
+	t.row("budget", explained.text("budget_left"), "left of "+explained.text("budget"))
+	verdict, detail := "fits now", ""
+	if refusal := explained.object("refusal"); refusal != nil {
+		verdict = "fits in " + milliseconds(refusal["retry_after_ms"])
+		if refusal["never"] == true {
+			verdict = "never fits"
+		}
+		detail = fmt.Sprintf("%s: %s of %s used, %s needed", refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
+	}
+	t.row("call", verdict, detail)
+	if err := t.flush(); err != nil {
+		return err
+	}
+	t = newTable(cmd.OutOrStdout(), "\nSCOPE", "LIMIT", "TOKENS", "USED", "OF", "LEFT", "FITS IN")
+	for _, scope := range explained.list("scopes") {
+		name := scope.text("model")
+		if name == "-" {
+			name = "key"
+		}
+		for _, limit := range scope.list("limits") {
+			fits := milliseconds(limit["fits_in_ms"])
+			if limit["never"] == true {
+				fits = "never"
+			}
+			t.row(name, limit.text("rule"), limit.text("token_type"), limit.text("used"), limit.text("limit"), limit.text("remaining"), fits)
+		}
+		t.row(name, "in flight", "-", scope.text("in_flight"), "-", "-", "-")
+	}
+	return t.flush()
+}
+
+// milliseconds writes a wait for people.
+func milliseconds(value any) string {
+	number, _ := value.(float64)
+	return (time.Duration(number) * time.Millisecond).String()
+}
