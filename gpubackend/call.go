@@ -75,7 +75,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	w.Header().Set("X-Backend-Device", s.info.Device)
 	w.Header().Set("X-Backend-Max-Tokens", strconv.Itoa(c.streams[0].MaxTokens()))
 	if c.fields.Stream {
-		return s.stream(ctx, cancel, w, c)
+		return s.stream(ctx, cancel, w, r, c)
 	}
 	choices := make([]choice, len(c.streams))
 	for i, stream := range c.streams {

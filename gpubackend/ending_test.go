@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -192,15 +193,19 @@ func code(text []byte) string {
 
 func TestFailureInMidStreamIsAnErrorEvent(t *testing.T) {
 	steps := 0
+	var log lockedText
 	_, front := startGated(t, func(*engine.Batch) error {
 		if steps++; steps > 3 {
 			return errors.New("device lost")
 		}
 		return nil
-	})
+	}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	reply, text := post(t, front, "/v1/chat/completions", endlessChat)
 	if reply.StatusCode != http.StatusOK || !strings.Contains(string(text), "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"server_error\",\"code\":\"engine_failure\"") {
 		t.Errorf("%d %s", reply.StatusCode, text)
+	}
+	if strings.Contains(string(text), "device lost") || !strings.Contains(log.String(), "device lost") {
+		t.Errorf("the reason belongs into the log %q, not into the reply %s", log.String(), text)
 	}
 	if strings.Contains(string(text), "[DONE]") {
 		t.Error("a failed stream ends as if it were whole")
@@ -238,4 +243,22 @@ func TestCloseWhileRequestsRun(t *testing.T) {
 		t.Error(err)
 	}
 	clients.Wait()
+}
+
+// lockedText is a log that a test reads while it is written.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

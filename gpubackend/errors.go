@@ -73,7 +73,10 @@ func asAPIError(err error) *apiError {
 	case errors.Is(err, engine.ErrClosed):
 		return &apiError{status: http.StatusServiceUnavailable, kind: kindServer, code: "closed", message: err.Error(), retry: drainingRetry}
 	}
-	return &apiError{status: http.StatusInternalServerError, kind: kindServer, code: "engine_failure", message: err.Error()}
+	return &apiError{
+		status: http.StatusInternalServerError, kind: kindServer, code: "engine_failure",
+		message: "the engine failed; the server's log says why",
+	}
 }
 
 // drainingRetry is what callers of a server on its way out are told: by then a

@@ -48,7 +48,7 @@ func (s *Server) chatPrompt(messages []message) ([]int32, error) {
 	}
 	prompt, err := s.tokenizer.Chat(turns)
 	if err != nil {
-		return nil, invalid("messages", err.Error())
+		return nil, invalid("messages", err.Error()+"; /v1/completions takes plain text")
 	}
 	return prompt, nil
 }

@@ -113,10 +113,16 @@ func (s *Server) run(serve route, w http.ResponseWriter, r *http.Request) {
 	if err == nil || r.Context().Err() != nil {
 		return // nobody is left to be told
 	}
-	if reason := asAPIError(err); reason.status >= http.StatusInternalServerError {
-		s.config.logger.Warn("request not answered", "path", r.URL.Path, "status", reason.status, "code", reason.code, "error", err)
-	}
+	s.logFailure(r, err)
 	writeError(w, err)
+}
+
+// logFailure logs what is the server's fault. Refusals are not: under overload
+// they would fill the log, and the metrics count them.
+func (s *Server) logFailure(r *http.Request, err error) {
+	if asAPIError(err).status == http.StatusInternalServerError {
+		s.config.logger.Error("request not answered", "path", r.URL.Path, "error", err)
+	}
 }
 
 // Drain refuses new requests with 503 and waits until those accepted are

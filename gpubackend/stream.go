@@ -51,7 +51,7 @@ func (c *call) merge(ctx context.Context) <-chan arrival {
 
 // stream answers with server-sent events. The status is only decided when the
 // call has its slot, so that a refusal is still a refusal.
-func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, c *call) error {
+func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, r *http.Request, c *call) error {
 	arrivals := c.merge(ctx)
 	defer func() {
 		cancel()
@@ -72,6 +72,7 @@ func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.R
 	begun := make([]bool, len(c.streams))
 	for ; more; arrived, more = <-arrivals {
 		if arrived.err != nil {
+			s.logFailure(r, arrived.err)
 			events.fail(arrived.err)
 			w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
 			return nil
