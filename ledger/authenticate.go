@@ -34,7 +34,8 @@ func (l *Ledger) find(text string, usable func(*keyRow) bool, now time.Time) (Ke
 	if own && !valid {
 		return Key{}, false // a typing error or a guess: not worth a hash
 	}
-	hash := sha256.Sum256([]byte(text))
+	var buffer [64]byte // keys of our own fit, so that nothing is allocated
+	hash := sha256.Sum256(append(buffer[:0], text...))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	index, known := l.core.keys.byID[id]

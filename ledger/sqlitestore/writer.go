@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
 )
@@ -16,7 +17,8 @@ type writer struct {
 	db     *sql.DB
 	held   *sql.Conn
 	driver driver.Conn
-	insert driver.StmtExecContext
+	insert driver.StmtExecContext // one entry
+	many   driver.StmtExecContext // rowsPerInsert entries
 	begin  driver.StmtExecContext
 	commit driver.StmtExecContext
 	values []driver.NamedValue
@@ -42,25 +44,35 @@ func openWriter(ctx context.Context, source string) (*writer, error) {
 	return w, nil
 }
 
-const insertEntry = `INSERT INTO entry (seq, at, kind, account, key_id, model, request_id, reference, hold,
+const (
+	insertEntry = `INSERT INTO entry (seq, at, kind, account, key_id, model, request_id, reference, hold,
 	input_tokens, cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
-const entryColumns = 19
+	VALUES `
+	entryValues  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	entryColumns = 19
+	// rowsPerInsert is how many entries one statement of a large batch inserts:
+	// running a statement costs about as much as binding a few of its values.
+	rowsPerInsert = 16
+)
 
 // prepare compiles the statements of the hot path.
 func (w *writer) prepare(ctx context.Context) error {
 	for _, statement := range []struct {
 		text   string
 		target *driver.StmtExecContext
-	}{{insertEntry, &w.insert}, {"BEGIN IMMEDIATE", &w.begin}, {"COMMIT", &w.commit}} {
+	}{
+		{insertEntry + entryValues, &w.insert},
+		{insertEntry + strings.Repeat(entryValues+", ", rowsPerInsert-1) + entryValues, &w.many},
+		{"BEGIN IMMEDIATE", &w.begin},
+		{"COMMIT", &w.commit},
+	} {
 		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, statement.text)
 		if err != nil {
 			return err
 		}
 		*statement.target = compiled.(driver.StmtExecContext)
 	}
-	w.values = make([]driver.NamedValue, entryColumns)
+	w.values = make([]driver.NamedValue, rowsPerInsert*entryColumns)
 	for i := range w.values {
 		w.values[i].Ordinal = i + 1
 	}
@@ -72,11 +84,18 @@ func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
 	if _, err := w.begin.ExecContext(ctx, nil); err != nil {
 		return err
 	}
-	for i := range entries {
-		w.bind(&entries[i])
-		if _, err := w.insert.ExecContext(ctx, w.values); err != nil {
-			return errors.Join(fmt.Errorf("entry %d: %w", entries[i].Sequence, err), w.exec(ctx, "ROLLBACK"))
+	for rest := entries; len(rest) > 0; {
+		rows, insert := 1, w.insert
+		if len(rest) >= rowsPerInsert {
+			rows, insert = rowsPerInsert, w.many
 		}
+		for i := range rows {
+			bind(w.values[i*entryColumns:], &rest[i])
+		}
+		if _, err := insert.ExecContext(ctx, w.values[:rows*entryColumns]); err != nil {
+			return errors.Join(fmt.Errorf("entry %d: %w", rest[0].Sequence, err), w.exec(ctx, "ROLLBACK"))
+		}
+		rest = rest[rows:]
 	}
 	if _, err := w.commit.ExecContext(ctx, nil); err != nil {
 		return err
@@ -84,10 +103,9 @@ func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
 	return nil
 }
 
-// bind sets the values of the insert statement. Zero values become NULL, which
-// SQLite stores in no space at all.
-func (w *writer) bind(e *ledger.Entry) {
-	v := w.values
+// bind sets the values of one entry. Zero values become NULL, which SQLite stores
+// in no space at all.
+func bind(v []driver.NamedValue, e *ledger.Entry) {
 	v[0].Value = e.Sequence
 	v[1].Value = e.At.UnixMicro()
 	v[2].Value = e.Kind.String()
@@ -152,7 +170,7 @@ func (w *writer) transaction(ctx context.Context, work func() error) error {
 // close ends the connection.
 func (w *writer) close() error {
 	var problems []error
-	for _, statement := range []driver.StmtExecContext{w.insert, w.begin, w.commit} {
+	for _, statement := range []driver.StmtExecContext{w.insert, w.many, w.begin, w.commit} {
 		if compiled, ok := statement.(driver.Stmt); ok {
 			problems = append(problems, compiled.Close())
 		}

@@ -1,0 +1,45 @@
+package sqlitestore
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// BenchmarkAppend measures one commit of 256 charges.
+func BenchmarkAppend(b *testing.B) {
+	store, err := Open(b.Context(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	batch := make([]ledger.Entry, 256)
+	var sequence int64
+	before := processor(b)
+	for b.Loop() {
+		for i := range batch {
+			sequence++
+			batch[i] = ledger.Entry{
+				Sequence: sequence, At: time.Now(), Kind: ledger.KindSettle, Account: "owner4711", KeyID: "0123456789", Model: "tiny",
+				RequestID: "0123456789abcdef", Hold: ledger.HoldID(1<<40 + sequence), Amount: 50, Balance: 1 << 40,
+				Quantity: ledger.Quantity{InputTokens: 100, OutputTokens: 200, Duration: 3 * time.Millisecond}, PriceVersion: 1,
+			}
+		}
+		if err := store.Append(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((processor(b)-before).Nanoseconds())/float64(b.N)/float64(len(batch)), "cpu-ns/entry")
+}
+
+// processor returns the processor time that the process has used.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
