@@ -169,3 +169,22 @@ func median(numbers []float64) float64 {
 	sorted := slices.Sorted(slices.Values(numbers))
 	return sorted[len(sorted)/2]
 }
+
+// BenchmarkLoad reports how many bytes of a quantised file are prepared per
+// second of processor time.
+func BenchmarkLoad(b *testing.B) {
+	file := testmodel.Open(medium())
+	used := cpuSeconds(b)
+	var bytes int64
+	for b.Loop() {
+		e, err := New(file, WithThreads(1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes += e.Info().WeightBytes
+		if err := e.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(bytes)/(cpuSeconds(b)-used)/1e9, "GB/cpu-s")
+}

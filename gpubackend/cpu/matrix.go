@@ -122,23 +122,18 @@ func (p *packer) quantised(kind gguf.Type, raw []byte, columns int) []byte {
 func (m *matrix) packRow(row int, raw []byte, bias byte) {
 	_, size := gguf.Q8_0.Block()
 	tile, lane, blocks := row/tileRows, row%tileRows, m.blocks()
+	flip := uint32(bias) * 0x01010101
 	for block := range blocks {
 		at := tile*blocks + block
 		values := m.values[at*tileBlock:][:tileBlock]
-		var source []byte
+		var source [blockSize]byte
 		if raw != nil {
-			source = raw[block*size:][:size]
-			m.scales[at*tileRows+lane] = binary.LittleEndian.Uint16(source)
+			m.scales[at*tileRows+lane] = binary.LittleEndian.Uint16(raw[block*size:])
+			source = [blockSize]byte(raw[block*size+2:])
 		}
 		for i := 0; i < blockSize; i += 4 {
-			four := values[i*tileRows+lane*4:][:4]
-			for j := range four {
-				if raw != nil {
-					four[j] = source[2+i+j] ^ bias
-				} else {
-					four[j] = bias
-				}
-			}
+			four := binary.LittleEndian.Uint32(source[i:])
+			binary.LittleEndian.PutUint32(values[i*tileRows+lane*4:], four^flip)
 		}
 	}
 }

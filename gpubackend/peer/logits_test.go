@@ -20,7 +20,7 @@ func small(kind gguf.Type) testmodel.Config {
 func both(t *testing.T, config testmodel.Config) (ours, theirs [][]float32) {
 	t.Helper()
 	p := open(t, config, Settings{Threads: 1, Context: 256, Sequences: 1, FullCache: true})
-	b := batch{sequences: 1, tokens: 41, all: true}
+	b := batch{sequences: 1, tokens: 201, all: true}
 	mine := p.engineBatch(b, 16)
 	if _, err := p.ours.Forward(mine); err != nil {
 		t.Fatal(err)
@@ -113,5 +113,28 @@ func TestQuantisedLogitsAreAsGoodAsLlamaCpps(t *testing.T) {
 	t.Logf("ratio %.3f", oursSum/theirsSum)
 	if !(oursSum <= 1.1*theirsSum) {
 		t.Errorf("divergence is %.3f of llama.cpp's, want at most 1.1", oursSum/theirsSum)
+	}
+}
+
+// Positions far beyond the original context, where the scalings differ most from
+// none, and from each other.
+func TestStretchedContextsAgreeWithLlamaCpp(t *testing.T) {
+	for name, extra := range map[string]map[string]any{
+		"none":   {},
+		"linear": {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": float32(4)},
+		"yarn": {
+			"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": float32(4),
+			"llama.rope.scaling.original_context_length": uint32(64),
+		},
+		"base": {"llama.rope.freq_base": float32(500000)},
+	} {
+		config := small(gguf.F32)
+		config.Extra = extra
+		ours, theirs := both(t, config)
+		got := distance(ours, theirs)
+		t.Logf("%s: relative difference %.2g", name, got)
+		if !(got <= 3e-3) {
+			t.Errorf("%s: relative difference %.2g, want at most 3e-3", name, got)
+		}
 	}
 }

@@ -40,22 +40,36 @@ func BenchmarkAgainstLlamaCpp(b *testing.B) {
 		{"decode=8", batch{sequences: 8, position: 40, tokens: 1}},
 		{"decode=32", batch{sequences: 32, position: 40, tokens: 1}},
 	} {
-		b.Run(test.name, func(b *testing.B) { compare(b, p, test.batch) })
+		b.Run(test.name, func(b *testing.B) { compare(b, p, test.batch, 4) })
 	}
 }
 
-const pagesEach = 4 // 64 positions
+// BenchmarkLongContextAgainstLlamaCpp does the same where attention has much to
+// look back on.
+func BenchmarkLongContextAgainstLlamaCpp(b *testing.B) {
+	p := open(b, medium(), Settings{Threads: 1, Context: 2048, Sequences: 1})
+	for _, test := range []struct {
+		name string
+		batch
+	}{
+		{"prefill=256-after-768", batch{sequences: 1, position: 768, tokens: 256}},
+		{"decode=1-after-1000", batch{sequences: 1, position: 1000, tokens: 1}},
+	} {
+		b.Run(test.name, func(b *testing.B) { compare(b, p, test.batch, 128) })
+	}
+}
 
-func compare(b *testing.B, p *pair, wanted batch) {
-	past := batch{sequences: wanted.sequences, tokens: wanted.position}
-	if past.tokens > 0 {
-		for first := range past.sequences {
-			clearFrom(b, p, first, 0)
-		}
-		inSteps(b, p, past)
+// compare fills the caches up to the position at which the wanted batch starts,
+// and measures that. Each sequence has a number of pages.
+func compare(b *testing.B, p *pair, wanted batch, pages int) {
+	for s := range wanted.sequences {
+		clearFrom(b, p, s, 0)
+	}
+	for position := 0; position < wanted.position; position += chunk {
+		inSteps(b, p, batch{wanted.sequences, position, min(chunk, wanted.position-position), false}, pages)
 	}
 	var ours, theirs []float64
-	mine, rows := p.engineBatch(wanted, pagesEach), wanted.rows()
+	mine, rows := p.engineBatch(wanted, pages), wanted.rows()
 	for b.Loop() {
 		before := cpuSeconds(b)
 		if _, err := p.ours.Forward(mine); err != nil {
@@ -86,9 +100,12 @@ func clearFrom(b *testing.B, p *pair, sequence, position int) {
 	}
 }
 
-// inSteps fills the caches of both, one sequence at a time.
-func inSteps(b *testing.B, p *pair, past batch) {
-	if _, err := p.ours.Forward(p.engineBatch(past, pagesEach)); err != nil {
+// chunk is how many tokens of a sequence are filled in at once.
+const chunk = 256
+
+// inSteps adds to the caches of both, one sequence at a time.
+func inSteps(b *testing.B, p *pair, past batch, pages int) {
+	if _, err := p.ours.Forward(p.engineBatch(past, pages)); err != nil {
 		b.Fatal(err)
 	}
 	rows := past.rows()
