@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -286,5 +287,38 @@ func TestTwoHundredStreamsOverHTTP(t *testing.T) {
 	clients.Wait()
 	if status := s.scheduler.Status(); status.Finished != 400 || status.PagesInUse != 0 {
 		t.Errorf("%+v", status)
+	}
+}
+
+func TestInferenceTimesOfAllRepliesSumToTheBusyTime(t *testing.T) {
+	s, front := start(t, WithSlots(4))
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	sum, replies := 0.0, 0
+	for i := range 30 {
+		clients.Go(func() {
+			path, body := "/infer", fmt.Sprintf(`{"prompt":"Question %d","max_tokens":%d,"ignore_eos":true}`, i, 1+i)
+			switch i % 3 {
+			case 1:
+				path, body = "/v1/chat/completions", strings.Replace(endlessChat, "400", fmt.Sprintf(`%d,"n":2`, 5+i), 1)
+			case 2:
+				path, body = "/v1/embeddings", `{"input":["one text","and another"]}`
+			}
+			reply, text := post(t, front, path, body)
+			value := reply.Header.Get("X-Inference-Ms") + reply.Trailer.Get("X-Inference-Ms")
+			share, err := strconv.ParseFloat(value, 64)
+			if err != nil || reply.StatusCode != http.StatusOK {
+				t.Errorf("%s: %d, X-Inference-Ms %q, %s", path, reply.StatusCode, value, text)
+			}
+			mu.Lock()
+			sum += share
+			replies++
+			mu.Unlock()
+		})
+	}
+	clients.Wait()
+	// Each reply is cut to whole microseconds.
+	if busy := inMilliseconds(s.scheduler.Status().Busy); sum > busy+1e-6 || sum < busy-float64(replies)*0.001 {
+		t.Errorf("%d replies say %.3f ms in all, the engine was busy for %.3f ms", replies, sum, busy)
 	}
 }
