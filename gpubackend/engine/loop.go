@@ -73,6 +73,7 @@ func (s *Scheduler) admit() {
 		one.tokens = slices.Clone(prompt)
 		one.computed = len(held.pages) * PageSize
 		s.running = append(s.running, one)
+		s.drain.began(time.Now())
 		s.totals.PromptTokens += uint64(len(prompt))
 		s.totals.CachedTokens += uint64(one.computed)
 		one.stream.started(time.Since(one.stream.submitted), one.computed)
@@ -88,7 +89,7 @@ func (s *Scheduler) finish(one *sequence, reason FinishReason, err error) {
 	if err == nil {
 		s.totals.Finished++
 	}
-	s.drain.ended(time.Now())
+	s.drain.ended(time.Now(), len(s.running))
 	one.stream.end(one.text.flush(), reason, one.meanHidden(), err)
 	s.noteEmpty()
 }

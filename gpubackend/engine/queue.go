@@ -58,15 +58,37 @@ func (l *waitingLine) len() int { return len(l.sequences) }
 // drainMemory is the number of endings from which the drain rate is measured.
 const drainMemory = 32
 
-// drainRate measures how fast slots come free.
+// drainRate measures how fast slots come free while there is work: a night
+// without requests says nothing about how long the next one will take.
 type drainRate struct {
-	endings [drainMemory]time.Time
+	endings [drainMemory]time.Duration // on the clock of busy time
 	count   int
+	busy    time.Duration // of the periods of work that are over
+	since   time.Time     // when the present one began; zero if nothing runs
 }
 
-func (r *drainRate) ended(now time.Time) {
-	r.endings[r.count%drainMemory] = now
+// clock is the time with work so far.
+func (r *drainRate) clock(now time.Time) time.Duration {
+	if r.since.IsZero() {
+		return r.busy
+	}
+	return r.busy + now.Sub(r.since)
+}
+
+// began notes that something runs.
+func (r *drainRate) began(now time.Time) {
+	if r.since.IsZero() {
+		r.since = now
+	}
+}
+
+// ended notes that a slot came free, and that left requests still run.
+func (r *drainRate) ended(now time.Time, left int) {
+	r.endings[r.count%drainMemory] = r.clock(now)
 	r.count++
+	if left == 0 {
+		r.busy, r.since = r.clock(now), time.Time{}
+	}
 }
 
 // perSecond is the rate of the last endings up to now; 0 if there were fewer
@@ -76,10 +98,7 @@ func (r *drainRate) perSecond(now time.Time) float64 {
 		return 0
 	}
 	known := min(r.count, drainMemory)
-	span := now.Sub(r.endings[(r.count-known)%drainMemory])
-	if span <= 0 {
-		span = time.Nanosecond
-	}
+	span := max(time.Nanosecond, r.clock(now)-r.endings[(r.count-known)%drainMemory])
 	return float64(known) / span.Seconds()
 }
 

@@ -42,8 +42,9 @@ func TestRetryAfterFollowsTheDrainRate(t *testing.T) {
 	if got := drain.retryAfter(start, 9); got != shortestRetry {
 		t.Errorf("without history: %v", got)
 	}
+	drain.began(start)
 	for i := range 40 {
-		drain.ended(start.Add(time.Duration(i) * 2 * time.Second))
+		drain.ended(start.Add(time.Duration(i)*2*time.Second), 1)
 	}
 	now := start.Add(80 * time.Second)
 	// 32 endings in the last 64 seconds: one in two seconds.
@@ -52,6 +53,12 @@ func TestRetryAfterFollowsTheDrainRate(t *testing.T) {
 	}
 	if got := drain.retryAfter(now.Add(time.Hour), 9); got != longestRetry {
 		t.Errorf("after an hour without an ending: %v, want %v", got, longestRetry)
+	}
+	drain.ended(now, 0)
+	morning := now.Add(12 * time.Hour)
+	drain.began(morning)
+	if got := drain.retryAfter(morning, 9); got < 15*time.Second || got > 20*time.Second {
+		t.Errorf("after a night without requests: %v, want about 20 s", got)
 	}
 }
 
