@@ -46,14 +46,9 @@ func (x *exchange) complete(r *reply, settlement ledger.Settlement) {
 		x.announceCharge(r)
 		return
 	case modeTranslated:
-		text, ok := dialect.ChatText(r.kept)
-		if !ok {
-			x.fail(r, &dialect.Refusal{Reason: dialect.UpstreamFailed, Message: "the upstream's reply is no chat completion", Final: true})
-			return
-		}
 		credits, _ := strconv.ParseFloat(x.charge.Amount.String(), 64)
 		r.kept = dialect.Answer{
-			Text: text, InputTokens: settlement.Quantity.InputTokens, OutputTokens: settlement.Quantity.OutputTokens,
+			Text: r.text, InputTokens: settlement.Quantity.InputTokens, OutputTokens: settlement.Quantity.OutputTokens,
 			RunSeconds: settlement.Quantity.Duration.Seconds(), CreditsCharged: credits, Model: x.model.Name,
 		}.Body(x.call.Route.Kind)
 		header.Set("Content-Type", "application/json")
@@ -86,6 +81,8 @@ func (x *exchange) refuseEnding(r *reply, outcome ledger.Outcome) *dialect.Refus
 		refusal.Reason, refusal.Message = dialect.Unauthenticated, "the key was revoked while the answer was produced"
 	default:
 		switch {
+		case errors.Is(r.readError, errNoChat):
+			refusal.Message = errNoChat.Error()
 		case r.meter.Produced() || r.sent:
 			refusal.Message = "the upstream failed before the answer was complete"
 		case x.failureStatus == http.StatusServiceUnavailable:

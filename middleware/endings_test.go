@@ -25,7 +25,7 @@ type stage struct {
 }
 
 func newStage() *stage {
-	return &stage{send: make(chan string, 100), arrived: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+	return &stage{send: make(chan string, 100), arrived: make(chan struct{}, 100), cancelled: make(chan struct{}, 100)}
 }
 
 func (s *stage) serve(w http.ResponseWriter, r *http.Request) {

@@ -1,9 +1,11 @@
 package middleware
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -35,6 +37,8 @@ const (
 
 var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
+	errNoChat        = errors.New("the upstream's reply is no chat completion")
+	errPacked        = errors.New("the upstream's reply is in an encoding that can not be read")
 	errAfterEnd      = errors.New("the upstream goes on after the end of its stream")
 )
 
@@ -57,7 +61,8 @@ type reply struct {
 	size     int64 // bytes that the handler wrote
 	declared int64 // bytes that it announced, -1: none
 
-	clientStatus int // sent to the client, 0: none
+	text         string // of a translated reply
+	clientStatus int    // sent to the client, 0: none
 
 	inference    time.Duration // X-Inference-Ms
 	hasInference bool
@@ -81,7 +86,9 @@ func (r *reply) Unwrap() http.ResponseWriter { return r.w }
 
 // Hijack is refused: a hijacked connection would pass unmetered. Without this
 // method http.ResponseController would find the one below.
-func (r *reply) Hijack() error { return http.ErrNotSupported }
+func (r *reply) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (r *reply) WriteHeader(status int) {
@@ -116,6 +123,9 @@ func (r *reply) chooseMode(header http.Header) mode {
 	}
 	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {
+	case r.packed && r.x.call.Route.Translated():
+		r.readError = errPacked
+		return modeTranslated
 	case r.packed:
 		return modeBody
 	case media == "text/event-stream":

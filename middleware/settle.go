@@ -119,7 +119,8 @@ func (x *exchange) finish(r *reply, end ending) {
 	}
 }
 
-// drain takes what is left in the unpacker, in the event reader and in trailers.
+// drain takes what is left in the unpacker, in the event reader and in trailers,
+// and reads what is to be translated.
 func (r *reply) drain() {
 	if r.unpack != nil {
 		if err := r.unpack.close(); err != nil && r.readError == nil {
@@ -129,6 +130,12 @@ func (r *reply) drain() {
 	if r.mode == modeStream && r.wrote {
 		if err := r.meter.Flush(r); err != nil && r.writeError == nil && r.readError == nil {
 			r.readError = err
+		}
+	}
+	if r.mode == modeTranslated && r.wrote && r.readError == nil {
+		var ok bool
+		if r.text, ok = dialect.ChatText(r.kept); !ok {
+			r.readError = errNoChat
 		}
 	}
 	header := r.w.Header()
