@@ -66,6 +66,7 @@ func (a *Admin) options() []admin.Option {
 		admin.WithClientAddress(clientAddress),
 		admin.WithBounds(a.app.bounds()),
 		admin.WithModels(a.models()...),
+		admin.WithAlerts(a.app.engine.alerts),
 	}
 	if rows := a.app.keyLimits(); len(rows) > 0 {
 		options = append(options, admin.WithDefaultLimits(rows[0]))

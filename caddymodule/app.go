@@ -72,7 +72,12 @@ type App struct {
 	// Default: none.
 	KeySHA256 string `json:"key_sha256,omitempty"`
 
+	// When somebody is told that a key or an account comes near its end.
+	// Default: at 80 and 100 percent, in the log, the metrics and Caddy's events.
+	Alerts *Alerts `json:"alerts,omitempty"`
+
 	store    LedgerStore
+	notifier *notifier
 	zone     *time.Location
 	log      *slog.Logger
 	engine   *engine
@@ -112,12 +117,20 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.zone, err = limiter.ParseZone(a.Zone); err != nil {
 		return err
 	}
+	if a.Alerts != nil {
+		if err := a.Alerts.validate(); err != nil {
+			return fmt.Errorf("alerts: %w", err)
+		}
+	}
 	for option, hash := range map[string]*string{"admin_key_sha256": &a.AdminKeySHA256, "key_sha256": &a.KeySHA256} {
 		if *hash, err = caddy.NewReplacer().ReplaceOrErr(*hash, true, true); err != nil {
 			return fmt.Errorf("%s: %w", option, err)
 		}
 	}
 	a.log = ctx.Slogger()
+	if a.notifier, err = newNotifier(ctx, a); err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
 	if a.engine, a.lease, err = acquireEngine(a.store, a.log); err != nil {
 		return err
 	}
@@ -153,6 +166,9 @@ func (a *App) Cleanup() error {
 	if a.lease != nil {
 		a.lease.retire()
 	}
+	if a.notifier != nil {
+		a.notifier.close()
+	}
 	return nil
 }
 
@@ -177,6 +193,11 @@ func (a *App) Validate() error {
 		}
 		if err := model.validate(); err != nil {
 			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	if a.Alerts != nil {
+		if err := a.Alerts.validate(); err != nil {
+			return fmt.Errorf("alerts: %w", err)
 		}
 	}
 	for option, hash := range map[string]string{"admin_key_sha256": a.AdminKeySHA256, "key_sha256": a.KeySHA256} {

@@ -17,7 +17,7 @@ func init() {
 }
 
 // appOptions lists the words of the global option, for error messages.
-var appOptions = []string{"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256"}
+var appOptions = []string{"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts"}
 
 // parseApp reads the global option penstock.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -48,6 +48,10 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    bootstrap demo
 //	    admin_key_sha256 <hash>
 //	    key_sha256       <hash>
+//	    alerts {
+//	        thresholds <percent...>
+//	        webhook    <url> <secret>
+//	    }
 //	}
 //
 // A limit is rpm, tpm, rpd, tpd or max_in_flight; default_limits also takes
@@ -86,6 +90,8 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			err = oneHash(d, &a.AdminKeySHA256)
 		case "key_sha256":
 			err = oneHash(d, &a.KeySHA256)
+		case "alerts":
+			err = a.unmarshalAlerts(d)
 		default:
 			err = unknown(d, "option of penstock", appOptions)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // engines holds the engines of this process by the identity of their ledger, so
@@ -36,6 +37,7 @@ type engine struct {
 	ledger  *ledger.Ledger
 	limiter *limiter.Memory
 	runs    *middleware.Runs
+	alerts  *alerts.Monitor
 	zone    *time.Location
 
 	closing sync.Once
@@ -74,6 +76,10 @@ func (e *engine) open(app *App) error {
 		e.limiter = limiter.New(limiter.WithZone(app.zone))
 		if err := e.restoreLimits(ctx, app.log); err != nil {
 			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.limiter.Close(), e.ledger.Close(ctx))
+			return
+		}
+		if e.alerts, e.failure = e.watch(app.log); e.failure != nil {
+			e.failure = errors.Join(e.failure, e.limiter.Close(), e.ledger.Close(ctx))
 		}
 	})
 	return e.failure
@@ -117,7 +123,7 @@ func (e *engine) apply(ctx context.Context, app *App) error {
 		return err
 	}
 	app.previous, e.current = e.current, app
-	return nil
+	return app.notifier.use(e)
 }
 
 // stop is told that a configuration stops: because another one is in force, or
@@ -135,7 +141,7 @@ func (e *engine) stop(ctx context.Context, app *App) error {
 	if e.current == nil {
 		return nil
 	}
-	return e.setPrices(ctx, e.current)
+	return errors.Join(e.setPrices(ctx, e.current), e.current.notifier.use(e))
 }
 
 // setPrices makes the ledger's prices those of a configuration.
@@ -183,7 +189,9 @@ func (e *engine) Destruct() error {
 		defer cancel()
 		// Calls in the background end first, so that they are charged. Then nothing
 		// counts any more, and what was counted can be saved.
-		err = errors.Join(e.runs.Wait(ctx), e.limiter.Close(), e.saveLimits(), e.ledger.Close(ctx))
+		err = e.runs.Wait(ctx)
+		e.alerts.Close()
+		err = errors.Join(err, e.limiter.Close(), e.saveLimits(), e.ledger.Close(ctx))
 	})
 	return err
 }

@@ -156,7 +156,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithModels(app.catalog()...),
 		middleware.WithLogger(app.log),
 		middleware.WithRuns(app.engine.runs),
-		middleware.WithObserver(observer{app.engine.metrics, app.Models}),
+		middleware.WithObserver(observer{app.engine.metrics, app.Models, app.engine.alerts}),
 		middleware.WithClientAddress(clientAddress),
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),

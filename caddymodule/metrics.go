@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // metrics are an engine's Prometheus metrics. They live as long as the engine, so
@@ -19,6 +20,7 @@ type metrics struct {
 	tokens    *prometheus.CounterVec
 	credits   *prometheus.CounterVec
 	writeOffs *prometheus.CounterVec
+	alerts    *prometheus.CounterVec
 	firstByte *prometheus.HistogramVec
 	duration  *prometheus.HistogramVec
 }
@@ -40,6 +42,7 @@ func newMetrics() *metrics {
 		tokens:    counter("tokens_total", "Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
 		credits:   counter("credits_charged_total", "Credits charged.", "model"),
 		writeOffs: counter("credits_written_off_total", "Credits of prices that neither hold nor balance nor budget covered.", "model"),
+		alerts:    counter("alerts_total", "Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
 		firstByte: histogram("time_to_first_byte_seconds", "From dispatch to the upstream's first byte.", "model"),
 		duration:  histogram("request_duration_seconds", "From the arrival of a call that ran to its end.", "model", "stream"),
 	}
@@ -48,7 +51,7 @@ func newMetrics() *metrics {
 // register adds the metrics to the registry of a configuration. Registering them
 // twice is fine.
 func (m *metrics) register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.firstByte, m.duration} {
+	for _, collector := range []prometheus.Collector{m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.alerts, m.firstByte, m.duration} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
@@ -61,6 +64,7 @@ func (m *metrics) register(registry prometheus.Registerer) error {
 type observer struct {
 	metrics *metrics
 	models  map[string]*Model // that may be a label
+	alerts  *alerts.Monitor
 }
 
 // Observe implements middleware.Observer.
@@ -73,6 +77,7 @@ func (o observer) Observe(report middleware.Report) {
 		m.refusals.WithLabelValues(report.Operation, model, report.Reason, report.Rule).Inc()
 		return
 	}
+	o.alerts.Observe(report.KeyID, report.Model)
 	m.requests.WithLabelValues(report.Operation, model, report.Outcome.String(), strconv.Itoa(report.Status)).Inc()
 	m.tokens.WithLabelValues(model, "input").Add(float64(report.InputTokens))
 	m.tokens.WithLabelValues(model, "cached").Add(float64(report.CachedTokens))

@@ -17,6 +17,8 @@ const (
 	maxMarks = 100_000
 	// maxPending bounds how many key and model pairs wait to be looked at.
 	maxPending = 10_000
+	// MaxThreshold is the largest threshold in percent.
+	MaxThreshold = 1000
 	// maxRecent is how many alerts can be listed.
 	maxRecent = 1000
 )
@@ -25,18 +27,18 @@ const (
 // levels are looked at by one goroutine, so that a call never waits for it.
 // A Monitor is safe for concurrent use.
 type Monitor struct {
-	source     Source
-	thresholds []int
-	sinks      []Sink
-	interval   time.Duration
-	now        func() time.Time
-	logger     *slog.Logger
-	statePath  string
+	source    Source
+	interval  time.Duration
+	now       func() time.Time
+	logger    *slog.Logger
+	statePath string
 
-	mu      sync.Mutex
-	pending map[subject]struct{}
-	dropped int64
-	recent  []Alert
+	mu         sync.Mutex
+	thresholds []int // never changed, only replaced
+	sinks      []Sink
+	pending    map[subject]struct{}
+	dropped    int64
+	recent     []Alert
 
 	marks map[scope]mark // only the goroutine of run uses it
 	stop  context.CancelFunc
@@ -63,8 +65,11 @@ type mark struct {
 // Option changes a Monitor.
 type Option func(*Monitor)
 
-// WithThresholds sets the percentages at which an alert is told. The default is
-// 80 and 100.
+// DefaultThresholds returns the percentages that count unless others are set.
+func DefaultThresholds() []int { return []int{80, 100} }
+
+// WithThresholds sets the percentages at which an alert is told. The default
+// is DefaultThresholds.
 func WithThresholds(percent ...int) Option {
 	return func(m *Monitor) { m.thresholds = percent }
 }
@@ -98,17 +103,14 @@ func WithStateFile(path string) Option {
 // New returns a running monitor. Close ends it.
 func New(source Source, options ...Option) (*Monitor, error) {
 	m := &Monitor{
-		source: source, thresholds: []int{80, 100}, interval: time.Second, now: time.Now,
+		source: source, thresholds: DefaultThresholds(), interval: time.Second, now: time.Now,
 		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]struct{}), marks: make(map[scope]mark), done: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(m)
 	}
-	slices.Sort(m.thresholds)
-	for _, percent := range m.thresholds {
-		if percent < 1 || percent > 1000 {
-			return nil, fmt.Errorf("alert threshold %d is not from 1 to 1000 percent", percent)
-		}
+	if err := m.Configure(m.thresholds, m.sinks...); err != nil {
+		return nil, err
 	}
 	if err := m.loadState(); err != nil {
 		return nil, err
@@ -117,6 +119,20 @@ func New(source Source, options ...Option) (*Monitor, error) {
 	m.stop = stop
 	go m.run(ctx)
 	return m, nil
+}
+
+// Configure replaces the thresholds and the sinks. What was told stays told.
+func (m *Monitor) Configure(thresholds []int, sinks ...Sink) error {
+	sorted := slices.Sorted(slices.Values(thresholds))
+	for _, percent := range sorted {
+		if percent < 1 || percent > MaxThreshold {
+			return fmt.Errorf("alert threshold %d is not from 1 to %d percent", percent, MaxThreshold)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.thresholds, m.sinks = sorted, sinks
+	return nil
 }
 
 // Observe says that a key's levels for a model moved. It never blocks. Where too
@@ -141,7 +157,11 @@ func (m *Monitor) Recent(limit int) []Alert {
 }
 
 // Thresholds returns the percentages at which an alert is told.
-func (m *Monitor) Thresholds() []int { return slices.Clone(m.thresholds) }
+func (m *Monitor) Thresholds() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.thresholds
+}
 
 // Close looks at what is pending once more and ends the monitor.
 func (m *Monitor) Close() {
@@ -221,7 +241,7 @@ func (m *Monitor) compare(level *Level) bool {
 
 // crossed returns the highest threshold that a level has reached, 0 if none.
 func (m *Monitor) crossed(level *Level) (crossed int) {
-	for _, threshold := range m.thresholds {
+	for _, threshold := range m.Thresholds() {
 		if level.percent() >= threshold {
 			crossed = threshold
 		}
@@ -257,11 +277,12 @@ func (m *Monitor) tell(level *Level, threshold int) {
 		m.recent = slices.Delete(m.recent, 0, maxRecent/10)
 	}
 	m.recent = append(m.recent, alert)
+	sinks := m.sinks
 	m.mu.Unlock()
 	m.logger.Warn("threshold crossed", slog.String("alert", alert.ID), slog.String("kind", string(alert.Kind)),
 		slog.Int("threshold_percent", threshold), slog.String("account", alert.Account), slog.String("key_id", alert.KeyID),
 		slog.String("model", alert.Model), slog.Int64("used", alert.Used), slog.Int64("limit", alert.Limit))
-	for _, sink := range m.sinks {
+	for _, sink := range sinks {
 		sink.Deliver(alert)
 	}
 }
