@@ -228,7 +228,7 @@ func (a *App) catalog() []middleware.Model {
 	for _, name := range a.modelNames() {
 		known := middleware.Model{Name: name}
 		if model := a.Models[name]; model != nil {
-			known.UpstreamName = model.UpstreamName
+			known.UpstreamName, known.Description = model.UpstreamName, model.Description
 			known.MaxOutputTokens = model.MaxOutputTokens
 			known.ContinuousUsage = model.ContinuousUsage
 		}

@@ -43,6 +43,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	        price             minute|input|cached_input|output|request <credits>
 //	        max_output_tokens <tokens>
 //	        upstream_name     <name>
+//	        description       <text>
 //	        continuous_usage
 //	    }
 //	    bootstrap demo
@@ -241,6 +242,8 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		return wholeNumber(d, "model "+name+": max_output_tokens", 1, &m.MaxOutputTokens)
 	case "upstream_name":
 		return oneArgument(d, &m.UpstreamName)
+	case "description":
+		return oneArgument(d, &m.Description)
 	case "continuous_usage":
 		if m.ContinuousUsage {
 			return d.Errf("model %s: continuous_usage is already specified", name)
@@ -248,7 +251,7 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		m.ContinuousUsage = true
 		return noArgument(d)
 	}
-	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "continuous_usage"})
+	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "description", "continuous_usage"})
 }
 
 func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {

@@ -11,6 +11,9 @@ type Model struct {
 	// The model's name on the upstreams. Default: the same name.
 	UpstreamName string `json:"upstream_name,omitempty"`
 
+	// What callers read about the model in the list of models. Default: nothing.
+	Description string `json:"description,omitempty"`
+
 	// What a call costs. Default: 1 credit per minute of compute time.
 	Price *Price `json:"price,omitempty"`
 

@@ -12,29 +12,32 @@ type modelObject struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
+	// Description is left out where nothing is said about the model.
+	Description string `json:"description,omitempty"`
 }
 
 // listModels lists the models that the key may use. It costs nothing. With no
 // models configured, the upstream knows better.
 func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	names := x.key.Models
-	if x.gate.catalog == nil && len(names) == 0 {
+	if x.gate.catalog == nil && len(x.key.Models) == 0 {
 		request := r.Clone(r.Context())
 		request.Header = upstreamHeader(r.Header)
 		next.ServeHTTP(w, request)
 		return
 	}
-	if x.gate.catalog != nil {
-		names = nil
+	list := []modelObject{}
+	if x.gate.catalog == nil {
+		for _, name := range x.key.Models {
+			list = append(list, modelObject{ID: name, Object: "model", OwnedBy: "penstock"})
+		}
+	} else {
 		for _, model := range x.gate.catalog.Models() {
 			if len(x.key.Models) == 0 || slices.Contains(x.key.Models, model.Name) {
-				names = append(names, model.Name)
+				list = append(list, modelObject{
+					ID: model.Name, Object: "model", OwnedBy: "penstock", Description: model.Description,
+				})
 			}
 		}
-	}
-	list := make([]modelObject, 0, len(names))
-	for _, name := range names {
-		list = append(list, modelObject{ID: name, Object: "model", OwnedBy: "penstock"})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	err := json.NewEncoder(w).Encode(struct {

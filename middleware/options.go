@@ -25,6 +25,7 @@ const (
 type Model struct {
 	Name         string // as callers name it, and as it stands in limits and entries
 	UpstreamName string // as the upstreams name it; empty: the same
+	Description  string // for the list of models
 	// MaxOutputTokens caps one answer: it is written into calls that set no cap,
 	// and a call that asks for more is refused. 0: DefaultMaxOutputTokens is
 	// written, and a call may ask for more.
