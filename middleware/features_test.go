@@ -312,7 +312,9 @@ func TestModelsAreListedForTheKey(t *testing.T) {
 	_, all := h.newKey(ledger.NewKey{}, 0)
 	for key, want := range map[string]string{h.text: "b: the second", all: "a: b: the second"} {
 		got := h.do("GET", "/v1/models", "", "Authorization", "Bearer "+key)
-		var list struct{ Data []struct{ ID, Description string } }
+		var list struct {
+			Data []struct{ ID, Description string }
+		}
 		if err := json.Unmarshal([]byte(got.body), &list); err != nil {
 			t.Fatal(err)
 		}
