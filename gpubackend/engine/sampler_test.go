@@ -52,7 +52,6 @@ func distribution(logits []float32, settings Sampling) []float64 {
 }
 
 func TestTokensAreDrawnWithTheirProbabilities(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
 	for name, settings := range map[string]Sampling{
 		"temperature 1":   {Temperature: 1},
 		"temperature 0.3": {Temperature: 0.3},
@@ -67,6 +66,7 @@ func TestTokensAreDrawnWithTheirProbabilities(t *testing.T) {
 		"all filters":     {Temperature: 0.9, TopK: 12, TopP: 0.8, MinP: 0.02},
 	} {
 		t.Run(name, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, 2))
 			logits := make([]float32, 40)
 			for id := range logits {
 				logits[id] = float32(random.NormFloat64() * 2)
@@ -80,9 +80,9 @@ func TestTokensAreDrawnWithTheirProbabilities(t *testing.T) {
 				counts[s.sample(slices.Clone(logits), nil, scratch)]++
 			}
 			for id, count := range counts {
-				// Six standard deviations: a false alarm in a billion.
-				bound := 6*math.Sqrt(draws*want[id]*(1-want[id])) + 1e-9
-				if math.Abs(count-draws*want[id]) > bound {
+				// Six standard deviations, and what rare tokens scatter beyond that.
+				bound := 6*math.Sqrt(draws*want[id]*(1-want[id])) + 3
+				if want[id] == 0 && count > 0 || math.Abs(count-draws*want[id]) > bound {
 					t.Errorf("token %d was drawn %.0f times of %d, its chance is %.4f", id, count, draws, want[id])
 				}
 			}
