@@ -121,10 +121,10 @@ func (c *console) keysList() *cobra.Command {
 		if c.json {
 			return printJSON(cmd, keys)
 		}
-		t := newTable(cmd.OutOrStdout(), "ID", "NAME", "OWNER", "ROLE", "STATE", "MODELS", "LIMITS", "BUDGET", "SPENT", "EXPIRES")
+		t := newTable(cmd.OutOrStdout(), "ID", "NAME", "OWNER", "ROLE", "STATE", "MODELS", "LIMITS", "BUDGET", "CALLS", "SPENT", "EXPIRES")
 		for _, key := range keys {
 			t.row(key.text("id"), key.text("name"), key.text("owner"), key.text("role"), key.text("state"), key.text("models"),
-				limitsText(key.object("limits")), key.text("budget"), key.text("spent"), key.text("expires_at"))
+				limitsText(key.object("limits")), key.text("budget"), key.text("requests"), key.text("spent"), key.text("expires_at"))
 		}
 		return t.flush()
 	}
@@ -379,7 +379,7 @@ func (c *console) printKey(cmd *cobra.Command, key record) error {
 	if pending := key.object("pending"); pending != nil {
 		t.row("  until the next window", limitsText(pending.object("previous_limits")))
 	}
-	for _, name := range []string{"scopes", "cidrs", "budget", "spent", "held", "created_at", "expires_at", "revoked_at", "previous_valid_until", "version"} {
+	for _, name := range []string{"scopes", "cidrs", "budget", "requests", "spent", "held", "created_at", "expires_at", "revoked_at", "previous_valid_until", "version"} {
 		if _, there := key[name]; there {
 			t.row(name, key.text(name))
 		}

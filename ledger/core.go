@@ -199,6 +199,7 @@ func (c *core) applyCall(e *Entry) error {
 	k.held -= hold.amount
 	a.spent += e.Amount
 	k.spent += e.Amount
+	k.calls++
 	c.system.revenue += e.Amount
 	delete(c.holds, e.Hold)
 	delete(c.open, e.Hold)

@@ -32,6 +32,7 @@ type keyRow struct {
 	usage                     uint32 // first usage row
 	text                      uint64 // where id, hint and name stand in the arena
 	budget, held, spent       Micro
+	calls                     int64 // that ran
 	created, expires, revoked int64 // microseconds; 0: never
 }
 
@@ -149,7 +150,7 @@ func (c *core) applyKey(e *Entry) error {
 func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hint, name string) {
 	if exists {
 		old := &t.rows[index]
-		row.held, row.spent, row.usage = old.held, old.spent, old.usage
+		row.held, row.spent, row.calls, row.usage = old.held, old.spent, old.calls, old.usage
 		row.text, row.hintLength, row.nameLength = old.text, old.hintLength, old.nameLength
 		t.policies.release(old.policy)
 	} else {
@@ -201,7 +202,7 @@ func (c *core) keySnapshot(index uint32) Key {
 		Owner: c.accounts[row.owner].id, Role: row.role,
 		AllOwners: row.flags&keyAllOwners != 0, HasBudget: row.flags&keyHasBudget != 0,
 		Models: policy.Models, Limits: policy.Limits, Scopes: policy.Scopes, CIDRs: policy.CIDRs,
-		Budget: row.budget, Held: row.held, Spent: row.spent, Version: int64(row.version),
+		Budget: row.budget, Held: row.held, Spent: row.spent, Calls: row.calls, Version: int64(row.version),
 		CreatedAt: moment(row.created), ExpiresAt: moment(row.expires), RevokedAt: moment(row.revoked),
 	}
 	if extra, ok := c.keys.extras[index]; ok {

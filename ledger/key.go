@@ -55,6 +55,7 @@ type Key struct {
 	Budget          Micro // what the key may ever spend, if HasBudget
 	Held            Micro
 	Spent           Micro
+	Calls           int64 // that ran, ever
 	CreatedAt       time.Time
 	ExpiresAt       time.Time // zero: never
 	RevokedAt       time.Time // zero: not revoked

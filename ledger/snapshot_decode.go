@@ -64,7 +64,7 @@ func (c *core) decodeKeys(d *decoder) {
 		d.raw(row.id[:])
 		hint, name := d.text(), d.text()
 		row.role, row.flags, row.owner, row.version = Role(d.unsigned()), uint8(d.unsigned()), uint32(d.unsigned()), uint32(d.unsigned())
-		row.budget, row.spent = Micro(d.number()), Micro(d.number())
+		row.budget, row.spent, row.calls = Micro(d.number()), Micro(d.number()), d.number()
 		row.created, row.expires, row.revoked = d.number(), d.number(), d.number()
 		if int(row.owner) >= len(c.accounts) {
 			d.fail(fmt.Errorf("key of account %d of %d", row.owner, len(c.accounts)))

@@ -104,7 +104,7 @@ func (c *core) encodeKeys(e *encoder) {
 		for _, value := range []uint64{uint64(row.role), uint64(row.flags), uint64(row.owner), uint64(row.version)} {
 			e.unsigned(value)
 		}
-		for _, value := range []int64{int64(row.budget), int64(row.spent), row.created, row.expires, row.revoked} {
+		for _, value := range []int64{int64(row.budget), int64(row.spent), row.calls, row.created, row.expires, row.revoked} {
 			e.number(value)
 		}
 		number, written := policies[row.policy]

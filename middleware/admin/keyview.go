@@ -39,6 +39,7 @@ type keyView struct {
 	HeldMicro   ledger.Micro      `json:"held_micro"`
 	Spent       string            `json:"spent"`
 	SpentMicro  ledger.Micro      `json:"spent_micro"`
+	Requests    int64             `json:"requests"` // calls that ran, ever
 	CreatedAt   *string           `json:"created_at"`
 	ExpiresAt   *string           `json:"expires_at"`
 	RevokedAt   *string           `json:"revoked_at"`
@@ -85,7 +86,7 @@ func viewKey(key *ledger.Key, now time.Time) keyView {
 		ID: key.ID, Name: key.Name, Owner: key.Owner, Hint: key.Hint, Role: key.Role.String(),
 		AllOwners: key.AllOwners, State: stateNames[key.State(now)],
 		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
-		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent,
+		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
 		CreatedAt: formatMoment(key.CreatedAt), ExpiresAt: formatMoment(key.ExpiresAt), RevokedAt: formatMoment(key.RevokedAt),
 		Metadata: key.Metadata, Version: key.Version,
 	}

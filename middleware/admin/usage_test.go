@@ -56,6 +56,9 @@ func TestUsageIsToldByKeyModelAndDay(t *testing.T) {
 	if mine.text("spent") != "2.000000" {
 		t.Errorf("the key has spent %s", mine.text("spent"))
 	}
+	if mine.number("requests") != 4 {
+		t.Errorf("the key made %v calls", mine.number("requests"))
+	}
 	got := s.call("GET", "/admin/v1/me/usage", s.member, "").want(200)
 	const wantRows = "large 2026-11-20 1 10 5 3e+07 0.500000 | tiny 2026-11-20 2 20 10 6e+07 1.000000 | tiny 2026-11-21 1 10 5 3e+07 0.500000 | "
 	if rows := usageText(got); rows != wantRows {
