@@ -156,7 +156,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithModels(app.catalog()...),
 		middleware.WithLogger(app.log),
 		middleware.WithRuns(app.engine.runs),
-		middleware.WithObserver(observer{app.engine.metrics, app.Models, app.engine.alerts}),
+		middleware.WithObserver(newObserver(app.engine, app.modelNames())),
 		middleware.WithClientAddress(clientAddress),
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
@@ -215,7 +215,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	passed := &passage{next: next}
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
 	handler.ServeHTTP(w, r)
-	return passed.finish(r)
+	return passed.finish()
 }
 
 // errRetired is for calls that come so late to a configuration that its ledger

@@ -152,7 +152,7 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	`
 	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
 	g.url = "http://" + g.address
-	config := strings.Replace(g.config(demoOptions, sitelog+"penstock_proxy "+u.address()+" {\n\t\tverbose_logs\n\t}\n\tpenstock_admin"),
+	config := strings.Replace(g.config(demoOptions, sitelog+"log_append charged {penstock.credits.charged}\n\tlog_append model {penstock.model}\n\tpenstock_proxy "+u.address()+" {\n\t\tverbose_logs\n\t}\n\tpenstock_admin"),
 		"{\n", "{\n\tdebug\n\tlog {\n\t\toutput file "+file+"\n\t}\n", 1)
 	mustLoad(t, "%s", config)
 	key, admin := g.key("demo.key"), g.key("admin.key")
@@ -173,8 +173,11 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), `"user_id":"`) || !strings.Contains(string(text), "upstream roundtrip") {
-		t.Fatal("the log has no access or debug lines: the test shows nothing")
+	member, _ := g.engine().ledger.Authenticate(key)
+	for _, want := range []string{`"user_id":"` + member.ID + `"`, `"charged":"0.5`, `"model":"tiny"`, "upstream roundtrip"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the log has no %s", want)
+		}
 	}
 	for name, secret := range map[string]string{"demo.key": key, "admin.key": admin, "the created key": made.Key} {
 		// Also not without its public head, which is not secret.

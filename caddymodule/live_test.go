@@ -19,7 +19,7 @@ import (
 )
 
 // freeAddress returns a loopback address that nobody listens on.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +31,7 @@ func freeAddress(t *testing.T) string {
 
 // toJSON adapts a Caddyfile with global options that suit a test: no admin
 // endpoint, no certificates, nothing in the user's home.
-func toJSON(t *testing.T, config string) []byte {
+func toJSON(t testing.TB, config string) []byte {
 	t.Helper()
 	options := "\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system " + t.TempDir() + "\n"
 	if before, rest, has := strings.Cut("\n"+config, "\n{\n"); has {
@@ -132,9 +132,15 @@ func (g *gateway) reload(options, site string) {
 // key reads one of the demo keys.
 func (g *gateway) key(file string) string {
 	g.t.Helper()
-	text, err := os.ReadFile(filepath.Join(g.data, file))
+	return keyFrom(g.t, g.data, file)
+}
+
+// keyFrom reads a key from the directory of a ledger.
+func keyFrom(t testing.TB, directory, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(directory, file))
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return strings.TrimSuffix(string(text), "\n")
 }

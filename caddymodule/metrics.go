@@ -60,38 +60,66 @@ func (m *metrics) register(registry prometheus.Registerer) error {
 	return nil
 }
 
-// observer counts the calls of one configuration.
+// observer counts the calls of one configuration. Where every model name passes,
+// callers would choose the labels: only models that are named get their own.
 type observer struct {
 	metrics *metrics
-	models  map[string]*Model // that may be a label
+	models  map[string]*modelMetrics // the one of "" is for all others
 	alerts  *alerts.Monitor
 }
 
+// modelMetrics are a model's own metrics, looked up once and not for each call.
+type modelMetrics struct {
+	name                  string
+	input, cached, output prometheus.Counter
+	credits, writeOffs    prometheus.Counter
+	firstByte             prometheus.Observer
+	duration              map[bool]prometheus.Observer // by stream
+}
+
+func newObserver(e *engine, models []string) *observer {
+	m := e.metrics
+	o := &observer{metrics: m, models: make(map[string]*modelMetrics), alerts: e.alerts}
+	for _, name := range append(models, "") {
+		o.models[name] = &modelMetrics{
+			name:  name,
+			input: m.tokens.WithLabelValues(name, "input"), cached: m.tokens.WithLabelValues(name, "cached"),
+			output:  m.tokens.WithLabelValues(name, "output"),
+			credits: m.credits.WithLabelValues(name), writeOffs: m.writeOffs.WithLabelValues(name),
+			firstByte: m.firstByte.WithLabelValues(name),
+			duration: map[bool]prometheus.Observer{
+				true: m.duration.WithLabelValues(name, "true"), false: m.duration.WithLabelValues(name, "false"),
+			},
+		}
+	}
+	return o
+}
+
 // Observe implements middleware.Observer.
-func (o observer) Observe(report middleware.Report) {
-	m, model := o.metrics, report.Model
-	if _, known := o.models[model]; !known {
-		model = "" // where every name passes, callers would choose the labels
+func (o *observer) Observe(report middleware.Report) {
+	model := o.models[report.Model]
+	if model == nil {
+		model = o.models[""]
 	}
 	if report.Refused {
-		m.refusals.WithLabelValues(report.Operation, model, report.Reason, report.Rule).Inc()
+		o.metrics.refusals.WithLabelValues(report.Operation, model.name, report.Reason, report.Rule).Inc()
 		return
 	}
 	o.alerts.Observe(report.KeyID, report.Model)
-	m.requests.WithLabelValues(report.Operation, model, report.Outcome.String(), strconv.Itoa(report.Status)).Inc()
-	m.tokens.WithLabelValues(model, "input").Add(float64(report.InputTokens))
-	m.tokens.WithLabelValues(model, "cached").Add(float64(report.CachedTokens))
-	m.tokens.WithLabelValues(model, "output").Add(float64(report.OutputTokens))
-	m.credits.WithLabelValues(model).Add(credits(report.Charge.Amount))
-	m.writeOffs.WithLabelValues(model).Add(credits(report.Charge.WriteOff))
+	o.metrics.requests.WithLabelValues(report.Operation, model.name, report.Outcome.String(), strconv.Itoa(report.Status)).Inc()
+	model.input.Add(float64(report.InputTokens))
+	model.cached.Add(float64(report.CachedTokens))
+	model.output.Add(float64(report.OutputTokens))
+	model.credits.Add(credits(report.Charge.Amount))
+	model.writeOffs.Add(credits(report.Charge.WriteOff))
 	if report.FirstByte > 0 {
-		m.firstByte.WithLabelValues(model).Observe(report.FirstByte.Seconds())
+		model.firstByte.Observe(report.FirstByte.Seconds())
 	}
-	m.duration.WithLabelValues(model, strconv.FormatBool(report.Stream)).Observe(report.Total.Seconds())
+	model.duration[report.Stream].Observe(report.Total.Seconds())
 }
 
 // credits is an amount for a graph; accounts are never kept in floats.
 func credits(amount ledger.Micro) float64 { return float64(amount) / float64(ledger.Credit) }
 
 // Interface guards
-var _ middleware.Observer = observer{}
+var _ middleware.Observer = (*observer)(nil)

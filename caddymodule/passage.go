@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,22 +41,44 @@ func (g *Gate) serveNext(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin publishes what is known of an admitted call.
+// begin publishes what is known of an admitted call, for those who ask.
 func (p *passage) begin(r *http.Request) {
-	call, ok := middleware.CallFrom(r.Context())
-	if !ok {
+	if _, ok := middleware.CallFrom(r.Context()); !ok {
 		return
 	}
 	p.mu.Lock()
 	p.call = r.Context()
 	p.mu.Unlock()
-	placeholders := replacer(r)
-	placeholders.Set("penstock.key.id", call.KeyID)
-	placeholders.Set("penstock.account", call.Owner)
-	placeholders.Set("penstock.model", call.Model)
-	placeholders.Set("penstock.request_id", call.RequestID)
-	placeholders.Set("http.auth.user.id", call.KeyID)
+	replacer(r).Map(p.placeholder)
 }
+
+// placeholder returns the value of one of the gate's placeholders.
+func (p *passage) placeholder(name string) (any, bool) {
+	if !strings.HasPrefix(name, "penstock.") && name != userID {
+		return nil, false
+	}
+	p.mu.Lock()
+	ctx := p.call
+	p.mu.Unlock()
+	call, _ := middleware.CallFrom(ctx)
+	switch name {
+	case "penstock.key.id", userID:
+		return call.KeyID, true
+	case "penstock.account":
+		return call.Owner, true
+	case "penstock.model":
+		return call.Model, true
+	case "penstock.request_id":
+		return call.RequestID, true
+	case "penstock.credits.charged":
+		amount, settled := middleware.Charged(ctx)
+		return amount.String(), settled
+	}
+	return nil, false
+}
+
+// userID is the placeholder that Caddy's access log takes the user from.
+const userID = "http.auth.user.id"
 
 // fail says what became of a call whose handler returned an error, which means
 // that it has written nothing. The gate writes the answer, in the caller's
@@ -79,16 +102,10 @@ func (p *passage) fail(w http.ResponseWriter, r *http.Request, err error) {
 	middleware.ReportFailure(r.Context(), status, err)
 }
 
-// finish publishes what the call cost and returns the error that is left to
-// Caddy.
-func (p *passage) finish(r *http.Request) error {
+// finish returns the error that is left to Caddy.
+func (p *passage) finish() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.call != nil {
-		if amount, settled := middleware.Charged(p.call); settled {
-			replacer(r).Set("penstock.credits.charged", amount.String())
-		}
-	}
 	return p.err
 }
 
