@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -80,31 +82,106 @@ func TestSecondProcessOnTheDataDirectoryRefuses(t *testing.T) {
 	}
 }
 
-func TestCallsBeforeAKillAreChargedOnce(t *testing.T) {
+// seenCharge is a charge that a client saw at the end of its answer.
+type seenCharge struct {
+	request string
+	micro   int64
+}
+
+func TestWhatClientsSawBeforeAKillIsChargedOnce(t *testing.T) {
 	i := exampleInstance(t, nil)
 	i.start()
-	var seen int64
-	for range 5 {
-		answer := i.call("POST", "/v1/chat/completions", i.key("demo"), chatBody)
-		seen += micro(t, answer.header.Get("X-Penstock-Credits-Charged"))
+	admin := i.key("admin")
+	_, key := i.createKey(admin, `{"name":"busy","owner":"demo","limits":{"rpm":1000000,"tpm":1000000000}}`)
+	var seen []seenCharge
+	for round := range 3 {
+		seen = append(seen, i.killUnderLoad(key, 8, time.Duration(100+60*round)*time.Millisecond)...)
+		i.start()
 	}
-	i.kill()
-	i.start()
-	if account := i.account(); account.Spent != seen || account.Available != 100_000_000-seen {
-		t.Fatalf("the answers named charges of %d, the account says %+v", seen, account)
+	if len(seen) == 0 {
+		t.Fatal("no call was complete before a kill: the test tests nothing")
+	}
+	charged := i.chargesByRequest(admin)
+	for _, seen := range seen {
+		if entries := charged[seen.request]; len(entries) != 1 || entries[0] != seen.micro {
+			t.Errorf("request %s: the client saw %d, the ledger has %v", seen.request, seen.micro, entries)
+		}
+	}
+	var spent int64
+	for _, entries := range charged {
+		for _, micro := range entries {
+			spent += micro
+		}
+	}
+	if account := i.account(); account.Spent != spent || account.Available != 100_000_000-spent {
+		t.Errorf("the entries sum to %d, the account says %+v", spent, account)
 	}
 }
 
-// micro reads a decimal amount of credits.
+// killUnderLoad lets clients call until the process is killed and returns what
+// they saw.
+func (i *instance) killUnderLoad(key string, clients int, after time.Duration) []seenCharge {
+	var mu sync.Mutex
+	var seen []seenCharge
+	var done sync.WaitGroup
+	stop := make(chan struct{})
+	for range clients {
+		done.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				answer, err := i.try("POST", "/v1/chat/completions", key, chatBody)
+				if err != nil || answer.status != 200 {
+					continue
+				}
+				mu.Lock()
+				seen = append(seen, seenCharge{answer.header.Get("X-Request-Id"), micro(i.t, answer.header.Get("X-Penstock-Credits-Charged"))})
+				mu.Unlock()
+			}
+		})
+	}
+	time.Sleep(after)
+	i.kill()
+	close(stop)
+	done.Wait()
+	return seen
+}
+
+// chargesByRequest reads the ledger's export.
+func (i *instance) chargesByRequest(admin string) map[string][]int64 {
+	i.t.Helper()
+	charges := map[string][]int64{}
+	lines := bufio.NewScanner(strings.NewReader(i.call("GET", "/admin/v1/entries?after=0", admin, "").body))
+	for lines.Scan() {
+		var entry struct {
+			Kind    string
+			Request string `json:"request_id"`
+			Charged int64  `json:"charged_micro"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			i.t.Fatalf("entry %s: %v", lines.Text(), err)
+		}
+		if entry.Kind == "settle" {
+			charges[entry.Request] = append(charges[entry.Request], entry.Charged)
+		}
+	}
+	return charges
+}
+
+// micro reads a decimal amount of credits; it may be called by any goroutine.
 func micro(t *testing.T, credits string) int64 {
 	t.Helper()
 	whole, fraction, found := strings.Cut(credits, ".")
 	if !found || len(fraction) != 6 {
-		t.Fatalf("credits %q, want six decimals", credits)
+		t.Errorf("credits %q, want six decimals", credits)
+		return 0
 	}
-	var value int64
-	if err := json.Unmarshal([]byte(strings.TrimLeft(whole+fraction, "0")), &value); err != nil {
-		t.Fatalf("credits %q: %v", credits, err)
+	value, err := strconv.ParseInt(whole+fraction, 10, 64)
+	if err != nil {
+		t.Errorf("credits %q: %v", credits, err)
 	}
 	return value
 }
