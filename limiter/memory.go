@@ -75,16 +75,17 @@ func (m *Memory) now(sh *shard) int64 {
 // use of a model is known from the first call on that has a row for it. Errors:
 // *ValueError for values out of range, ErrFull, ErrClosed.
 func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision, err error) {
-	if err := check(request.Tokens, request.Rows); err != nil {
-		return Decision{}, err
+	has, err := inspect(&request)
+	if err != nil {
+		return decision, err
 	}
 	if m.closed.Load() {
-		return Decision{}, ErrClosed
+		return decision, ErrClosed
 	}
 	hash := m.names.key(request.Key)
 	sh := &m.shards[shardNumber(hash)]
 	sh.mu.Lock()
-	err = m.reserve(sh, hash, &request, &decision)
+	err = m.reserve(sh, hash, has, &request, &decision)
 	sh.mu.Unlock()
 	return decision, err
 }
@@ -92,18 +93,20 @@ func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision,
 // shardNumber returns the shard of the key with this identity.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 56) }
 
-func (m *Memory) reserve(sh *shard, hash uint64, request *Request, decision *Decision) error {
+func (m *Memory) reserve(sh *shard, hash uint64, has traits, request *Request, decision *Decision) error {
 	c := call{m: m, sh: sh, name: request.Model, want: request.Tokens, requests: 1}
 	c.read()
 	key := m.scope(sh, hash, 0, c.day.number, c.ms, 0)
 	c.key = sh.at(key - 1)
 	model := uint32(0)
-	if request.Model != "" && names(request.Rows, request.Model) {
+	if has.model {
 		model = m.scope(sh, m.names.model(hash, request.Model), 1, c.day.number, c.ms, key)
 		c.model = sh.at(model - 1)
 	}
 	c.freshen()
-	c.prepare(request.Rows)
+	if has.apart {
+		c.prepare(request.Rows)
+	}
 	switch {
 	case !c.fits(request.Rows, decision):
 		c.refuse(request.Rows, &decision.Refusal)
@@ -141,23 +144,13 @@ func (c *call) open(hash uint64, key, model uint32, timeout time.Duration) Handl
 	return c.m.issue(r.id, shardNumber(hash), slot)
 }
 
-// names tells whether a row is for the model.
-func names(rows []Row, model string) bool {
-	for i := range rows {
-		if rows[i].Model == model {
-			return true
-		}
-	}
-	return false
-}
-
 // Extend raises a reservation, for a stream that outgrows what it reserved. The
 // request is the one that was admitted, with Tokens as the upper bound of the
 // whole call. What is added counts from now on and is held to the token limits; a
 // refusal changes nothing. A direction in which the reservation covers more
 // already stays as it is. Errors: those of Reserve, ErrForged, ErrResolved.
 func (m *Memory) Extend(_ context.Context, handle Handle, request Request) (decision Decision, err error) {
-	if err := check(request.Tokens, request.Rows); err != nil {
+	if _, err := inspect(&request); err != nil {
 		return Decision{}, err
 	}
 	if m.closed.Load() {

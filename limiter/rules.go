@@ -6,22 +6,38 @@ import "time"
 // far above what any model takes.
 const MaxTokens = 1 << 30
 
-// check returns a *ValueError for what no call may ask.
-func check(tokens Tokens, rows []Row) error {
-	if err := checkTokens(tokens); err != nil {
-		return err
+// traits is what a call needs, found in one pass over its rows.
+type traits struct {
+	model bool // a row counts the model
+	apart bool // a row counts, or counted, tokens of one direction
+}
+
+// inspect returns the traits of a request, or a *ValueError for what no call may
+// ask.
+func inspect(request *Request) (has traits, err error) {
+	if err := checkTokens(request.Tokens); err != nil {
+		return has, err
 	}
-	for i := range rows {
-		if err := checkLimits(&rows[i].Limits); err != nil {
-			return err
+	for i := range request.Rows {
+		row := &request.Rows[i]
+		l := &row.Limits
+		if l.RPM|l.TPM|l.RPD|l.TPD|l.MaxInFlight < 0 || l.TokenType > TokensOutput {
+			return has, checkLimits(l)
 		}
-		if rows[i].Previous != nil {
-			if err := checkLimits(rows[i].Previous); err != nil {
-				return err
+		if row.Model != "" && row.Model == request.Model {
+			has.model = true
+		}
+		if l.TokenType != TokensTotal {
+			has.apart = true
+		}
+		if row.Previous != nil {
+			has.apart = true
+			if err := checkLimits(row.Previous); err != nil {
+				return has, err
 			}
 		}
 	}
-	return nil
+	return has, nil
 }
 
 func checkTokens(tokens Tokens) error {

@@ -102,8 +102,8 @@ func (s *scope) full() bool {
 	return s.count() > fullCount || s.liveCount>>16 > maxSum-2*MaxTokens || s.dayTotal>>16 > maxSum-2*MaxTokens
 }
 
-// idle tells whether nothing of the scope matters any more: it may be forgotten.
+// idle tells whether nothing that was counted matters any more.
 func (s *scope) idle(today uint16) bool {
 	used := uint16(s.dayTotal) == today && (s.dayRequests != 0 || (s.dayTotal|s.dayInput|s.dayOutput)>>16 != 0)
-	return s.inFlight == 0 && s.count() == 0 && s.live() == 0 && !used
+	return s.count() == 0 && s.live() == 0 && !used
 }

@@ -115,7 +115,7 @@ func (m *Memory) tidy(sh *shard, today uint16, now int64) {
 // returns true if it dropped a scope that counts towards the cap.
 func (m *Memory) examine(sh *shard, slot uint32, today uint16, now int64) bool {
 	s := sh.at(slot)
-	if s.hash == freeMark || s.hash == inputMark || s.hash == outputMark {
+	if s.inFlight != 0 || s.hash == freeMark || s.hash == inputMark || s.hash == outputMark {
 		return false
 	}
 	sh.expireAll(s, now)

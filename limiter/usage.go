@@ -70,7 +70,8 @@ const MaxListed = 100
 // rows has left, and when a call that asks for request.Tokens would be admitted.
 // It changes nothing. Errors: *ValueError.
 func (m *Memory) Usage(_ context.Context, request Request) (Usage, error) {
-	if err := check(request.Tokens, request.Rows); err != nil {
+	has, err := inspect(&request)
+	if err != nil {
 		return Usage{}, err
 	}
 	hash := m.names.key(request.Key)
@@ -79,7 +80,7 @@ func (m *Memory) Usage(_ context.Context, request Request) (Usage, error) {
 	defer c.sh.mu.Unlock()
 	c.read()
 	c.key = c.look(hash, 0)
-	if request.Model != "" && names(request.Rows, request.Model) {
+	if has.model {
 		c.model = c.look(m.names.model(hash, request.Model), 1)
 	}
 	c.freshen()
