@@ -77,8 +77,8 @@ func TestAWriteThatFailsIsNeverAcknowledgedAndShowsNoKey(t *testing.T) {
 		{"DELETE", "/admin/v1/keys/" + id, ""},
 		{"POST", "/admin/v1/accounts", `{"id":"x"}`},
 		{"POST", "/admin/v1/accounts/default/topups", `{"amount":1}`},
-		{"POST", "/sdk/api-keys", `{"name":"b"}`},
-		{"PUT", "/sdk/api-keys/" + id, `{"name":"b"}`},
+		{"POST", "/sdk/api-keys", `{"name":"d"}`},
+		{"PUT", "/sdk/api-keys/" + id, `{"name":"e"}`},
 		{"DELETE", "/sdk/api-keys/" + id, ""},
 	} {
 		got := s.call(c[0], c[1], s.admin, c[2], "Idempotency-Key", "k")
