@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
@@ -33,12 +32,3 @@ func lockFile(path string) (*fileLock, error) {
 // release frees the lock. The file stays: removing it would let two processes hold
 // locks on two files of the same name.
 func (l *fileLock) release() error { return l.file.Close() }
-
-// Room returns how many bytes the file system has free for us.
-func (s *Store) Room() (int64, error) {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(s.path), &stat); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", filepath.Dir(s.path), err)
-	}
-	return int64(stat.Bavail) * int64(stat.Bsize), nil
-}
