@@ -18,7 +18,6 @@ import (
 // decodes its body into a call and shapes what comes back.
 type call struct {
 	fields   *callFields
-	prompts  [][]int32
 	requests []engine.Request // all choices of all prompts
 	streams  []*engine.Stream
 	shape    shape
@@ -49,7 +48,7 @@ type choice struct {
 
 // newCall prepares the choices of a call.
 func (s *Server) newCall(fields *callFields, template engine.Request, prompts [][]int32, shape shape, prefix string) *call {
-	c := &call{fields: fields, prompts: prompts, shape: shape, id: prefix + strings.ToLower(rand.Text()), created: time.Now()}
+	c := &call{fields: fields, shape: shape, id: prefix + strings.ToLower(rand.Text()), created: time.Now()}
 	for _, prompt := range prompts {
 		for i := range fields.choices() {
 			request := template

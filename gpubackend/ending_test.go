@@ -32,7 +32,9 @@ const endlessChat = `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":4
 func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 	for _, body := range []string{endlessChat, strings.Replace(endlessChat, `"stream":true`, `"stream":false`, 1)} {
 		steps := make(chan int)
-		s, front := startGated(t, func(batch *engine.Batch) error { steps <- len(batch.Tables); return nil })
+		var log lockedText
+		s, front := startGated(t, func(batch *engine.Batch) error { steps <- len(batch.Tables); return nil },
+			WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		ctx, cancel := context.WithCancel(context.Background())
 		request, _ := http.NewRequestWithContext(ctx, http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(body))
 		done := make(chan error)
@@ -62,6 +64,9 @@ func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 		})
 		if status := s.scheduler.Status(); status.PagesInUse != 0 || status.Cancelled != 1 {
 			t.Errorf("after %d more steps: %+v", last, status)
+		}
+		if front.Close(); strings.Contains(log.String(), "ERROR") {
+			t.Errorf("a client that leaves is logged as a failure: %s", log.String())
 		}
 	}
 }

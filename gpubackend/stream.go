@@ -72,8 +72,10 @@ func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.R
 	begun := make([]bool, len(c.streams))
 	for ; more; arrived, more = <-arrivals {
 		if arrived.err != nil {
-			s.logFailure(r, arrived.err)
-			events.fail(arrived.err)
+			if ctx.Err() == nil { // otherwise the caller has left, which is no failure
+				s.logFailure(r, arrived.err)
+				events.fail(arrived.err)
+			}
 			w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
 			return nil
 		}

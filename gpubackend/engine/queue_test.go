@@ -162,3 +162,54 @@ func TestDrainFinishesWhatWasAccepted(t *testing.T) {
 		t.Errorf("a request after the drain got %v", err)
 	}
 }
+
+func TestWaitingRequestThatIsCancelledLeavesTheQueueAtOnce(t *testing.T) {
+	runner := newHistoryRunner(64, 512)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	runner.before = func(*Batch) error { inside <- struct{}{}; <-leave; return nil }
+	s := New(runner, byteTokenizer{}, WithSlots(1), WithQueue(1, time.Minute))
+	defer s.Close()
+	request := Request{Prompt: []int32{1}, MaxTokens: 1}
+	running := submit(t, s, request)[0]
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	waiting, err := s.Submit(ctx, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, _, _, err := answer(waiting[0]); !errors.Is(err, context.Canceled) {
+		t.Errorf("the cancelled request ended with %v", err)
+	}
+	// Its place is free again although the step has not ended.
+	next := submit(t, s, request)[0]
+	go func() {
+		leave <- struct{}{}
+		<-inside
+		leave <- struct{}{}
+	}()
+	for _, stream := range []*Stream{running, next} {
+		if _, _, _, err := answer(stream); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDrainGivesUpWithItsContext(t *testing.T) {
+	runner := newHistoryRunner(64, 512)
+	inside, leave := make(chan struct{}, 1), make(chan struct{})
+	runner.before = func(*Batch) error { inside <- struct{}{}; <-leave; return nil }
+	s := New(runner, byteTokenizer{})
+	defer s.Close()
+	stream := submit(t, s, Request{Prompt: []int32{1}, MaxTokens: 1})[0]
+	<-inside
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("enough"))
+	if err := s.Drain(ctx); err == nil || err.Error() != "enough" {
+		t.Errorf("Drain returned %v", err)
+	}
+	close(leave)
+	if _, _, _, err := answer(stream); err != nil {
+		t.Errorf("the running request ended with %v", err)
+	}
+}
