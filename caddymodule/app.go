@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -149,6 +150,15 @@ func (a *App) Start() error {
 	if a.engine.zone.String() != a.zone.String() {
 		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.zone.String())
 	}
+	if err := a.enforce(ctx); err != nil {
+		// Caddy stops only the apps that did start.
+		return errors.Join(err, a.Stop())
+	}
+	return nil
+}
+
+// enforce puts the configuration into force.
+func (a *App) enforce(ctx context.Context) error {
 	if err := a.engine.apply(ctx, a); err != nil {
 		return err
 	}

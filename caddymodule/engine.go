@@ -119,10 +119,10 @@ func observeLedger(log *slog.Logger) func(ledger.Event) {
 func (e *engine) apply(ctx context.Context, app *App) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	app.previous, e.current = e.current, app
 	if err := e.setPrices(ctx, app); err != nil {
 		return err
 	}
-	app.previous, e.current = e.current, app
 	return app.notifier.use(e)
 }
 

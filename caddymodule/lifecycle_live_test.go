@@ -46,28 +46,34 @@ func TestFailedProvisionLeaksNoReference(t *testing.T) {
 }
 
 func TestConfigurationThatDoesNotComeUpChangesNothing(t *testing.T) {
-	u := newUpstream(t, nil)
-	site := "penstock_proxy " + u.address()
-	g := start(t, demoOptions, site)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	want := g.engine().ledger.Price("tiny")
-	other := g.config(strings.Replace(demoOptions, "price request 0.5", "price request 7", 1), site) +
-		fmt.Sprintf("http://%s {\n\trespond taken\n}\n", taken.Addr())
-	if err := caddy.Load(toJSON(t, other), true); err == nil {
-		t.Fatal("the configuration was loaded though its address is taken")
-	}
-	if got := g.engine().ledger.Price("tiny"); got != want {
-		t.Errorf("the price is %+v, want %+v", got, want)
-	}
-	if refs, _ := engines.References(g.engine().store.Identity()); refs != 1 {
-		t.Errorf("%d configurations hold the engine", refs)
-	}
-	if reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false)); reply.status != 200 {
-		t.Errorf("call after the failure: %+v", reply)
+	dearer := strings.Replace(demoOptions, "price request 0.5", "price request 7", 1)
+	for name, broken := range map[string]struct{ options, rest string }{
+		"because of another app": {dearer, fmt.Sprintf("http://%s {\n\trespond taken\n}\n", taken.Addr())},
+		"because of this app":    {dearer + "\n\t\tmodel zz" + strings.Repeat("z", 300), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUpstream(t, nil)
+			site := "penstock_proxy " + u.address()
+			g := start(t, demoOptions, site)
+			want := g.engine().ledger.Price("tiny")
+			if err := caddy.Load(toJSON(t, g.config(broken.options, site)+broken.rest), true); err == nil {
+				t.Fatal("the configuration was loaded")
+			}
+			if got := g.engine().ledger.Price("tiny"); got != want {
+				t.Errorf("the price is %+v, want %+v", got, want)
+			}
+			if refs, _ := engines.References(g.engine().store.Identity()); refs != 1 {
+				t.Errorf("%d configurations hold the engine", refs)
+			}
+			if reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false)); reply.status != 200 {
+				t.Errorf("call after the failure: %+v", reply)
+			}
+		})
 	}
 }
 
