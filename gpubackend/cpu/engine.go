@@ -26,7 +26,7 @@ const defaultContext = 8192
 const defaultSequences = 4
 
 // maxDefaultCache bounds the cache in bytes when its size is not given.
-const maxDefaultCache = 2 << 30
+const maxDefaultCache = 1<<31 - 1
 
 // Engine runs one model. See engine.Runner for who may call what when.
 type Engine struct {

@@ -111,6 +111,15 @@ func TestUnusableModelsAreRefusedWithTheFieldAndTheValue(t *testing.T) {
 	}
 }
 
+func TestAVocabularyLargerThanTheEmbeddingIsRefused(t *testing.T) {
+	config := testmodel.Tiny()
+	config.Extra = map[string]any{"tokenizer.ggml.tokens": make([]string, 456)}
+	_, err := New(testmodel.Open(config))
+	if err == nil || !strings.Contains(err.Error(), `tensor "token_embd.weight": 455 rows for 456 tokens`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestUnusableOptionsAreRefused(t *testing.T) {
 	file := testmodel.Open(testmodel.Tiny())
 	for want, option := range map[string]Option{

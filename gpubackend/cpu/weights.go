@@ -76,6 +76,10 @@ func (e *Engine) loadWeights() error {
 	}
 	e.weights.embedding = embedding
 	e.vocabulary = embedding.Shape[1]
+	// More rows than tokens are padding, but every token needs a row.
+	if tokens, err := e.file.Length("tokenizer.ggml.tokens"); err == nil && tokens > e.vocabulary {
+		return fmt.Errorf("tensor %q: %d rows for %d tokens", embedding.Name, e.vocabulary, tokens)
+	}
 	for i := range e.shape.layers {
 		layer, err := e.loadLayer(i)
 		if err != nil {

@@ -173,6 +173,12 @@ func (f *File) Floats(key string) ([]float32, error) {
 	return numbers, nil
 }
 
+// Length returns the length of an array in the metadata.
+func (f *File) Length(key string) (int, error) {
+	v, err := f.lookup(key, "an array", true, func(ValueType) bool { return true })
+	return v.count, err
+}
+
 // Bool returns a boolean from the metadata.
 func (f *File) Bool(key string) (bool, error) {
 	v, err := f.lookup(key, "bool", false, func(k ValueType) bool { return k == BoolValue })

@@ -83,6 +83,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	}
 	texts, err := file.Texts("texts")
 	check("texts", strings.Join(texts, "|"), "|a|bc", err)
+	length, err := file.Length("texts")
+	check("length of texts", length, 3, err)
 	ints, err := file.Ints("ints")
 	check("ints", slices.Equal(ints, []int64{-1, 2}), true, err)
 	floats, err := file.Floats("floats")
@@ -118,6 +120,7 @@ func TestLookUpsTellMissingFromWrong(t *testing.T) {
 		{`metadata "ints": is array of int32, want a whole number`, second(file.Int("ints"))},
 		{`metadata "big": 18446744073709551615 does not fit into 63 bits`, second(file.Int("big"))},
 		{`metadata "texts": is array of string, want array of numbers`, second(file.Floats("texts"))},
+		{`metadata "uint32": is uint32, want an array`, second(file.Length("uint32"))},
 		{`metadata "uint32": is uint32, want bool`, second(file.Bool("uint32"))},
 	} {
 		if test.err == nil || test.err.Error() != test.want || errors.Is(test.err, gguf.ErrMissing) {
