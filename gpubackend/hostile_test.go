@@ -9,7 +9,7 @@ import (
 )
 
 func TestBadRequestsGetOneClearError(t *testing.T) {
-	s, front := start(t, WithMaxBody(1<<20))
+	s, front := start(t, WithMaxBody(1<<20), WithContext(256))
 	chat := func(fields string) string { return `{"messages":[{"role":"user","content":"Hi"}],` + fields + `}` }
 	long := strings.Repeat("word ", 3000)
 	for name, test := range map[string]struct {
@@ -31,9 +31,9 @@ func TestBadRequestsGetOneClearError(t *testing.T) {
 		"no messages":              {"/v1/chat/completions", `{}`, 400, "invalid_value", "messages is empty"},
 		"unknown role":             {"/v1/chat/completions", `{"messages":[{"role":"tool","content":"x"}]}`, 400, "invalid_value", `role "tool"`},
 		"picture":                  {"/v1/chat/completions", `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 400, "invalid_type", "image_url"},
-		"prompt over the context":  {"/infer", `{"prompt":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 1024"},
-		"text over the context":    {"/v1/completions", `{"prompt":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 1024"},
-		"input over the context":   {"/v1/embeddings", `{"input":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 1024"},
+		"prompt over the context":  {"/infer", `{"prompt":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 256"},
+		"text over the context":    {"/v1/completions", `{"prompt":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 256"},
+		"input over the context":   {"/v1/embeddings", `{"input":"` + long + `"}`, 400, "context_length_exceeded", "the context holds 256"},
 		"temperature below 0":      {"/v1/chat/completions", chat(`"temperature":-0.1`), 400, "invalid_value", "temperature is -0.1"},
 		"temperature above 2":      {"/v1/chat/completions", chat(`"temperature":2.5`), 400, "invalid_value", "at most 2"},
 		"temperature without end":  {"/v1/chat/completions", chat(`"temperature":1e999`), 400, "invalid_type", "temperature"},
