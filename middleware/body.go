@@ -63,9 +63,8 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
-		if r.ContentLength > 0 && r.ContentLength <= firstRead {
-			raw := make([]byte, r.ContentLength)
-			_, err := io.ReadFull(source, raw)
+		if r.ContentLength > 0 {
+			raw, err := readKnown(source, r.ContentLength)
 			return raw, refuseRead(err, limit)
 		}
 	case "gzip":
@@ -81,7 +80,6 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 		}
 	}
 	var buffer bytes.Buffer
-	buffer.Grow(int(min(max(r.ContentLength, 512), firstRead)))
 	if _, err := buffer.ReadFrom(source); err != nil {
 		return nil, refuseRead(err, limit)
 	}
@@ -89,6 +87,18 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 		return nil, refuseLarge(limit)
 	}
 	return buffer.Bytes(), nil
+}
+
+// readKnown reads a body of a known length. What has come proves a caller
+// willing to send the rest: only then does the rest get its memory.
+func readKnown(source io.Reader, length int64) ([]byte, error) {
+	raw := make([]byte, min(length, firstRead))
+	if _, err := io.ReadFull(source, raw); err != nil || length <= firstRead {
+		return raw, err
+	}
+	whole := make([]byte, length)
+	_, err := io.ReadFull(source, whole[copy(whole, raw):])
+	return whole, err
 }
 
 func refuseRead(err error, limit int64) *dialect.Refusal {
@@ -174,6 +184,12 @@ func (x *exchange) chooseCap() *dialect.Refusal {
 		return refuseBody(&dialect.RequestError{
 			Param:   "max_tokens",
 			Message: fmt.Sprintf("the model %q produces at most %d tokens, the call asks for %d", x.model.Name, most, x.outputCap),
+		})
+	}
+	if x.outputCap > dialect.MaxOutputTokens/x.call.Answers {
+		return refuseBody(&dialect.RequestError{
+			Param:   "max_tokens",
+			Message: fmt.Sprintf("%d answers of %d tokens are too many for one call", x.call.Answers, x.outputCap),
 		})
 	}
 	return nil

@@ -70,6 +70,6 @@ func (x *exchange) info() Call {
 // setLimitHeaders tells the client what is left of its limits, in the vendors'
 // forms. Before the decision there is nothing to tell.
 func (x *exchange) setLimitHeaders(header http.Header) {
-	setHeadroom(header, x.kind, "Requests", x.decision.Requests, x.gate.now)
-	setHeadroom(header, x.kind, "Tokens", x.decision.Tokens, x.gate.now)
+	setHeadroom(header, x.kind, roomRequests, x.decision.Requests, x.gate.now)
+	setHeadroom(header, x.kind, roomTokens, x.decision.Tokens, x.gate.now)
 }

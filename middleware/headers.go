@@ -16,24 +16,42 @@ const (
 	headerInference = "X-Inference-Ms"
 )
 
+// The kinds of limits that headers tell of.
+const (
+	roomRequests = iota
+	roomTokens
+)
+
+// The names of the headers for limit, remaining and reset, in canonical form.
+var (
+	openAIHeadroom = [2][3]string{
+		{"X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests"},
+		{"X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens"},
+	}
+	anthropicHeadroom = [2][3]string{
+		{"Anthropic-Ratelimit-Requests-Limit", "Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Requests-Reset"},
+		{"Anthropic-Ratelimit-Tokens-Limit", "Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset"},
+	}
+)
+
 // setHeadroom sets the three headers of one kind of limit. OpenAI's clients read
 // the reset as a duration, Anthropic's as a point in time.
-func setHeadroom(header http.Header, kind dialect.Kind, what string, room limiter.Headroom, now func() time.Time) {
+func setHeadroom(header http.Header, kind dialect.Kind, what int, room limiter.Headroom, now func() time.Time) {
 	if room.Limit == 0 {
 		return
 	}
-	limit, remaining := strconv.FormatInt(room.Limit, 10), strconv.FormatInt(room.Remaining, 10)
+	names := &openAIHeadroom
 	reset := max(room.Reset, 0)
+	values := []string{strconv.FormatInt(room.Limit, 10), strconv.FormatInt(room.Remaining, 10), ""}
 	if kind == dialect.Anthropic {
-		prefix := "Anthropic-Ratelimit-" + what
-		header[prefix+"-Limit"] = []string{limit}
-		header[prefix+"-Remaining"] = []string{remaining}
-		header[prefix+"-Reset"] = []string{now().Add(reset).UTC().Format(time.RFC3339)}
-		return
+		names = &anthropicHeadroom
+		values[2] = now().Add(reset).UTC().Format(time.RFC3339)
+	} else {
+		values[2] = reset.Round(time.Millisecond).String()
 	}
-	header["X-Ratelimit-Limit-"+what] = []string{limit}
-	header["X-Ratelimit-Remaining-"+what] = []string{remaining}
-	header["X-Ratelimit-Reset-"+what] = []string{reset.Round(time.Millisecond).String()}
+	for i, name := range names[what] {
+		header[name] = values[i : i+1 : i+1]
+	}
 }
 
 // takeInference takes X-Inference-Ms out of a reply's headers or trailers.

@@ -106,8 +106,10 @@ func (r *reply) WriteHeader(status int) {
 	header := r.w.Header()
 	r.inference, r.hasInference = takeInference(header)
 	dropTrailer(header, headerInference)
-	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
-		r.declared = length
+	if text := header.Get("Content-Length"); text != "" {
+		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
+			r.declared = length
+		}
 	}
 	r.openEncoding(header)
 	r.mode = r.chooseMode(header)
@@ -188,7 +190,13 @@ func (r *reply) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-func (r *reply) failed() error { return errors.Join(r.writeError, r.readError) }
+// failed returns why nothing more can pass.
+func (r *reply) failed() error {
+	if r.writeError != nil {
+		return r.writeError
+	}
+	return r.readError
+}
 
 // consume takes a piece of the unpacked body.
 func (r *reply) consume(piece []byte) {

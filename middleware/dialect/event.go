@@ -13,8 +13,9 @@ const (
 )
 
 var (
-	usageName    = []byte(`"usage"`)
-	finishName   = []byte(`"finish_reason":"`)
+	// Without their first quote: searching for a byte that JSON is full of is slow.
+	usageName    = []byte(`usage"`)
+	finishName   = []byte(`finish_reason":"`)
 	nullUsage    = []byte(`,"usage":null`)
 	emptyChoices = []byte(`"choices":[]`)
 	doneText     = []byte("[DONE]")
@@ -66,6 +67,10 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 		m.terminal = true
 		return verdictLast, nil
 	}
+	if text := m.frame.text(data); text > 0 {
+		m.counted(text)
+		return m.framed(event)
+	}
 	if bytes.HasPrefix(data, errorStart) {
 		m.failed = true
 	}
@@ -80,26 +85,89 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 
 // chunk reads an OpenAI chunk.
 func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
-	m.count(data)
+	text := m.count(data)
 	if bytes.Contains(data, finishName) {
 		m.walker.tally.finished = true
+		text = span{}
 	}
 	if !bytes.Contains(data, usageName) {
+		m.frame.learn(data, text, false)
 		return verdictPass, nil
 	}
-	m.walker.reset()
-	m.walker.feed(data)
+	if bytes.Contains(data, nullUsage) && !bytes.Contains(data, emptyChoices) {
+		m.frame.learn(data, text, m.strip)
+	}
+	if usage := lastMember(data); usage.end > 0 {
+		m.runningTotal(data, usage)
+		if !m.strip || bytes.Contains(data, emptyChoices) {
+			return m.unlessStripped(verdictDrop)
+		}
+		m.scratch = splice(m.scratch[:0], event, data, usage, "")
+		return verdictReplace, m.scratch
+	}
+	m.walk(data)
 	if !m.strip {
 		return verdictPass, nil
 	}
 	if at := bytes.Index(event, nullUsage); at >= 0 {
-		m.scratch = append(append(m.scratch[:0], event[:at]...), event[at+len(nullUsage):]...)
-		return verdictReplace, m.scratch
+		return verdictReplace, m.without(event, at)
 	}
 	if bytes.Contains(data, emptyChoices) {
 		return verdictDrop, nil
 	}
 	return removeUsage(event, data)
+}
+
+// walk reads what data reports.
+func (m *Meter) walk(data []byte) {
+	m.walker.reset()
+	m.walker.feed(data)
+	m.total = m.total[:0]
+}
+
+// lastMember returns the place of a usage object that is the last member of
+// data, with the comma before it. Nearly all servers put it there.
+func lastMember(data []byte) span {
+	name := bytes.Index(data, usageName)
+	value := name + len(usageName) + 1
+	if name < 2 || data[name-1] != '"' || data[name-2] != ',' || value >= len(data) || data[value-1] != ':' || data[value] != '{' {
+		return span{}
+	}
+	end, err := skipContainer(data, value)
+	if err != nil || end != len(data)-1 || data[end] != '}' {
+		return span{}
+	}
+	return span{name - 2, end}
+}
+
+// runningTotal keeps a usage object to be read when it is asked for: some servers
+// send one with every chunk, and only the last counts.
+func (m *Meter) runningTotal(data []byte, usage span) {
+	m.total = append(m.total[:0], '{')
+	m.total = append(m.total, data[usage.start+1:usage.end]...)
+	m.total = append(m.total, '}')
+}
+
+func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
+	if m.strip {
+		return stripped, nil
+	}
+	return verdictPass, nil
+}
+
+// without returns event without the null usage at an index.
+func (m *Meter) without(event []byte, at int) []byte {
+	m.scratch = append(append(m.scratch[:0], event[:at]...), event[at+len(nullUsage):]...)
+	return m.scratch
+}
+
+// framed says what happens to an event that differs from the one before only in
+// its text.
+func (m *Meter) framed(event []byte) (verdict, []byte) {
+	if !m.frame.cut {
+		return verdictPass, nil
+	}
+	return verdictReplace, m.without(event, bytes.LastIndex(event, nullUsage))
 }
 
 // removeUsage takes the usage out of an event's JSON, or drops the event if it
@@ -131,7 +199,7 @@ func removeUsage(event, data []byte) (verdict, []byte) {
 	if empty {
 		return verdictDrop, nil
 	}
-	return verdictReplace, splice(event, data, cut, "")
+	return verdictReplace, splice(nil, event, data, cut, "")
 }
 
 // hideDetails puts null in the place of the details that TGI sends on its last
@@ -144,15 +212,15 @@ func hideDetails(event, data []byte) []byte {
 			return event
 		}
 		if string(name) == "details" {
-			return splice(event, data, value, "null")
+			return splice(nil, event, data, value, "null")
 		}
 	}
 }
 
-// splice returns event with a part of data, which is a part of event, replaced.
-func splice(event, data []byte, cut span, text string) []byte {
+// splice appends event to out with a part of data, which is a part of event,
+// replaced.
+func splice(out, event, data []byte, cut span, text string) []byte {
 	start := bytes.Index(event, data)
-	out := make([]byte, 0, len(event)+len(text))
 	out = append(append(out, event[:start+cut.start]...), text...)
 	return append(out, event[start+cut.end:]...)
 }
@@ -160,12 +228,13 @@ func splice(event, data []byte, cut span, text string) []byte {
 // typedEvent reads an event of the Messages or the Responses API, which say
 // their type inside.
 func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
-	m.count(data)
-	if bytes.Contains(data, usageName) {
-		m.walker.reset()
-		m.walker.feed(data)
-	}
+	text := m.count(data)
 	kind := eventType(data)
+	if bytes.Contains(data, usageName) {
+		m.walk(data)
+	} else if string(kind) == "content_block_delta" {
+		m.frame.learn(data, text, false)
+	}
 	switch string(kind) {
 	case "message_stop", "response.completed", "response.incomplete":
 		m.terminal = true
@@ -200,8 +269,7 @@ func eventType(data []byte) []byte {
 // figures on most events.
 func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 	m.count(data)
-	m.walker.reset()
-	m.walker.feed(data)
+	m.walk(data)
 	tally := &m.walker.tally
 	switch m.operation {
 	case GenerateStream:
@@ -228,20 +296,21 @@ var contentKeys = [...][]byte{
 	[]byte(`"reasoning":`), []byte(`"arguments":`), []byte(`"thinking":`), []byte(`"partial_json":`),
 }
 
-// count counts an event that carries a piece of an answer. The key that was
-// found last is tried first.
-func (m *Meter) count(data []byte) {
-	if size := textAfter(data, contentKeys[m.key]); size > 0 {
-		m.counted(size)
-		return
+// count counts an event that carries a piece of an answer and returns where the
+// piece stands. The key that was found last is tried first.
+func (m *Meter) count(data []byte) span {
+	if text := textAfter(data, contentKeys[m.key]); text.end > text.start {
+		m.counted(text.end - text.start)
+		return text
 	}
 	for i, key := range contentKeys {
-		if size := textAfter(data, key); size > 0 {
+		if text := textAfter(data, key); text.end > text.start {
 			m.key = i
-			m.counted(size)
-			return
+			m.counted(text.end - text.start)
+			return text
 		}
 	}
+	return span{}
 }
 
 func (m *Meter) counted(size int) {
@@ -250,19 +319,57 @@ func (m *Meter) counted(size int) {
 	m.produced = true
 }
 
-// textAfter returns the bytes of the text that follows key, 0 if there is none.
-func textAfter(data, key []byte) int {
+// textAfter returns the place of the text that follows key, without its quotes.
+func textAfter(data, key []byte) span {
 	found := bytes.Index(data, key)
 	if found < 0 {
-		return 0
+		return span{}
 	}
 	at := skipSpace(data, found+len(key))
 	if at >= len(data) || data[at] != '"' {
-		return 0
+		return span{}
 	}
 	end := skipString(data, at)
 	if end < 0 {
-		return len(data) - at - 1
+		return span{at + 1, len(data)}
 	}
-	return end - at - 2
+	return span{at + 1, end - 1}
+}
+
+// maxFrame bounds what is kept of an event to compare the next one with.
+const maxFrame = 1 << 10
+
+// frame is an event without its text. The events of a stream mostly differ in
+// nothing else, and what was found out about one holds for the next.
+type frame struct {
+	before, after []byte
+	cut           bool // a null usage stands behind the text and is taken out
+}
+
+// text returns the length of the text of an event that has this frame, 0 if it
+// has not or has no text.
+func (f *frame) text(data []byte) int {
+	start := len(f.before)
+	if start == 0 || len(data) <= start+len(f.after) || !bytes.Equal(data[:start], f.before) {
+		return 0
+	}
+	end := skipString(data, start-1) - 1
+	if end < start || !bytes.Equal(data[end:], f.after) {
+		return 0
+	}
+	return end - start
+}
+
+// learn takes the frame of an event that reports nothing.
+func (f *frame) learn(data []byte, text span, cut bool) {
+	if text.end == 0 || text.end > len(data)-1 || text.start > maxFrame || len(data)-text.end > maxFrame {
+		return
+	}
+	after := data[text.end:]
+	if cut && !bytes.Contains(after, nullUsage) {
+		return // it stands elsewhere
+	}
+	f.before = append(f.before[:0], data[:text.start]...)
+	f.after = append(f.after[:0], after...)
+	f.cut = cut
 }

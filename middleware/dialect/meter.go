@@ -19,6 +19,8 @@ type Meter struct {
 	terminal bool  // the end of the stream was seen
 	failed   bool  // the upstream sent an error event
 	produced bool  // a piece of the answer was seen
+	frame    frame
+	total    []byte // usage that was not read yet
 	scratch  []byte
 }
 
@@ -172,6 +174,9 @@ func (m *Meter) Report(usage Usage) {
 // Reported returns what the upstream reported so far, or false if it reported
 // nothing that can be believed.
 func (m *Meter) Reported() (Usage, bool) {
+	if len(m.total) > 0 {
+		m.walk(m.total)
+	}
 	sum := m.walker.total()
 	return sum.usage()
 }

@@ -1,0 +1,95 @@
+package middleware_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// TestBadInputIsAnsweredAndChargesNothing sends what no client library would.
+func TestBadInputIsAnsweredAndChargesNothing(t *testing.T) {
+	h := build(t, func(http.ResponseWriter, *http.Request) { t.Error("reached the upstream") }, ledger.NewKey{}, middleware.WithHoldTimeout(time.Minute))
+	deep := strings.Repeat(`{"a":`, 100_000)
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		says   string
+	}{
+		"deeply nested":    {`{"model":"tiny","x":` + deep, 400, "nested too deeply"},
+		"repeated members": {`{"model":"tiny","max_tokens":1,"max_tokens":99999}`, 400, "appears twice"},
+		"model a number":   {`{"model":7,"messages":[]}`, 400, "must be a string"},
+		"negative cap":     {`{"model":"tiny","max_tokens":-1}`, 400, "must be a whole number"},
+		"huge cap":         {`{"model":"tiny","max_tokens":9223372036854775807}`, 400, "must be a whole number"},
+		"large cap":        {`{"model":"tiny","max_tokens":1073741824,"n":128}`, 400, "too many for one call"},
+		"costly cap":       {`{"model":"tiny","max_tokens":1073741824}`, 402, "insufficient_quota"},
+		"a million":        {`{"model":"tiny","n":1000000}`, 400, "must be a whole number"},
+		"invalid UTF-8":    {"{\"model\":\"tiny\xc3\x28\"}", 400, "not valid UTF-8"},
+		"empty":            {"", 400, "must be a JSON object"},
+		"too large by one": {`{"model":"` + strings.Repeat("a", 10<<20-11) + `"}`, 413, "larger than 10485760 bytes"},
+		"largest allowed":  {`{"model":"tiny","x":"` + strings.Repeat("a", 10<<20-22) + `"`, 400, "not valid JSON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "costly cap" {
+				if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Output: ledger.Credit, Request: 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := h.post("/v1/chat/completions", test.body)
+			if got.status != test.status || !strings.Contains(got.body, test.says) {
+				t.Errorf("%d %.300s", got.status, got.body)
+			}
+		})
+	}
+	h.untouched()
+}
+
+// raw sends bytes as they are and returns the status line.
+func (h *house) raw(t *testing.T, text string, closeWrite bool) string {
+	t.Helper()
+	connection, err := net.Dial("tcp", h.gateway.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	connection.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(connection, text)
+	if closeWrite {
+		connection.(*net.TCPConn).CloseWrite()
+	}
+	line, _ := bufio.NewReader(connection).ReadString('\n')
+	return strings.TrimSpace(line)
+}
+
+func TestBrokenRequestsOnTheWire(t *testing.T) {
+	h := build(t, func(http.ResponseWriter, *http.Request) { t.Error("reached the upstream") }, ledger.NewKey{})
+	start := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + h.text + "\r\n"
+	if line := h.raw(t, start+"Content-Length: 500\r\n\r\n"+plainBody, true); line != "HTTP/1.1 400 Bad Request" {
+		t.Errorf("a body shorter than its length: %q", line)
+	}
+	if line := h.raw(t, start+"Content-Length: 11000000\r\n\r\n", false); line != "HTTP/1.1 413 Request Entity Too Large" {
+		t.Errorf("a declared length that is too large: %q", line)
+	}
+	if line := h.raw(t, start+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", true); line != "HTTP/1.1 400 Bad Request" {
+		t.Errorf("a broken chunk: %q", line)
+	}
+	var bomb strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&bomb, "X-Header-%d: %s\r\n", i, strings.Repeat("x", 40))
+	}
+	if line := h.raw(t, start+bomb.String()+"\r\n", false); !strings.HasPrefix(line, "HTTP/1.1 431") && line != "" {
+		t.Errorf("too many headers: %q", line)
+	}
+	twice := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer " + h.text + "\r\nContent-Length: 2\r\n\r\n{}"
+	if line := h.raw(t, twice, false); line != "HTTP/1.1 401 Unauthorized" {
+		t.Errorf("two keys: %q", line)
+	}
+	h.untouched()
+}
