@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"log/slog"
 	"net/http"
 	"sync"
 
@@ -30,7 +29,6 @@ func init() {
 // can not measure.
 type Admin struct {
 	app     *App
-	log     *slog.Logger
 	build   sync.Once
 	handler *admin.Handler
 }
@@ -46,7 +44,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.app, a.log = app.(*App), ctx.Slogger()
+	a.app = app.(*App)
 	return nil
 }
 
@@ -62,7 +60,7 @@ func (a *Admin) ready() (*admin.Handler, error) {
 // options returns the administration's options.
 func (a *Admin) options() []admin.Option {
 	options := []admin.Option{
-		admin.WithLogger(a.log),
+		admin.WithLogger(lastingLog(string(a.CaddyModule().ID))),
 		admin.WithClientAddress(clientAddress),
 		admin.WithBounds(a.app.bounds()),
 		admin.WithModels(a.models()...),

@@ -132,7 +132,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.notifier, err = newNotifier(ctx, a); err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}
-	if a.engine, a.lease, err = acquireEngine(a.store, a.log); err != nil {
+	if a.engine, a.lease, err = acquireEngine(a.store); err != nil {
 		return err
 	}
 	return a.engine.metrics.register(ctx.GetMetricsRegistry())

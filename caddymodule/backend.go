@@ -125,13 +125,13 @@ func (b *Backend) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	log := lastingLog(string(b.CaddyModule().ID))
 	value, _, err := models.LoadOrNew(string(identity), func() (caddy.Destructor, error) {
-		return &model{options: b.options(ctx.Slogger())}, nil
+		return &model{options: b.options(log)}, nil
 	})
 	if err != nil {
 		return err
 	}
-	log := ctx.Slogger()
 	b.model = value.(*model)
 	b.lease = newLease(func() {
 		if _, err := models.Delete(string(identity)); err != nil {

@@ -47,7 +47,7 @@ type engine struct {
 }
 
 // acquireEngine returns the engine of a store, and a lease on it.
-func acquireEngine(store LedgerStore, log *slog.Logger) (*engine, *lease, error) {
+func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 	identity := store.Identity()
 	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
 		return &engine{store: store, metrics: newMetrics(), runs: middleware.NewRuns(middleware.DefaultMaxRuns)}, nil
@@ -57,7 +57,7 @@ func acquireEngine(store LedgerStore, log *slog.Logger) (*engine, *lease, error)
 	}
 	release := func() {
 		if _, err := engines.Delete(identity); err != nil {
-			log.Error("closing the ledger", "error", err)
+			lastingLog("penstock").Error("closing the ledger", "error", err)
 		}
 	}
 	return value.(*engine), newLease(release), nil
@@ -69,7 +69,7 @@ func acquireEngine(store LedgerStore, log *slog.Logger) (*engine, *lease, error)
 func (e *engine) open(app *App) error {
 	e.opening.Do(func() {
 		ctx := context.Background() // an open ledger outlives the configuration
-		if e.failure = e.openLedger(ctx, app.log); e.failure != nil {
+		if e.failure = e.openLedger(ctx); e.failure != nil {
 			return
 		}
 		e.zone = app.zone
@@ -78,7 +78,7 @@ func (e *engine) open(app *App) error {
 			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.limiter.Close(), e.ledger.Close(ctx))
 			return
 		}
-		if e.alerts, e.failure = e.watch(app.log); e.failure != nil {
+		if e.alerts, e.failure = e.watch(lastingLog("penstock")); e.failure != nil {
 			e.failure = errors.Join(e.failure, e.limiter.Close(), e.ledger.Close(ctx))
 		}
 	})
@@ -89,7 +89,7 @@ func (e *engine) open(app *App) error {
 // one before, is about to close.
 const lockPatience = time.Second
 
-func (e *engine) openLedger(ctx context.Context, log *slog.Logger) error {
+func (e *engine) openLedger(ctx context.Context) error {
 	store, err := e.store.Open(ctx)
 	for start := time.Now(); errors.Is(err, sqlitestore.ErrLocked) && time.Since(start) < lockPatience; {
 		time.Sleep(20 * time.Millisecond)
@@ -98,7 +98,7 @@ func (e *engine) openLedger(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	e.ledger, err = ledger.Open(ctx, store, ledger.WithEvents(observeLedger(log), ledger.Thresholds{}))
+	e.ledger, err = ledger.Open(ctx, store, ledger.WithEvents(observeLedger(lastingLog("penstock")), ledger.Thresholds{}))
 	return err
 }
 

@@ -154,7 +154,7 @@ func (g *Gate) options() []middleware.Option {
 	app := g.app
 	options := []middleware.Option{
 		middleware.WithModels(app.catalog()...),
-		middleware.WithLogger(app.log),
+		middleware.WithLogger(lastingLog(string(g.CaddyModule().ID))),
 		middleware.WithRuns(app.engine.runs),
 		middleware.WithObserver(newObserver(app.engine, app.modelNames())),
 		middleware.WithClientAddress(clientAddress),

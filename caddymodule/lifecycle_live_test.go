@@ -180,3 +180,20 @@ func TestSecondProcessOnADirectoryRefusesToStart(t *testing.T) {
 		t.Errorf("the second process says %s", output)
 	}
 }
+
+func TestWhatOutlivesAConfigurationLogsToTheNewOne(t *testing.T) {
+	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	directory := t.TempDir()
+	with := func(file string) string {
+		return strings.Replace(g.config("", "penstock"), "{\n", "{\n\tlog {\n\t\toutput file "+filepath.Join(directory, file)+"\n\t}\n", 1)
+	}
+	mustLoad(t, "%s", with("old"))
+	log := lastingLog("penstock").With("who", "engine")
+	log.Info("before")
+	mustLoad(t, "%s", with("new"))
+	log.WithGroup("more").Warn("after", "what", 7)
+	text, err := os.ReadFile(filepath.Join(directory, "new"))
+	if err != nil || !strings.Contains(string(text), `"msg":"after","who":"engine","more":{"what":7}`) || strings.Contains(string(text), `"before"`) {
+		t.Errorf("%v: %s", err, text)
+	}
+}

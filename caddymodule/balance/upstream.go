@@ -1,5 +1,6 @@
 // Package balance chooses the inference server that runs a call. It is a
-// selection policy for Caddy's reverse_proxy; only policy.go knows Caddy.
+// selection policy for Caddy's reverse_proxy; only policy.go and caddyfile.go know
+// Caddy.
 package balance
 
 import (
