@@ -118,6 +118,9 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 	if r.mode != modeStream {
 		return
 	}
+	if r.open {
+		r.write([]byte("\n\n")) // the event must not become a part of a broken one
+	}
 	r.write(refusal.StreamError(x.kind, r.format, x.requestID))
 	x.announceCharge(r)
 	_ = r.control.Flush()
@@ -125,7 +128,7 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 
 // clearReplyHeaders takes away what belongs to a reply that is not sent.
 func clearReplyHeaders(header http.Header) {
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Retry-After"} {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Retry-After", "Www-Authenticate"} {
 		header.Del(name)
 	}
 }

@@ -204,7 +204,7 @@ func TestNoUpstreamIsReached(t *testing.T) {
 }
 
 func TestUpstreamDiesMidStream(t *testing.T) {
-	for name, end := range map[string]string{"reset": "abort", "clean end without the end": ""} {
+	for name, end := range map[string]string{"reset": "abort", "reset inside an event": "half abort", "clean end without the end": ""} {
 		t.Run(name, func(t *testing.T) {
 			stage := newStage()
 			h := build(t, stage.serve, ledger.NewKey{})
@@ -214,8 +214,11 @@ func TestUpstreamDiesMidStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			stage.send <- wordEvent
+			if strings.HasPrefix(end, "half") {
+				stage.send <- wordEvent[:20]
+			}
 			if end != "" {
-				stage.send <- end
+				stage.send <- "abort"
 			}
 			close(stage.send)
 			text, _ := io.ReadAll(response.Body)
@@ -227,6 +230,18 @@ func TestUpstreamDiesMidStream(t *testing.T) {
 			h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageCounted, int64(len(streamBody)+3)/4, 2, true)
 		})
 	}
+}
+
+func TestAnErrorEventBeforeTheFirstTokenIsFree(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	event := "data: {\"error\":{\"message\":\"out of memory\"}}\n\n"
+	stage.send <- event + doneEvent
+	close(stage.send)
+	if got := h.post("/v1/chat/completions", streamBody); got.body != event+doneEvent {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
 }
 
 func TestUpstreamDiesInABody(t *testing.T) {

@@ -50,6 +50,27 @@ func TestUpstreamsNeitherSeeTheKeyNorBelieveTheCaller(t *testing.T) {
 	}
 }
 
+func TestHeadersThatAreTheGatesAreNotTheUpstreams(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "upstream")
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "99999")
+		w.Header().Set("X-Penstock-Credits-Charged", "0")
+		chat(w, r)
+	}, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5}}})
+	for _, body := range []string{plainBody, streamBody} {
+		got := h.post("/v1/chat/completions", body)
+		if ids := got.header["X-Request-Id"]; len(ids) != 1 || !strings.HasPrefix(ids[0], "req_") {
+			t.Errorf("request ids %v", ids)
+		}
+		if left := strings.Join(got.header["X-Ratelimit-Remaining-Requests"], ""); left != "4" && left != "3" {
+			t.Errorf("remaining %q", left)
+		}
+		if charged := got.header.Get("X-Penstock-Credits-Charged") + got.trailer.Get("X-Penstock-Credits-Charged"); charged == "0" || charged == "" {
+			t.Errorf("charged %q", charged)
+		}
+	}
+}
+
 func TestATrustedUpstreamsTimeReplacesTheMeasuredOne(t *testing.T) {
 	for _, test := range []struct {
 		name, value string

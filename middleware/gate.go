@@ -91,9 +91,7 @@ func (g *Gate) setFixedPrices() {
 func (g *Gate) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
-		header := w.Header()
-		header["X-Request-Id"] = []string{x.requestID}
-		header["Request-Id"] = header["X-Request-Id"]
+		x.ownHeaders(w.Header())
 		x.serve(w, r, next)
 	})
 }

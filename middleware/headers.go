@@ -54,6 +54,18 @@ func setHeadroom(header http.Header, kind dialect.Kind, what int, room limiter.H
 	}
 }
 
+// ownHeaders takes out of an upstream's reply what the gate says itself: ids, and
+// limits that are the gateway's and not the caller's.
+func (x *exchange) ownHeaders(header http.Header) {
+	header["X-Request-Id"] = []string{x.requestID}
+	header["Request-Id"] = header["X-Request-Id"]
+	for name := range header {
+		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-") {
+			delete(header, name)
+		}
+	}
+}
+
 // takeInference takes X-Inference-Ms out of a reply's headers or trailers.
 func takeInference(header http.Header) (time.Duration, bool) {
 	values := header[headerInference]

@@ -63,6 +63,7 @@ type reply struct {
 
 	text         string // of a translated reply
 	clientStatus int    // sent to the client, 0: none
+	open         bool   // what the client got last is no whole line
 
 	inference    time.Duration // X-Inference-Ms
 	hasInference bool
@@ -106,6 +107,7 @@ func (r *reply) WriteHeader(status int) {
 	header := r.w.Header()
 	r.inference, r.hasInference = takeInference(header)
 	dropTrailer(header, headerInference)
+	r.x.ownHeaders(header)
 	if text := header.Get("Content-Length"); text != "" {
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			r.declared = length
@@ -255,6 +257,7 @@ func (r *reply) write(piece []byte) {
 	if r.writeError != nil || len(piece) == 0 {
 		return
 	}
+	r.open = piece[len(piece)-1] != '\n'
 	if _, err := r.w.Write(piece); err != nil {
 		r.writeError = err
 	}

@@ -83,7 +83,7 @@ func free(outcome ledger.Outcome, r *reply) bool {
 	case ledger.OutcomeUpstreamRefused:
 		return true
 	case ledger.OutcomeUpstreamFailed, ledger.OutcomeDeadline:
-		return !r.meter.Produced() && !r.sent
+		return !r.meter.Produced() && !(r.sent && r.mode == modeBody) && r.x.reported == nil
 	}
 	return false
 }
@@ -97,7 +97,7 @@ func (x *exchange) finish(r *reply, end ending) {
 	if end.returned && !r.wrote && failure == nil && end.cause == nil {
 		r.WriteHeader(http.StatusOK) // what net/http does
 	}
-	r.drain()
+	r.drain(end.returned)
 	outcome := x.outcome(r, end)
 	settlement := x.settlement(r, outcome, now.Sub(x.dispatched))
 	err := x.settle(r, settlement)
@@ -121,13 +121,13 @@ func (x *exchange) finish(r *reply, end ending) {
 
 // drain takes what is left in the unpacker, in the event reader and in trailers,
 // and reads what is to be translated.
-func (r *reply) drain() {
+func (r *reply) drain(returned bool) {
 	if r.unpack != nil {
 		if err := r.unpack.close(); err != nil && r.readError == nil {
 			r.readError = err
 		}
 	}
-	if r.mode == modeStream && r.wrote {
+	if r.mode == modeStream && r.wrote && returned { // a cut event is no event
 		if err := r.meter.Flush(r); err != nil && r.writeError == nil && r.readError == nil {
 			r.readError = err
 		}

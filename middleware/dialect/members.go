@@ -28,6 +28,8 @@ const (
 	memberParameters
 	memberSamplingParams
 	memberBackground
+	memberPreviousResponse
+	memberConversation
 	memberImages
 	memberCount
 )
@@ -55,6 +57,8 @@ var memberNames = [memberCount]string{
 	memberParameters:          "parameters",
 	memberSamplingParams:      "sampling_params",
 	memberBackground:          "background",
+	memberPreviousResponse:    "previous_response_id",
+	memberConversation:        "conversation",
 	memberImages:              "images",
 }
 
@@ -104,6 +108,10 @@ func memberByName(name []byte) memberID {
 		return memberSamplingParams
 	case "background":
 		return memberBackground
+	case "previous_response_id":
+		return memberPreviousResponse
+	case "conversation":
+		return memberConversation
 	case "images":
 		return memberImages
 	}

@@ -168,6 +168,10 @@ func (r *requestReader) member(id memberID, value span) error {
 		if background && r.call.Route.Operation == Responses {
 			return badMember(name, "is not supported: an answer that nobody waits for is not metered")
 		}
+	case memberPreviousResponse, memberConversation:
+		if !isNull(raw) && r.call.Route.Operation == Responses {
+			return badMember(name, "is not supported: what the server remembers can not be held in advance; send the whole input")
+		}
 	case memberStreamOptions:
 		return r.streamOptions(value)
 	case memberOptions, memberParameters, memberSamplingParams:

@@ -103,6 +103,7 @@ func TestBodiesThatCouldBeReadInTwoWaysAreRefused(t *testing.T) {
 		{"UTF-16", "/v1/chat/completions", "{\x00\"\x00m\x00", "not valid JSON"},
 		{"both servers", "/generate", `{"inputs":"x","sampling_params":{"max_new_tokens":1}}`, "members of two servers"},
 		{"background", "/v1/responses", `{"model":"m","background":true}`, "is not supported"},
+		{"a remembered input", "/v1/responses", `{"model":"m","input":"x","previous_response_id":"r"}`, "is not supported"},
 		{"options are a list", "/generate", `{"text":"x","sampling_params":[{"max_new_tokens":1}]}`, "must be an object"},
 	}
 	for _, test := range tests {
