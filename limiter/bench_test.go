@@ -299,3 +299,17 @@ func BenchmarkGrowth(b *testing.B) {
 		b.ReportMetric(float64(times[min(keys-1, int(quantile.of*keys))].Nanoseconds())/1e3, quantile.name+"-us")
 	}
 }
+
+// BenchmarkRandomKeys reports what ten million keys that come once leave behind.
+func BenchmarkRandomKeys(b *testing.B) {
+	for b.Loop() {
+		m, before := New(), heap()
+		for i := range 10_000_000 {
+			decision, _ := m.Reserve(background, Request{Key: key(i)})
+			m.Settle(background, decision.Handle, Tokens{})
+		}
+		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+		b.ReportMetric(float64(m.scopes.Load()), "scopes")
+		runtime.KeepAlive(m)
+	}
+}

@@ -80,7 +80,7 @@ func TestFloodOfRandomKeysTakesBoundedMemory(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock), WithMaxKeys(5000))
 	rows := global(Limits{RPM: 1 << 30})
-	for i := range 300_000 {
+	for i := range 100_000 {
 		decision, err := m.Reserve(background, Request{Key: fmt.Sprint(i, "-", i*7919), Rows: rows})
 		if err != nil || !decision.Admitted {
 			t.Fatal(decision, err)
@@ -104,7 +104,7 @@ func TestFloodOfRandomKeysTakesBoundedMemory(t *testing.T) {
 func TestIdleScopesAreForgotten(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	const keys = 20_000
+	const keys = 4_000
 	rows := global(Limits{TokenType: TokensOutput})
 	for range 10 {
 		for i := range keys {
@@ -116,9 +116,9 @@ func TestIdleScopesAreForgotten(t *testing.T) {
 	pinned := admit(t, m, Request{Key: key(7), Rows: rows})
 	clock.advance(36 * time.Hour)
 	for i := range 20 * keys { // every fourth call looks at one scope of its shard
-		settle(t, m, admit(t, m, Request{Key: key(i % 2000)}), Tokens{})
+		settle(t, m, admit(t, m, Request{Key: key(i % 1000)}), Tokens{})
 	}
-	if n := m.scopes.Load(); n > 2500 {
+	if n := m.scopes.Load(); n > 1200 {
 		t.Errorf("%d scopes are kept, want those of the last minute", n)
 	}
 	pages := 0
@@ -199,48 +199,6 @@ func TestClockThatRunsBackwardsStandsStill(t *testing.T) {
 	clock.advance(-30 * time.Minute)
 	if refusal := refuse(t, m, outputCall(0, rows)); refusal.RetryAfter != time.Minute {
 		t.Errorf("the wait is %v, want 1m0s", refusal.RetryAfter)
-	}
-}
-
-// TestFloodIsServedToTheLimit sends ten times what is allowed, with logs that
-// are merged: at most the limit gets through in any minute, and nearly all of it.
-func TestFloodIsServedToTheLimit(t *testing.T) {
-	for _, test := range []struct {
-		limit   int
-		entries int
-		least   float64 // of what the exact log admits
-	}{{600, 1024, 1}, {1024, 1024, 1}, {5000, 1024, 0.998}, {5000, 64, 0.96}} {
-		t.Run(fmt.Sprint(test.limit, " rpm, ", test.entries, " entries"), func(t *testing.T) {
-			clock := newFakeClock()
-			m := New(WithClock(clock), WithEntries(test.entries))
-			rows := global(Limits{RPM: int64(test.limit)})
-			var log, exactLog []time.Duration
-			first := 0 // of the log in the last minute
-			gap := 6 * time.Second / time.Duration(test.limit)
-			for clock.monotonic < 5*time.Minute {
-				if len(exactLog) < test.limit || exactLog[len(exactLog)-test.limit] <= clock.monotonic-time.Minute {
-					exactLog = append(exactLog, clock.monotonic)
-				}
-				decision, err := m.Reserve(background, outputCall(0, rows))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if decision.Admitted {
-					log = append(log, clock.monotonic)
-					settle(t, m, decision.Handle, Tokens{})
-					for log[first] <= clock.monotonic-time.Minute {
-						first++
-					}
-					if n := len(log) - first; n > test.limit {
-						t.Fatalf("%d calls in a minute, want at most %d", n, test.limit)
-					}
-				}
-				clock.advance(gap)
-			}
-			if share := float64(len(log)) / float64(len(exactLog)); share < test.least-0.0005 {
-				t.Errorf("%d calls were admitted, %.2f %% of the exact %d", len(log), 100*share, len(exactLog))
-			}
-		})
 	}
 }
 

@@ -13,6 +13,10 @@ const never = int64(math.MaxInt64)
 // guessedWait is the hint where nothing bounds how long a call in flight runs.
 const guessedWait = time.Second
 
+// maxScan is how many reservations of a shard are looked through for a hint, so
+// that a crowd of refused calls stays cheap.
+const maxScan = 4096
+
 // moment is when a rule, or a set of rules, admits the call.
 type moment struct {
 	time int64 // ns
@@ -133,6 +137,9 @@ func (c *call) admits(s *scope, rule Rule, kind TokenType, target, from int64) m
 func (c *call) ended(s *scope, weight int64, of func(*reservation) int64) int64 {
 	type ending struct{ at, weight int64 }
 	var endings []ending
+	if c.sh.open.length > maxScan {
+		return c.now + int64(guessedWait)
+	}
 	c.sh.eachOpen(func(r *reservation) {
 		if !c.sh.holds(r, s) {
 			return
