@@ -107,8 +107,9 @@ func openRows(b *testing.B, path string, keys []string) *rowStore {
 	if _, err := db.Exec(`CREATE TABLE account (id TEXT PRIMARY KEY, balance INTEGER, spent INTEGER);
 		CREATE TABLE key (id TEXT PRIMARY KEY, spent INTEGER);
 		CREATE TABLE usage (key TEXT, model TEXT, day INTEGER, requests INTEGER, input INTEGER, output INTEGER, charged INTEGER, PRIMARY KEY (key, model, day));
-		CREATE TABLE entry (seq INTEGER PRIMARY KEY, at INTEGER, account TEXT, key TEXT, model TEXT, input INTEGER, output INTEGER, amount INTEGER);
-		`); err != nil {
+		CREATE TABLE entry (seq INTEGER PRIMARY KEY, at INTEGER, kind TEXT, account TEXT, key TEXT, model TEXT, request TEXT, hold INTEGER,
+			input INTEGER, output INTEGER, duration INTEGER, amount INTEGER, balance INTEGER, usage TEXT, outcome TEXT);
+	`); err != nil {
 		b.Fatal(err)
 	}
 	for at := 0; at < len(keys); at += 500 { // rows that exist, as after the first day
@@ -175,7 +176,8 @@ func (s *rowStore) commit(keys []string) error {
 		"UPDATE account SET balance = balance - ?2, spent = spent + ?2 WHERE id = ?1",
 		"INSERT INTO key VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spent = spent + ?2",
 		"INSERT INTO usage VALUES (?1, 'tiny', 1, 1, 100, 200, ?2) ON CONFLICT DO UPDATE SET requests = requests + 1, input = input + 100, output = output + 200, charged = charged + ?2",
-		"INSERT INTO entry (at, account, key, model, input, output, amount) VALUES (1, ?1, ?1, 'tiny', 100, 200, ?2)",
+		`INSERT INTO entry (at, kind, account, key, model, request, hold, input, output, duration, amount, balance, usage, outcome)
+			VALUES (1 << 50, 'settle', ?1, ?1, 'tiny', '0123456789abcdef', 1 << 41, 100, 200, 3000, ?2, 1 << 39, 'reported', 'ok')`,
 	} {
 		statement, err := tx.Prepare(text)
 		if err != nil {
@@ -405,6 +407,7 @@ func BenchmarkStart(b *testing.B) {
 		if stats := l.Stats(); stats.Sequence < entries {
 			b.Fatalf("%+v", stats)
 		}
+		_ = store.Close() // dies again, so that the next start finds the same tail
 		_ = l.Close(b.Context())
 		b.StartTimer()
 	}

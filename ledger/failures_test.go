@@ -131,8 +131,8 @@ func settleOnly(t *testing.T, l *ledger.Ledger, id ledger.HoldID) error {
 func TestFailureClassNoSpendIsLostByDeploysAndFailedWrites(t *testing.T) {
 	directory := t.TempDir()
 	var want ledger.Micro
-	for deploy := range 5 {
-		l := open(t, directory)
+	for deploy := range 10 {
+		l := open(t, directory, ledger.WithSnapshotEvery(5)) // a snapshot is often under way
 		if deploy == 0 {
 			member(t, l, ledger.NewKey{Owner: "acme"}, 1000*ledger.Credit)
 		}

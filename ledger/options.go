@@ -58,7 +58,7 @@ type config struct {
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		now: time.Now, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
-		grace: 30 * time.Second, snapshotEvery: 200_000, reserve: 64 << 20, maxLag: 2 * time.Second,
+		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
 		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {},
 	}
 	for _, option := range opts {
@@ -126,7 +126,7 @@ func WithGrace(grace time.Duration) Option {
 }
 
 // WithSnapshotEvery sets how many entries come between two snapshots; by default
-// 200,000. Fewer make the next start faster.
+// 50,000. Fewer make the next start faster.
 func WithSnapshotEvery(entries int64) Option {
 	return func(c *config) error {
 		if entries < 1 {

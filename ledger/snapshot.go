@@ -61,11 +61,11 @@ func readCore(ctx context.Context, store Store, info SnapshotInfo) (c *core, err
 }
 
 // snapshotDue reports whether at least this many entries came since the newest
-// snapshot. With many keys a snapshot is dear, so it waits for as many entries.
+// snapshot. With many keys a snapshot is dear, so it waits longer.
 func (l *Ledger) snapshotDue(entries int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.failed == nil && l.core.sequence-l.snapshotAt >= max(entries, int64(len(l.core.keys.rows)))
+	return l.failed == nil && l.core.sequence-l.snapshotAt >= max(entries, int64(len(l.core.keys.rows))/4)
 }
 
 // snapshotInBackground takes a snapshot if one is due and none is being taken.
@@ -99,13 +99,14 @@ func (l *Ledger) snapshot(ctx context.Context) error {
 	c := l.core.clone()
 	b := l.undurable()
 	l.mu.Unlock()
-	if b != nil {
-		// A snapshot must never be ahead of the log.
-		if err := l.wait(ctx, b, true); err != nil {
-			return err
-		}
+	// A snapshot must never be ahead of the log.
+	if b != nil && !l.committed(b) {
+		return nil
 	}
 	err := l.store.SaveSnapshot(ctx, Snapshot{Sequence: c.sequence, Closed: c.closedUsage(), Encode: c.encode})
+	if ctx.Err() != nil {
+		return nil // the next one will do
+	}
 	if err != nil {
 		err = fmt.Errorf("write snapshot: %w", err)
 		l.fail(err)
@@ -116,6 +117,21 @@ func (l *Ledger) snapshot(ctx context.Context) error {
 	l.snapshotAt = c.sequence
 	l.core.usage.dropBefore(c.closedBefore(), l.core.keys.rows)
 	return nil
+}
+
+// committed waits for a batch. It returns false if that failed, or if the ledger
+// closes: then nobody may be left to commit it, and Close takes a snapshot itself.
+func (l *Ledger) committed(b *batch) bool {
+	if l.manual {
+		for l.commitOne() {
+		}
+	}
+	select {
+	case <-b.done:
+		return b.err == nil
+	case <-l.stop:
+		return false
+	}
 }
 
 // fail ends all admissions because of an error.

@@ -31,7 +31,7 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	v := &verifier{core: start, resolved: map[uint64][]uint64{}, hashes: map[int64][32]byte{}}
+	v := &verifier{core: start, resolved: map[HoldID]uint64{}, hashes: map[int64][32]byte{}}
 	for _, info := range snapshots {
 		if info.Sequence > start.sequence {
 			v.hashes[info.Sequence] = info.Hash
@@ -58,10 +58,10 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 // verifier replays a log and remembers what the state does not need.
 type verifier struct {
 	core     *core
-	resolved map[uint64][]uint64 // by epoch, one bit for each hold
-	hashes   map[int64][32]byte  // of snapshots not met yet
-	unpaid   Micro               // what the next entry must write off
-	hold     HoldID              // of the entry before
+	resolved map[HoldID]uint64  // one bit for each hold, by the id without its last 6 bits
+	hashes   map[int64][32]byte // of snapshots not met yet
+	unpaid   Micro              // what the next entry must write off
+	hold     HoldID             // of the entry before
 	report   Report
 }
 
@@ -97,16 +97,11 @@ func (v *verifier) call(e *Entry) error {
 	if e.Hold.Counter() == 0 || e.Hold.Epoch() > v.core.epoch {
 		return corrupt(e.Sequence, "hold %s was never given out", e.Hold)
 	}
-	bits := v.resolved[e.Hold.Epoch()]
-	word, bit := int(e.Hold.Counter()/64), uint64(1)<<(e.Hold.Counter()%64)
-	for len(bits) <= word {
-		bits = append(bits, 0)
-	}
-	if bits[word]&bit != 0 {
+	bit := uint64(1) << (e.Hold % 64)
+	if v.resolved[e.Hold/64]&bit != 0 {
 		return corrupt(e.Sequence, "hold %s was resolved before", e.Hold)
 	}
-	bits[word] |= bit
-	v.resolved[e.Hold.Epoch()] = bits
+	v.resolved[e.Hold/64] |= bit
 	v.report.Calls++
 	if e.Kind == KindVoid || e.Outcome == OutcomeInterrupted || e.Outcome == OutcomeDeadline {
 		return nil // charged by a checkpoint, not by what the call consumed
