@@ -78,7 +78,7 @@ func (a *Admin) options() []admin.Option {
 func (a *Admin) models() []admin.Model {
 	var models []admin.Model
 	for _, model := range a.app.catalog() {
-		models = append(models, admin.Model{ID: model.Name, MaxOutputTokens: model.MaxOutputTokens})
+		models = append(models, admin.Model{ID: model.Name, Description: model.Description, MaxOutputTokens: model.MaxOutputTokens})
 	}
 	return models
 }

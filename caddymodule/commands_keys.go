@@ -37,7 +37,7 @@ configuration, 0 means none.`,
 	settings := keyFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&isAdmin, "admin", false, "make an admin key, which manages keys and can not run models")
 	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all owners")
-	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: default); it is created if it is unknown")
+	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: that of the admin key); it is created if it is unknown")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		body, err := settings(cmd.Flags())
 		if err != nil {

@@ -111,7 +111,9 @@ func printExplained(cmd *cobra.Command, explained record) error {
 	t := newTable(cmd.OutOrStdout())
 	t.row("key", explained.text("key_id"), explained.text("state"))
 	t.row("account", account.text("id"), account.text("available")+" credits available, "+account.text("held")+" held")
-	t.row("budget", explained.text("budget_left"), "left of "+explained.text("budget"))
+	if explained["budget"] != nil {
+		t.row("budget", "", explained.text("budget_left")+" credits left of "+explained.text("budget"))
+	}
 	verdict, detail := "fits now", ""
 	if refusal := explained.object("refusal"); refusal != nil {
 		verdict = "fits in " + milliseconds(refusal["retry_after_ms"])

@@ -50,7 +50,7 @@ func (h *Handler) sdkModel(c *call) error {
 	}
 	price := h.ledger.Price(model.ID)
 	view := aixplainModel{
-		ID: model.ID, Name: model.title(), Status: "onboarded", Supplier: aixplainNamed{ID: "penstock", Name: "Penstock"},
+		ID: model.ID, Name: model.title(), Description: model.Description, Status: "onboarded", Supplier: aixplainNamed{ID: "penstock", Name: "Penstock"},
 		Function: aixplainNamed{ID: "text-generation", Name: "Text Generation"}, Version: aixplainNamed{ID: "1"},
 		Pricing: aixplainPricing{Price: amountNumber(price.Minute), Currency: "credits per minute"},
 		Params:  []any{}, SupportsStreaming: true, ConnectionType: []string{"synchronous"},

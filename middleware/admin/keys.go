@@ -25,8 +25,8 @@ func (h *Handler) createKey(c *call) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	if made.Owner == "" && !c.caller.AllOwners {
-		made.Owner = c.caller.Owner
+	if made.Owner == "" {
+		made.Owner = c.caller.Owner // empty for the configured key: the ledger's default
 	}
 	if made.Owner != "" && !c.manages(made.Owner) || made.AllOwners && !c.caller.AllOwners {
 		return forbidden("other_owner", "Forbidden: this admin key manages its own owner only")

@@ -142,6 +142,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 	if own.text("owner") != "acme" {
 		t.Errorf("an owner's admin made a key of %s", own.text("owner"))
 	}
+	demo := s.mint(ledger.NewKey{Name: "demo admin", Owner: "demo", Role: ledger.RoleAdmin, AllOwners: true})
+	if got := s.call("POST", "/admin/v1/keys", demo, `{"name":"mine"}`).want(201); got.text("owner") != "demo" {
+		t.Errorf("an admin of all owners made a key of %s, want its own owner", got.text("owner"))
+	}
 	if got := s.call("GET", "/admin/v1/keys", acme, "").want(200).list("keys"); len(got) != 2 {
 		t.Errorf("an owner's admin sees %d keys, want its 2", len(got))
 	}

@@ -11,6 +11,7 @@ type modelView struct {
 	ID              string    `json:"id"`
 	Name            string    `json:"name"`
 	Path            string    `json:"path,omitempty"`
+	Description     string    `json:"description,omitempty"`
 	MaxOutputTokens int64     `json:"max_output_tokens"`
 	Price           priceView `json:"price"`
 }
@@ -44,7 +45,7 @@ func (h *Handler) listModels(c *call) error {
 	for i := range h.models {
 		model := &h.models[i]
 		models = append(models, modelView{
-			ID: model.ID, Name: model.title(), Path: model.Path,
+			ID: model.ID, Name: model.title(), Path: model.Path, Description: model.Description,
 			MaxOutputTokens: model.MaxOutputTokens, Price: viewPrice(h.ledger.Price(model.ID)),
 		})
 	}

@@ -49,6 +49,7 @@ type Model struct {
 	Name string // for people; empty: ID
 	// Path is a second name such as acme/tiny/acme, which the aiXplain SDK uses.
 	Path            string
+	Description     string
 	MaxOutputTokens int64
 }
 
