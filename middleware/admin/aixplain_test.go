@@ -259,3 +259,20 @@ func (s *server) run(key *ledger.Key, model string, tokens limiter.Tokens) {
 		s.t.Fatal(err)
 	}
 }
+
+func TestAWorkspaceEndsAtItsOwner(t *testing.T) {
+	s := aixplainServer(t)
+	theirs := s.call("POST", "/admin/v1/keys", s.mint(ledger.NewKey{Name: "x", Owner: "other", Role: ledger.RoleAdmin}), `{"name":"theirs"}`).want(201).text("id")
+	for _, c := range [][3]string{
+		{"GET", "/sdk/api-keys/" + theirs, ""},
+		{"PUT", "/sdk/api-keys/" + theirs, `{"name":"mine"}`},
+		{"DELETE", "/sdk/api-keys/" + theirs, ""},
+		{"GET", "/sdk/api-keys/" + theirs + "/usage-limits", ""},
+	} {
+		s.call(c[0], c[1], s.admin, c[2]).want(404)
+	}
+	if got := s.call("GET", "/sdk/api-keys", s.admin, "").want(200); strings.Contains(got.body, theirs) {
+		t.Errorf("the list shows another workspace: %s", got.body)
+	}
+	s.call("POST", "/sdk/api-keys", s.admin, `{"name":"theirs","budget":null,"assetsLimits":[]}`).want(201)
+}
