@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -191,6 +192,44 @@ func TestHandlesActOnce(t *testing.T) {
 	}
 	refuse(t, m, outputCall(1, rows))
 	settle(t, m, again, Tokens{})
+}
+
+func TestHandlesSurviveBeingWrittenDown(t *testing.T) {
+	m := New()
+	handle := admit(t, m, outputCall(1, nil))
+	text, err := json.Marshal(handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Handle
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, m, read, Tokens{})
+}
+
+func TestHeadroomIsThatOfTheTightestLimits(t *testing.T) {
+	clock := newFakeClock()
+	m := New(WithClock(clock))
+	request := Request{Key: "key", Model: "tiny", Tokens: Tokens{Input: 10, Output: 20}, Rows: []Row{
+		{Limits: Limits{RPM: 10, TPM: 1000}},
+		{Model: "tiny", Limits: Limits{RPM: 2, TPM: 50, TokenType: TokensOutput}},
+	}}
+	for _, want := range []struct {
+		requests, tokens int64
+		admitted         bool
+		reset            time.Duration
+	}{{1, 30, true, time.Minute}, {0, 10, true, time.Minute}, {0, 10, false, 59 * time.Second}} {
+		decision, err := m.Reserve(background, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests, tokens := Headroom{2, want.requests, want.reset}, Headroom{50, want.tokens, want.reset}
+		if decision.Admitted != want.admitted || decision.Requests != requests || decision.Tokens != tokens {
+			t.Errorf("headroom is %+v and %+v, want %+v and %+v", decision.Requests, decision.Tokens, requests, tokens)
+		}
+		clock.advance(time.Second)
+	}
 }
 
 func TestForgedHandlesAreRefused(t *testing.T) {
