@@ -303,7 +303,10 @@ func TestFixedCostAndUnmeteredPaths(t *testing.T) {
 	if got := h.post("/fail", ""); got.status != 500 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	for path, status := range map[string]int{"/health": 200, "/static/a/b": 200, "/staticx": 404, "/v1/rerank/x": 404} {
+	for path, status := range map[string]int{
+		"/health": 200, "/static/a/b": 200, "/static/a/": 200, "/staticx": 404,
+		"/static/../v1/chat/completions": 404, "/static/%2e%2e/v1/chat/completions": 404, "/static/a%2f..%2f..%2fv1": 404, "/static//v1": 404, "/v1/rerank/x": 404,
+	} {
 		if got := h.post(path, ""); got.status != status {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}

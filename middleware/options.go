@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -164,10 +166,14 @@ type customPath struct {
 	worst ledger.Quantity
 }
 
-// unmeteredPath says whether a path may pass without a meter.
-func (g *Gate) unmeteredPath(path string) bool {
+// unmeteredPath says whether a path may pass without a meter. What an upstream
+// could read as another path, because it steps up or holds empty segments, is
+// matched by no prefix.
+func (g *Gate) unmeteredPath(escaped string) bool {
+	plain, err := url.PathUnescape(escaped)
+	straight := err == nil && path.Clean("/"+plain) == strings.TrimSuffix(plain, "/") && !strings.Contains(plain, "\\")
 	for _, allowed := range g.unmetered {
-		if prefix, ok := strings.CutSuffix(allowed, "*"); ok && strings.HasPrefix(path, prefix) || allowed == path {
+		if prefix, ok := strings.CutSuffix(allowed, "*"); ok && straight && strings.HasPrefix(escaped, prefix) || allowed == escaped {
 			return true
 		}
 	}

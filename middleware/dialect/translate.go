@@ -15,18 +15,12 @@ const (
 
 // chatRequest is the OpenAI chat call that a translated call becomes.
 type chatRequest struct {
-	Model          string            `json:"model,omitempty"`
-	Messages       []json.RawMessage `json:"messages"`
-	MaxTokens      int64             `json:"max_tokens,omitempty"`
-	Temperature    *float64          `json:"temperature,omitempty"`
-	TopP           json.RawMessage   `json:"top_p,omitempty"`
-	Stop           json.RawMessage   `json:"stop,omitempty"`
-	Seed           json.RawMessage   `json:"seed,omitempty"`
-	ResponseFormat json.RawMessage   `json:"response_format,omitempty"`
-	Tools          json.RawMessage   `json:"tools,omitempty"`
-	ToolChoice     json.RawMessage   `json:"tool_choice,omitempty"`
-	Stream         bool              `json:"stream,omitempty"`
-	StreamOptions  *streamOptions    `json:"stream_options,omitempty"`
+	Model     string            `json:"model,omitempty"`
+	Messages  []json.RawMessage `json:"messages"`
+	MaxTokens int64             `json:"max_tokens,omitempty"`
+	settings
+	Stream        bool           `json:"stream,omitempty"`
+	StreamOptions *streamOptions `json:"stream_options,omitempty"`
 }
 
 type streamOptions struct {
@@ -35,13 +29,21 @@ type streamOptions struct {
 
 // settings are the members that both translated dialects share with OpenAI's.
 type settings struct {
-	Temperature    *float64        `json:"temperature"`
-	TopP           json.RawMessage `json:"top_p"`
-	Stop           json.RawMessage `json:"stop"`
-	Seed           json.RawMessage `json:"seed"`
-	ResponseFormat json.RawMessage `json:"response_format"`
-	Tools          json.RawMessage `json:"tools"`
-	ToolChoice     json.RawMessage `json:"tool_choice"`
+	Temperature    *float64        `json:"temperature,omitempty"`
+	TopP           json.RawMessage `json:"top_p,omitempty"`
+	Stop           json.RawMessage `json:"stop,omitempty"`
+	Seed           json.RawMessage `json:"seed,omitempty"`
+	ResponseFormat json.RawMessage `json:"response_format,omitempty"`
+	Tools          json.RawMessage `json:"tools,omitempty"`
+	ToolChoice     json.RawMessage `json:"tool_choice,omitempty"`
+}
+
+// dropNulls leaves out what a client sent as null: some servers take it for a
+// wrong type.
+func (s *settings) dropNulls() {
+	for _, member := range []*json.RawMessage{&s.TopP, &s.Stop, &s.Seed, &s.ResponseFormat, &s.Tools, &s.ToolChoice} {
+		*member = absentIfNull(*member)
+	}
 }
 
 // ToChat turns the body of an Aquin or aiXplain call into that of an OpenAI chat
@@ -69,12 +71,8 @@ func (c *Call) ToChat(body []byte, model string, outputCap int64) ([]byte, error
 	if given.Temperature != nil && (*given.Temperature < 0 || *given.Temperature > maxTemperature) {
 		return nil, badMember("temperature", "must be from 0 to %d", maxTemperature)
 	}
-	request := chatRequest{
-		Model: model, Messages: messages, MaxTokens: outputCap, Temperature: given.Temperature,
-		TopP: absentIfNull(given.TopP), Stop: absentIfNull(given.Stop), Seed: absentIfNull(given.Seed),
-		ResponseFormat: absentIfNull(given.ResponseFormat), Tools: absentIfNull(given.Tools),
-		ToolChoice: absentIfNull(given.ToolChoice), Stream: c.Stream,
-	}
+	given.dropNulls()
+	request := chatRequest{Model: model, Messages: messages, MaxTokens: outputCap, settings: given, Stream: c.Stream}
 	if c.Stream {
 		request.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
