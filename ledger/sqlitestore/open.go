@@ -20,6 +20,9 @@ import (
 // FileName is the name of the ledger's file inside its directory.
 const FileName = "ledger.db"
 
+// smallestFile is one page of the smallest size that SQLite has.
+const smallestFile = 512
+
 // Store is a ledger.Store in a SQLite file. One process at a time has it open.
 type Store struct {
 	path string
@@ -112,7 +115,15 @@ func prepare(path string) (string, error) {
 	}
 	// Closing this handle is safe only because SQLite has not opened the file yet:
 	// POSIX drops all locks of a process on a file when any handle of it is closed.
-	return file, handle.Close()
+	info, err := handle.Stat()
+	if err = errors.Join(err, handle.Close()); err != nil {
+		return "", err
+	}
+	// SQLite would take such a rest of a file for an empty one and start anew.
+	if size := info.Size(); size > 0 && size < smallestFile {
+		return "", fmt.Errorf("%w: %s has %d bytes", ErrForeign, file, size)
+	}
+	return file, nil
 }
 
 // open connects the writer and the readers.

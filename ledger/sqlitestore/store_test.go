@@ -407,3 +407,42 @@ func TestPruningKeepsBalancesUsageAndViews(t *testing.T) {
 		t.Errorf("export up to %d, %v:\n%s", last, err, lines.String())
 	}
 }
+
+func TestACutFileIsRefused(t *testing.T) {
+	directory := t.TempDir()
+	l, _, _ := fill(t, directory, 300)
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(directory, FileName)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1, 90, 4096, len(whole) / 2, len(whole) - 4096} {
+		if err := os.WriteFile(file, whole[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if store, err := Open(t.Context(), directory); err == nil {
+			var l *ledger.Ledger
+			if l, err = ledger.Open(t.Context(), store); err == nil {
+				_ = l.Close(t.Context())
+				t.Errorf("a file cut to %d of %d bytes opens", size, len(whole))
+			}
+		}
+	}
+}
+
+func TestAFileThatMayNotBeWrittenIsNamed(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("needs a user whom permissions bind: root may write everything")
+	}
+	directory := t.TempDir()
+	file := filepath.Join(directory, FileName)
+	if err := os.WriteFile(file, nil, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), directory); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), file) {
+		t.Errorf("error: %v", err)
+	}
+}
