@@ -76,14 +76,21 @@ func (c *call) changes(row *Row) (minute, daily time.Time) {
 		dayStart(dateOf(row.ChangedAt.In(zone))+1, zone)
 }
 
+// settledChange is an age at which every change has taken effect, even where the
+// date line was moved: older ones need no look at the calendar.
+const settledChange = 72 * time.Hour
+
 // inForce returns the limits that hold at time now (ns), per minute and per day.
 func (c *call) inForce(row *Row, now int64) (minute, daily *Limits) {
 	minute, daily = &row.Limits, &row.Limits
 	if row.Previous == nil {
 		return minute, daily
 	}
-	minuteAt, dailyAt := c.changes(row)
 	wall := c.day.at(now)
+	if wall.Sub(row.ChangedAt) > settledChange {
+		return minute, daily
+	}
+	minuteAt, dailyAt := c.changes(row)
 	if wall.Before(minuteAt) {
 		minute = row.Previous
 	}
@@ -98,7 +105,7 @@ func (c *call) inForce(row *Row, now int64) (minute, daily *Limits) {
 func (c *call) nextChange(rows []Row, from int64) int64 {
 	next := int64(0)
 	for i := range rows {
-		if rows[i].Previous == nil || c.scope(&rows[i]) == nil {
+		if rows[i].Previous == nil || c.scope(&rows[i]) == nil || c.day.at(from).Sub(rows[i].ChangedAt) > settledChange {
 			continue
 		}
 		minuteAt, dailyAt := c.changes(&rows[i])
