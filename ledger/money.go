@@ -71,9 +71,10 @@ func allDigits(text string) bool {
 	return text != ""
 }
 
-// clip shortens foreign text for an error message.
+// clip shortens foreign text for an error message, far enough that a key which
+// was put into the wrong place does not come back in it.
 func clip(text string) string {
-	const most = 40
+	const most = 16
 	if len(text) > most {
 		return text[:most] + "..."
 	}

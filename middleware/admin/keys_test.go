@@ -223,6 +223,10 @@ func TestNoReplyButTheOneThatMakesAKeyShowsIt(t *testing.T) {
 		{"GET", "/admin/v1/accounts/" + text, ""},
 		{text, "/admin/v1/keys", ""},
 		{"GET", "/admin/v1/keys?after=" + text, ""},
+		{"POST", "/admin/v1/keys", `{"name":"x","cidrs":["` + text + `"]}`},
+		{"POST", "/admin/v1/keys", `{"name":"x","budget":"` + text + `"}`},
+		{"POST", "/admin/v1/keys", `{"name":"x","metadata":{"` + text + text + `":"y"}}`},
+		{"POST", "/sdk/api-keys", `{"name":"x","expiresAt":"` + text + `"}`},
 	} {
 		got := s.call(c[0], c[1], s.admin, c[2])
 		if got.status < 400 || strings.Contains(got.body, text[10:40]) {
