@@ -156,6 +156,8 @@ func TestQuantiseKernelsAgreeToTheBit(t *testing.T) {
 		x[blockSize+i] *= 1e-35    // so small that the inverse would be infinite
 		x[2*blockSize+i] *= 1e-29  // just large enough
 		x[3*blockSize+i] *= 1e37   // large
+		x[6*blockSize+i] = 1.5e-30 // just above the least magnitude
+		x[7*blockSize+i] = 0.9e-30 // just below
 		x[4*blockSize+i] = -1      // all at the lower end
 		x[5*blockSize+i] = 0.5 / 2 // halves after scaling
 	}

@@ -120,6 +120,21 @@ func TestHalvesConvertBothWays(t *testing.T) {
 	}
 }
 
+func TestTiesRoundToEven(t *testing.T) {
+	for bits := uint16(0); bits < 0x7bff; bits++ {
+		tie := (gguf.HalfToFloat(bits) + gguf.HalfToFloat(bits+1)) / 2
+		if got, want := gguf.FloatToHalf(tie), bits+bits&1; got != want {
+			t.Fatalf("%g became %#x, want %#x", tie, got, want)
+		}
+	}
+	for bits := uint16(0x3f00); bits < 0x4000; bits++ {
+		tie := (gguf.BrainToFloat(bits) + gguf.BrainToFloat(bits+1)) / 2
+		if got, want := gguf.FloatToBrain(tie), bits+bits&1; got != want {
+			t.Fatalf("%g became %#x in bfloat16, want %#x", tie, got, want)
+		}
+	}
+}
+
 func TestFloatsRoundToTheNearestHalf(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 200000 {

@@ -74,6 +74,9 @@ func TestWordsMergeByRule(t *testing.T) {
 		{"gpt2", "chatml", "hello  world", "hello| | world"},
 		{"gpt2", "llama3", "the\n\nkeys", "the|\n\n|keys"},
 		{"gpt2", "none", "keysx", "keys|x"},
+		{"gpt2", "none", "astream", "a|stream"}, // "st" goes before "as", whose rule is then out of date
+		{"gpt2", "none", "aaa", "aa|a"},         // of equals, the leftmost
+		{"gpt2", "none", "a  ", "a|  "},         // space at the end belongs together
 		{"llama", "llama2", "hello world", " hello| world"},
 		{"llama", "llama2", "the é", " the| |\xc3|\xa9"},
 	} {
