@@ -181,13 +181,15 @@ func TestAReplyInAnUnknownEncodingPassesAndIsEstimated(t *testing.T) {
 
 func TestALargeReplyPassesWithoutBeingKept(t *testing.T) {
 	large := `{"data":[` + strings.Repeat("0.123456789,", 50_000) + `1],"usage":{"prompt_tokens":8,"total_tokens":8}}`
-	first := make(chan struct{})
+	first, last := make(chan struct{}), make(chan struct{})
 	h := build(t, chat, ledger.NewKey{})
 	h.wrap(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, large[:200_000])
 		w.(http.Flusher).Flush()
 		<-first
 		io.Copy(w, strings.NewReader(large[200_000:]))
+		w.(http.Flusher).Flush()
+		<-last
 	})
 	request, _ := http.NewRequest("POST", h.gateway.URL+"/v1/embeddings", strings.NewReader(`{"model":"tiny","input":"x"}`))
 	request.Header.Set("Authorization", "Bearer "+h.text)
@@ -201,9 +203,23 @@ func TestALargeReplyPassesWithoutBeingKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(first)
-	rest, err := io.ReadAll(response.Body)
-	if err != nil || string(begin)+string(rest) != large {
-		t.Errorf("%d of %d bytes: %v", len(begin)+len(rest), len(large), err)
+	middle := make([]byte, len(large)-len(begin)-1)
+	if _, err := io.ReadFull(response.Body, middle); err != nil {
+		t.Fatal(err)
+	}
+	early := make(chan string, 1)
+	go func() {
+		rest, _ := io.ReadAll(response.Body)
+		early <- string(rest)
+	}()
+	select {
+	case rest := <-early:
+		t.Errorf("%q came before the charge", rest)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(last)
+	if rest := <-early; string(begin)+string(middle)+rest != large {
+		t.Errorf("the reply changed: it ends with %q", rest)
 	}
 	report := h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 8, 0, true)
 	if charged := response.Trailer.Get("X-Penstock-Credits-Charged"); charged != report.Charge.Amount.String() {
@@ -423,6 +439,16 @@ func TestADefaultCapShrinksForASmallKeyButAWishDoesNot(t *testing.T) {
 	got = h.post("/v1/chat/completions", `{"model":"tiny","messages":[],"max_tokens":512}`)
 	if got.status != 400 || got.header.Get("X-Should-Retry") != "false" || !strings.Contains(got.body, `"code":"request_exceeds_limit"`) {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestACallThatCreditRefusesKeepsNoReservation(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	_, h.text = h.newKey(ledger.NewKey{Owner: "poor", Limits: []ledger.Limits{{RPM: 1, TPM: 100, MaxInFlight: 1}}}, 1)
+	for range 3 {
+		if got := h.post("/v1/chat/completions", plainBody); got.status != 402 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
 	}
 }
 

@@ -121,6 +121,7 @@ async function anthropic() {
       const reply = await client().messages.stream(message).finalMessage();
       return [reply.content[0].text, reply.usage.input_tokens, reply.usage.output_tokens];
     },
+    models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
     "wrong key": () => create("wrong"),
     "admin key": () => create(keys.admin),
     "forbidden model": () => create(keys.limited, { model: "dies" }),

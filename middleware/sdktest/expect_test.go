@@ -47,6 +47,7 @@ var anthropic = map[string]expectation{
 	"message":                     {ok: `["four",3,true]`},
 	"stream":                      {ok: `["one"," two"]`},
 	"final message":               {ok: `["one two",9,3]`},
+	"models":                      {ok: `["busy","dies","fails","slow","tiny"]`},
 	"wrong key":                   {class: "AuthenticationError", status: 401},
 	"admin key":                   {class: "PermissionDeniedError", status: 403},
 	"forbidden model":             {class: "PermissionDeniedError", status: 403},
