@@ -72,7 +72,7 @@ var mutants = map[string][]change{
 }
 
 // TestTheCrashSimulationFindsEveryMutant builds the ledger anew for each mutant.
-// By default it takes two at random; PENSTOCK_MUTANTS=all takes every one.
+// By default it takes two at random; PENSTOCK_MUTANTS=1 takes every one.
 func TestTheCrashSimulationFindsEveryMutant(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("needs the go command to build the mutants")
@@ -82,7 +82,7 @@ func TestTheCrashSimulationFindsEveryMutant(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := 2
-	if os.Getenv("PENSTOCK_MUTANTS") == "all" {
+	if os.Getenv("PENSTOCK_MUTANTS") != "" {
 		left = len(mutants)
 	}
 	for name, changes := range mutants { // in an order that Go draws anew each time
