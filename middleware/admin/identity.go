@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"net/netip"
+	"slices"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
@@ -15,7 +17,8 @@ func (h *Handler) identify(c *call, need access) error {
 	if need == accessAnyone {
 		return nil
 	}
-	now, address := h.now(), network(h.clientAddress(c.request))
+	now, client := h.now(), h.clientAddress(c.request).Unmap()
+	address := network(client)
 	if wait := h.throttle.wait(address, now); wait > 0 {
 		return &problem{
 			status: http.StatusTooManyRequests, code: "too_many_failures", retryAfter: wait,
@@ -31,7 +34,10 @@ func (h *Handler) identify(c *call, need access) error {
 		return err
 	}
 	c.caller = caller
+	inside := func(allowed netip.Prefix) bool { return allowed.Contains(client) }
 	switch {
+	case len(caller.CIDRs) > 0 && !slices.ContainsFunc(caller.CIDRs, inside):
+		return forbidden("network_not_allowed", "Forbidden: this key may not be used from this network")
 	case need >= accessAdmin && caller.Role != ledger.RoleAdmin:
 		return forbidden("admin_key_required", "Forbidden: this needs an admin key")
 	case need == accessOperator && !caller.AllOwners:

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"fmt"
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +166,21 @@ func TestKeysComeInEveryHeaderThatClientsUse(t *testing.T) {
 		s.call("GET", "/admin/v1/keys", "", "", header[0], header[1]).want(200)
 	}
 	s.call("GET", "/admin/v1/keys", "", "", "Authorization", "Basic "+s.admin).want(401)
+}
+
+func TestAKeyIsHeldToItsNetworksHereToo(t *testing.T) {
+	address := netip.MustParseAddr("10.1.2.3")
+	s := newServer(t, WithClientAddress(func(*http.Request) netip.Addr { return address }))
+	bound := s.mint(ledger.NewKey{Name: "a", Role: ledger.RoleAdmin, AllOwners: true, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	s.call("GET", "/admin/v1/keys", bound, "").want(200)
+	address = netip.MustParseAddr("::ffff:10.1.2.3")
+	s.call("GET", "/admin/v1/keys", bound, "").want(200)
+	for _, outside := range []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), {}} {
+		address = outside
+		if got := s.call("GET", "/admin/v1/keys", bound, "").want(403); got.errorCode() != "network_not_allowed" {
+			t.Error(got.body)
+		}
+	}
 }
 
 func TestSlashesAreNeverRedirected(t *testing.T) {
