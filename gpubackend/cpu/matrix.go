@@ -3,7 +3,6 @@ package cpu
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
 
 	"github.com/penstockhq/penstock/gpubackend/gguf"
 )
@@ -92,7 +91,6 @@ func (e *Engine) pack(m *matrix, tensor *gguf.Tensor) error {
 			m.packRow(row, raw, e.kernels.bias)
 		}
 	})
-	runtime.KeepAlive(tensor)
 	return nil
 }
 

@@ -105,11 +105,9 @@ func (v *vocabulary) add(id int32, text string, kind int64, byteLevel bool) {
 		}
 		return
 	}
-	piece := text
+	piece := strings.ReplaceAll(text, spaceMark, " ")
 	if byteLevel {
 		piece = fromByteLevel(text)
-	} else {
-		piece = strings.ReplaceAll(text, spaceMark, " ")
 	}
 	v.pieces[id] = []byte(piece)
 	if _, twice := v.ids[piece]; !twice && kind == normalToken {

@@ -48,7 +48,7 @@ var words = []string{
 func newVocabulary(c Config) *vocabulary {
 	v := &vocabulary{byText: make(map[string]bool)}
 	if c.Tokenizer == "llama" {
-		v.scored(c)
+		v.scored()
 	} else {
 		v.paired()
 	}
@@ -110,7 +110,7 @@ func (v *vocabulary) pair(left, right string) {
 }
 
 // scored makes a vocabulary as SentencePiece does: bytes, letters, words.
-func (v *vocabulary) scored(Config) {
+func (v *vocabulary) scored() {
 	v.add("<unk>", unknownToken, 0)
 	v.add("<s>", controlToken, 0)
 	v.add("</s>", controlToken, 0)
