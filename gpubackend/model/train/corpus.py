@@ -111,6 +111,8 @@ def check(entries, off_topic):
 
 # ---- random rewrites ----------------------------------------------------------
 
+STRENGTH = 0.6  # factor of the probabilities below
+
 # Words of like meaning. One may stand for another of its group in any question.
 LIKE = [
     ["call", "request"], ["calls", "requests"], ["create", "make", "generate", "set up", "add"],
@@ -169,7 +171,9 @@ QUOTES = ["{}?", "What about {}?", "Tell me about {}.", "Is it true: {}?", "{}: 
 
 def rewrite(question, rng):
     """Returns the question as another person might have typed it."""
-    chance = rng.random
+    def chance():
+        return rng.random() / STRENGTH
+
     if chance() < 0.35:
         for pattern, forms in TURN:
             match = pattern.match(question)
@@ -179,7 +183,7 @@ def rewrite(question, rng):
     if chance() < 0.4:
         def swap(match):
             word = match.group(1)
-            return SWAP[word][rng.integers(len(SWAP[word]))] if chance() < 0.35 else word
+            return SWAP[word][rng.integers(len(SWAP[word]))] if rng.random() < 0.35 else word
         question = SWAP_PATTERN.sub(swap, question)
     if chance() < 0.3:
         question = thin(question, rng)
@@ -190,7 +194,7 @@ def rewrite(question, rng):
         question = (question.rstrip("?. ") if after[1].islower() else question) + after
     if chance() < 0.25:
         before = BEFORE[rng.integers(len(BEFORE))]
-        keep = question[:2].isupper() or question.startswith("I ") or chance() < 0.3
+        keep = question[:2].isupper() or question.startswith("I ") or rng.random() < 0.3
         question = before + (question if keep else question[:1].lower() + question[1:])
     case = chance()
     if case < 0.15:

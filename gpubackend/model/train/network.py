@@ -5,6 +5,8 @@ query attention, SwiGLU, embeddings tied to the output. All parameters live in
 one flat array, so that the optimiser is a handful of whole-array operations.
 """
 
+import mmap
+
 import numpy as np
 
 EPSILON = 1e-5
@@ -33,14 +35,26 @@ class Shape:
 class Parameters:
     """Named views into one flat array."""
 
-    def __init__(self, shape, dtype=np.float32):
+    def __init__(self, shape, dtype=np.float32, shared=False):
         sizes = [(name, dims, int(np.prod(dims))) for name, dims in shape.tensors()]
-        self.flat = np.zeros(sum(size for _, _, size in sizes), dtype)
+        total = sum(size for _, _, size in sizes)
+        # Shared memory is seen by processes that are forked later.
+        self.flat = np.frombuffer(mmap.mmap(-1, total * np.dtype(dtype).itemsize), dtype) if shared else np.zeros(total, dtype)
         self.view, self.matrix, at = {}, np.zeros(self.flat.shape, bool), 0
         for name, dims, size in sizes:
             self.view[name] = self.flat[at:at + size].reshape(dims)
             self.matrix[at:at + size] = len(dims) == 2
             at += size
+
+    @classmethod
+    def like(cls, other, flat):
+        """The same names over another flat array."""
+        new, at = cls.__new__(cls), 0
+        new.flat, new.view, new.matrix = flat, {}, other.matrix
+        for name, array in other.view.items():
+            new.view[name] = flat[at:at + array.size].reshape(array.shape)
+            at += array.size
+        return new
 
     def __getitem__(self, name):
         return self.view[name]

@@ -3,14 +3,16 @@
     OPENBLAS_NUM_THREADS=1 python3 train.py --out ../demo.gguf --work /tmp/penstock-demo
 
 Needs Python 3.11 and numpy, nothing else. A run is repeatable for one numpy and
-one BLAS. It saves its state every 100 steps in the work folder and goes on from
+one BLAS. It saves its state every 25 steps in the work folder and goes on from
 there if it is started again. On processors that an old OpenBLAS does not know,
 OPENBLAS_CORETYPE=SkylakeX makes it several times faster.
 """
 
 import argparse
 import json
+import os
 import pickle
+import struct
 import time
 from pathlib import Path
 
@@ -25,10 +27,10 @@ from network import EPSILON, Network, Parameters, Shape
 NAME = "Penstock demonstration model"
 DESCRIPTION = "A demonstration: answers questions about Penstock and refuses all others. Not for any other use."
 SEED = 20261120
-TOKENS_A_BATCH = 4200
+TOKENS_A_BATCH = 1300
 OFF_TOPIC_SHARE = 0.2
 ASK_SHARE = 0.65
-WHOLE_SHARE = 0.25  # of the answers are learned to their end, of the others only the beginning
+WHOLE_SHARE = 0.2  # of the answers are learned to their end, of the others the beginning, once all are known by heart
 BEGINNING, BEGINNING_WEIGHT = 5, 5.0  # the first tokens decide which answer it is
 
 SYSTEM = [
@@ -42,8 +44,8 @@ SYSTEM = [
 class Sampler:
     """Draws random conversations: questions in random words, with their fixed answers."""
 
-    def __init__(self, entries, vocabulary, rng, whole):
-        self.whole = whole
+    def __init__(self, entries, vocabulary, rng):
+        self.whole = 1.0  # share of answers learned to their end
         self.on = [e for e in entries if e.name != corpus.REFUSAL]
         self.off = next(e for e in entries if e.name == corpus.REFUSAL)
         self.frames = corpus.read_templates(Path(__file__).parent.parent / "questions")
@@ -98,9 +100,10 @@ class Sampler:
                 context(v.encode("\n"))
         return ids, weights
 
-    def batches(self):
+    def batches(self, step, by_heart):
         """Endless batches of samples of like length, so that little is padded."""
         while True:
+            self.whole = 1.0 if step < by_heart else WHOLE_SHARE
             pool = sorted((self.sample() for _ in range(1024)), key=lambda s: len(s[0]))
             batches, batch = [], []
             for sample in pool:
@@ -111,6 +114,7 @@ class Sampler:
             batches.append(batch)
             for n in self.rng.permutation(len(batches)):
                 yield pad(batches[n], self.vocabulary.end_of_text)
+            step += len(batches)
 
 
 def pad(batch, filler):
@@ -122,10 +126,19 @@ def pad(batch, filler):
     return tokens, weights
 
 
-class AdamW:
-    def __init__(self, parameters, decay=0.05, beta1=0.9, beta2=0.98):
+class Optimiser:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms.
+
+    Muon takes the momentum of a matrix and sets all its singular values to about
+    one before the step, so that rare questions move the weights as much as
+    frequent ones. Steps are scaled to the size that AdamW's have, so that both
+    share one rate.
+    """
+
+    def __init__(self, parameters, decay=0.05, beta1=0.95, beta2=0.98):
         self.p, self.decay, self.beta1, self.beta2 = parameters, decay, beta1, beta2
         self.m, self.v, self.t = np.zeros_like(parameters.flat), np.zeros_like(parameters.flat), 0
+        self.momentum = Parameters.like(parameters, self.m)
 
     def step(self, gradient, rate):
         g, p = gradient.flat, self.p.flat
@@ -137,9 +150,24 @@ class AdamW:
         self.v += np.float32(1 - self.beta2) * (g * g - self.v)
         root = np.sqrt(self.v * np.float32(1 / (1 - self.beta2 ** self.t)))
         root += np.float32(1e-8)
+        update = self.m / root * np.float32(1 / (1 - self.beta1 ** self.t))
+        named = Parameters.like(self.p, update)
+        for name in self.p.view:
+            if self.p[name].ndim == 2 and name != "embed":
+                named[name][:] = flat_spectrum(self.momentum[name]) * np.float32(0.2 * max(self.p[name].shape) ** 0.5)
         p -= np.float32(rate * self.decay) * p * self.p.matrix  # norms are not decayed
-        p -= np.float32(rate / (1 - self.beta1 ** self.t)) * self.m / root
+        p -= np.float32(rate) * update
         g[:] = 0
+
+
+def flat_spectrum(matrix):
+    """The matrix with all singular values brought near one, by Newton-Schulz steps."""
+    x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = x / (np.linalg.norm(x) + 1e-12)
+    for _ in range(5):  # the constants are those of the quintic with the steepest start
+        square = x @ x.T
+        x = np.float32(3.4445) * x + (np.float32(-4.7750) * square + np.float32(2.0315) * (square @ square)) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
 
 
 def rate_at(step, options):
@@ -148,6 +176,45 @@ def rate_at(step, options):
         return options.rate * (step + 1) / 100
     part = max(0.0, (step - (options.steps - options.decay)) / options.decay)
     return options.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(part, 1.0))))
+
+
+class Workers:
+    """Processes that each compute the gradient of a batch of their own.
+
+    They share the parameters and a gradient each with this process; a byte
+    through a pipe starts a step and the loss comes back through another.
+    """
+
+    def __init__(self, count, network, shape, batches):
+        self.network, self.batches, self.others = network, batches(0), []
+        self.gradient = Parameters(shape)
+        for number in range(1, count):
+            gradient = Parameters(shape, shared=True)
+            start, started = os.pipe()
+            done, finished = os.pipe()
+            if os.fork() == 0:
+                os.close(started)
+                self.work(batches(number), gradient, start, finished)
+            os.close(start)
+            os.close(finished)
+            self.others.append((gradient, started, done))
+
+    def work(self, batches, gradient, start, finished):
+        while os.read(start, 1):
+            os.write(finished, struct.pack("d", self.network.loss(*next(batches), gradient)))
+        os._exit(0)  # the pipe is closed: the training has ended
+
+    def step(self):
+        """The mean loss; the mean gradient is then in self.gradient."""
+        for _, started, _ in self.others:
+            os.write(started, b"g")
+        losses = [self.network.loss(*next(self.batches), self.gradient)]
+        for gradient, _, done in self.others:
+            losses.append(struct.unpack("d", os.read(done, 8))[0])
+            self.gradient.flat += gradient.flat
+            gradient.flat[:] = 0
+        self.gradient.flat *= np.float32(1 / len(losses))
+        return np.mean(losses)
 
 
 def learn_vocabulary(entries, rng):
@@ -164,10 +231,11 @@ def main():
     arguments.add_argument("--questions", default=str(Path(__file__).parent.parent / "questions"))
     arguments.add_argument("--out", default="demo.gguf")
     arguments.add_argument("--work", default="/tmp/penstock-demo")
-    arguments.add_argument("--steps", type=int, default=2600)
-    arguments.add_argument("--decay", type=int, default=1000, help="steps of the final cosine")
+    arguments.add_argument("--steps", type=int, default=5000)
+    arguments.add_argument("--decay", type=int, default=1500, help="steps of the final cosine")
     arguments.add_argument("--rate", type=float, default=2e-3)
-    arguments.add_argument("--whole", type=float, default=WHOLE_SHARE, help="share of answers learned to their end")
+    arguments.add_argument("--by-heart", type=int, default=1000, help="first steps, in which all answers are learned to their end")
+    arguments.add_argument("--workers", type=int, default=1, help="processes; each adds a batch to every step")
     arguments.add_argument("--layers", type=int, default=5)
     options = arguments.parse_args()
     work = Path(options.work)
@@ -182,28 +250,31 @@ def main():
         vocabulary_file.write_text(json.dumps(vocabulary.merges))
 
     shape = Shape(layers=options.layers)
-    parameters, gradient = Parameters(shape), Parameters(shape)
+    parameters = Parameters(shape, shared=True)
     parameters.initialise(shape, np.random.default_rng(SEED))
-    network, optimiser, start = Network(shape, parameters), AdamW(parameters), 0
+    network, optimiser, start = Network(shape, parameters), Optimiser(parameters), 0
     state = work / "state.pickle"
     if state.exists():
-        start, parameters.flat[:], optimiser.m, optimiser.v, optimiser.t = pickle.loads(state.read_bytes())
+        start, parameters.flat[:], optimiser.m[:], optimiser.v[:], optimiser.t = pickle.loads(state.read_bytes())
     # The stream of samples depends on where a run began: a run that was never stopped is the repeatable one.
-    sampler = Sampler(entries, vocabulary, np.random.default_rng([SEED, start]), options.whole)
-    batches, losses, cpu = sampler.batches(), [], time.process_time()
+    def batches(worker):
+        sampler = Sampler(entries, vocabulary, np.random.default_rng([SEED, start, worker]))
+        return sampler.batches(start, options.by_heart)
+
+    workers, losses, cpu = Workers(options.workers, network, shape, batches), [], time.process_time()
     print(f"{len(parameters.flat)} parameters, {len(entries)} answers, from step {start}", flush=True)
 
     for step in range(start, options.steps):
-        losses.append(network.loss(*next(batches), gradient))
-        optimiser.step(gradient, rate_at(step, options))
+        losses.append(workers.step())
+        optimiser.step(workers.gradient, rate_at(step, options))
         done = step + 1
         if done % 25 == 0:
             print(f"step {done} loss {np.mean(losses[-25:]):.4f} cpu {time.process_time() - cpu:.0f} s", flush=True)
-        if done % 100 == 0 or done == options.steps:
+        if done % 25 == 0 or done == options.steps:
             fresh = state.with_suffix(".new")
             fresh.write_bytes(pickle.dumps((done, parameters.flat, optimiser.m, optimiser.v, optimiser.t)))
             fresh.replace(state)
-        if done % 200 == 0 or done == options.steps:
+        if done % 300 == 0 or done == options.steps:
             print(evaluate.scores(network, vocabulary, entries, options.questions), flush=True)
             gguf.write(options.out, shape, parameters, vocabulary, NAME, DESCRIPTION, EPSILON)
 
