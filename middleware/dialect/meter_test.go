@@ -48,6 +48,8 @@ var streamCases = []struct {
 	tokens int64 // counted
 }{
 	{"OpenAI", Call{Route: Route{Operation: Chat}}, false, SSE, sse(delta, delta, finish, sumOf) + doneLine, "", doneLine, Usage{9, 4, 3}, 2},
+	{"OpenAI, the last text with everything else", Call{Route: Route{Operation: Chat}}, false, SSE,
+		sse(delta, `{"id":"c","choices":[{"index":0,"delta":{"content":"four"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`) + doneLine, "", doneLine, Usage{9, 0, 3}, 2},
 	{"OpenAI, usage taken out", Call{Route: Route{Operation: Chat}}, true, SSE, sse(delta, finish, sumOf) + doneLine, sse(delta, finish), doneLine, Usage{9, 4, 3}, 1},
 	{
 		"OpenAI, CRLF and comments",
@@ -88,7 +90,7 @@ var streamCases = []struct {
 		"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n" +
 			"event: ping\ndata: {\"type\": \"ping\"}\n\n" +
 			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n" +
-			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":12}}\n\n" +
+			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":0,\"output_tokens\":12}}\n\n" +
 			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", "", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
 		Usage{11, 4, 12},
 		1,
