@@ -48,8 +48,14 @@ var streamCases = []struct {
 	tokens int64 // counted
 }{
 	{"OpenAI", Call{Route: Route{Operation: Chat}}, false, SSE, sse(delta, delta, finish, sumOf) + doneLine, "", doneLine, Usage{9, 4, 3}, 2},
-	{"OpenAI, the last text with everything else", Call{Route: Route{Operation: Chat}}, false, SSE,
-		sse(delta, `{"id":"c","choices":[{"index":0,"delta":{"content":"four"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`) + doneLine, "", doneLine, Usage{9, 0, 3}, 2},
+	{
+		"OpenAI, the last text with everything else",
+		Call{Route: Route{Operation: Chat}},
+		false, SSE,
+		sse(delta, `{"id":"c","choices":[{"index":0,"delta":{"content":"four"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`) + doneLine, "", doneLine,
+		Usage{9, 0, 3},
+		2,
+	},
 	{"OpenAI, usage taken out", Call{Route: Route{Operation: Chat}}, true, SSE, sse(delta, finish, sumOf) + doneLine, sse(delta, finish), doneLine, Usage{9, 4, 3}, 1},
 	{
 		"OpenAI, CRLF and comments",
