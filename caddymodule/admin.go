@@ -78,7 +78,11 @@ func (a *Admin) options() []admin.Option {
 func (a *Admin) models() []admin.Model {
 	var models []admin.Model
 	for _, model := range a.app.catalog() {
-		models = append(models, admin.Model{ID: model.Name, Description: model.Description, MaxOutputTokens: model.MaxOutputTokens})
+		known := admin.Model{ID: model.Name, Description: model.Description, MaxOutputTokens: model.MaxOutputTokens}
+		if configured := a.app.Models[model.Name]; configured != nil {
+			known.Path = configured.Path
+		}
+		models = append(models, known)
 	}
 	return models
 }

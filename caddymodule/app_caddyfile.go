@@ -44,6 +44,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	        max_output_tokens <tokens>
 //	        upstream_name     <name>
 //	        description       <text>
+//	        path              <second name>
 //	        continuous_usage
 //	    }
 //	    bootstrap demo
@@ -242,6 +243,8 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		return wholeNumber(d, "model "+name+": max_output_tokens", 1, &m.MaxOutputTokens)
 	case "upstream_name":
 		return oneArgument(d, &m.UpstreamName)
+	case "path":
+		return oneArgument(d, &m.Path)
 	case "description":
 		return oneArgument(d, &m.Description)
 	case "continuous_usage":
@@ -251,7 +254,7 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		m.ContinuousUsage = true
 		return noArgument(d)
 	}
-	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "description", "continuous_usage"})
+	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "description", "path", "continuous_usage"})
 }
 
 func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {

@@ -14,6 +14,10 @@ type Model struct {
 	// What callers read about the model in the list of models. Default: nothing.
 	Description string `json:"description,omitempty"`
 
+	// A second name, such as `acme/tiny/acme`, under which clients of the aiXplain
+	// SDK look the model up; they then call it by its first name. Default: none.
+	Path string `json:"path,omitempty"`
+
 	// What a call costs. Default: 1 credit per minute of compute time.
 	Price *Price `json:"price,omitempty"`
 
