@@ -334,7 +334,7 @@ func modelLimits(texts []string) ([]record, error) {
 	for _, text := range texts {
 		at := strings.LastIndex(text, ":")
 		if at < 1 {
-			return nil, fmt.Errorf("--model-limit %q: expected MODEL:LIMIT=NUMBER,...", text)
+			return nil, fmt.Errorf("--model-limit %q: expected MODEL:LIMIT=NUMBER, further limits after commas", text)
 		}
 		row := record{"model": text[:at]}
 		for pair := range strings.SplitSeq(text[at+1:], ",") {
