@@ -10,11 +10,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/penstockhq/penstock/internal/processor"
 )
 
 // BenchmarkGate compares calls through the gate with calls through a bare
@@ -60,7 +61,7 @@ http://%[3]s {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512}}
 	defer client.CloseIdleConnections()
 	send := func(address string, calls int) time.Duration {
-		before := processTime(b)
+		before := processor.Time()
 		done := make(chan error, 256)
 		for range cap(done) {
 			go func() {
@@ -78,7 +79,7 @@ http://%[3]s {
 				b.Fatal(err)
 			}
 		}
-		return (processTime(b) - before) / time.Duration(calls/cap(done)*cap(done))
+		return (processor.Time() - before) / time.Duration(calls/cap(done)*cap(done))
 	}
 	const calls = 256 * 20
 	send(front, calls)
@@ -114,16 +115,6 @@ func post(client *http.Client, url, key string, body []byte) error {
 		return fmt.Errorf("status %d", reply.StatusCode)
 	}
 	return nil
-}
-
-// processTime returns the CPU time that this process has used.
-func processTime(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func median(values []float64) float64 {

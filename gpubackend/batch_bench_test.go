@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
 	"github.com/penstockhq/penstock/gpubackend/tokenizer"
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/internal/testmodel"
 )
 
@@ -39,18 +39,18 @@ func BenchmarkBatch(b *testing.B) {
 	const tokens = 64
 	var alone, together time.Duration
 	for round := 0; b.Loop(); round++ {
-		began := processorTime(b)
+		began := processor.Time()
 		for i := range 8 {
 			generate(b, s, fmt.Sprint(round, "a", i), tokens)
 		}
-		middle := processorTime(b)
+		middle := processor.Time()
 		var readers sync.WaitGroup
 		for i := range 8 {
 			readers.Go(func() { generate(b, s, fmt.Sprint(round, "b", i), tokens) })
 		}
 		readers.Wait()
 		alone += middle - began
-		together += processorTime(b) - middle
+		together += processor.Time() - middle
 	}
 	produced := float64(b.N * 8 * tokens)
 	b.ReportMetric(produced/alone.Seconds(), "tok/cpu-s-alone")
@@ -71,12 +71,4 @@ func generate(b *testing.B, s *engine.Scheduler, salt string, tokens int) {
 	if err := all.readAll(context.Background(), streams[0]); err != nil || all.usage.Generated != tokens {
 		b.Errorf("%d tokens, %v", all.usage.Generated, err)
 	}
-}
-
-func processorTime(b *testing.B) time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

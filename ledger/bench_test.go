@@ -14,25 +14,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
 
 var benchCall = ledger.Quantity{InputTokens: 100, OutputTokens: 200, Duration: 3 * time.Millisecond}
-
-// processor returns the processor time that the process has used.
-func processor(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 // parallel runs n calls on a number of callers and returns calls per second and the
 // processor time of one.
@@ -40,7 +30,7 @@ func parallel(b *testing.B, n, callers int, call func(caller int) error) (perSec
 	b.Helper()
 	var taken atomic.Int64
 	var group sync.WaitGroup
-	before, start := processor(b), time.Now()
+	before, start := processor.Time(), time.Now()
 	for caller := range callers {
 		group.Go(func() {
 			for taken.Add(1) <= int64(n) {
@@ -53,7 +43,7 @@ func parallel(b *testing.B, n, callers int, call func(caller int) error) (perSec
 	}
 	group.Wait()
 	elapsed := time.Since(start)
-	return float64(n) / elapsed.Seconds(), (processor(b) - before) / time.Duration(n)
+	return float64(n) / elapsed.Seconds(), (processor.Time() - before) / time.Duration(n)
 }
 
 // callOnce holds and settles.
@@ -222,7 +212,7 @@ func BenchmarkEndOfAnswer(b *testing.B) {
 		if _, err := file.Write(page); err != nil {
 			b.Fatal(err)
 		}
-		if err := syscall.Fdatasync(int(file.Fd())); err != nil {
+		if err := dataSync(file); err != nil {
 			b.Fatal(err)
 		}
 		syncs = append(syncs, time.Since(start))

@@ -16,7 +16,7 @@ import (
 type fault uint8
 
 const (
-	faultNone fault = iota
+	_ fault = iota // nothing goes wrong
 	// faultCrashBefore kills the process before the commit reaches the disk. SQLite
 	// finds an incomplete transaction in its log and drops it.
 	faultCrashBefore

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/penstockhq/penstock/internal/processor"
 )
 
 // The benchmarks run next to two baselines, to be read as ratios of one run:
@@ -19,13 +21,6 @@ import (
 // limiter; clocked is a fixed window from first use, the least that limits
 // anything per minute, and over-admits up to 2x. limiter/bench compares other
 // limiters, in CPU time.
-
-// cpuTime returns the CPU time of the process.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 // threadTime returns the CPU time of the thread.
 func threadTime() time.Duration {
@@ -79,8 +74,6 @@ func (c *clocked) allow(key string, limit int64) bool {
 // wide are four limits that admit everything, so that admissions are measured.
 var wide = Limits{RPM: 1 << 40, TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}
 
-func key(i int) string { return fmt.Sprintf("pk_0123456789abcdef0123456789abcd%06d", i) }
-
 // contender is one of the things that are compared. It runs n operations and
 // returns the CPU time that those took.
 type contender struct {
@@ -91,11 +84,11 @@ type contender struct {
 // timed measures all of what act does.
 func timed(act func()) func(n int) time.Duration {
 	return func(n int) time.Duration {
-		before := cpuTime()
+		before := processor.Time()
 		for range n {
 			act()
 		}
-		return cpuTime() - before
+		return processor.Time() - before
 	}
 }
 
@@ -130,12 +123,12 @@ func reserver(m *Memory, next func() Request) func(n int) time.Duration {
 	return func(n int) time.Duration {
 		spent := time.Duration(0)
 		for ; n > 0; n -= cap(handles) {
-			before := cpuTime()
+			before := processor.Time()
 			for range cap(handles) {
 				decision, _ := m.Reserve(background, next())
 				handles = append(handles, decision.Handle)
 			}
-			spent += cpuTime() - before
+			spent += processor.Time() - before
 			for _, handle := range handles {
 				m.Settle(background, handle, Tokens{500, 500})
 			}
@@ -262,11 +255,11 @@ func BenchmarkCollection(b *testing.B) {
 		b.Run(fmt.Sprint(keys, " keys"), func(b *testing.B) {
 			m := fill(newFakeClock(), keys, 1)
 			runtime.GC()
-			before := cpuTime()
+			before := processor.Time()
 			for b.Loop() {
 				runtime.GC()
 			}
-			b.ReportMetric(float64((cpuTime()-before).Microseconds())/1e3/float64(b.N), "cpu-ms/GC")
+			b.ReportMetric(float64((processor.Time()-before).Microseconds())/1e3/float64(b.N), "cpu-ms/GC")
 			runtime.KeepAlive(m)
 		})
 	}

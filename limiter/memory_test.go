@@ -402,3 +402,5 @@ func TestKeysDoNotDisturbEachOther(t *testing.T) {
 		}
 	}
 }
+
+func key(i int) string { return fmt.Sprintf("pk_0123456789abcdef0123456789abcd%06d", i) }

@@ -1,10 +1,10 @@
 package sqlitestore
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -17,7 +17,7 @@ func BenchmarkAppend(b *testing.B) {
 	defer store.Close()
 	batch := make([]ledger.Entry, 256)
 	var sequence int64
-	before := processor(b)
+	before := processor.Time()
 	for b.Loop() {
 		for i := range batch {
 			sequence++
@@ -31,15 +31,5 @@ func BenchmarkAppend(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64((processor(b)-before).Nanoseconds())/float64(b.N)/float64(len(batch)), "cpu-ns/entry")
-}
-
-// processor returns the processor time that the process has used.
-func processor(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	b.ReportMetric(float64((processor.Time()-before).Nanoseconds())/float64(b.N)/float64(len(batch)), "cpu-ns/entry")
 }
