@@ -61,10 +61,10 @@ func TestAnUnknownTemplateIsAnErrorOfChatOnly(t *testing.T) {
 	}
 }
 
-// A megabyte without any border, which nothing cuts into words: with merging
-// that tries every pair anew this would take hours, not a moment.
+// A long text without any border, which nothing cuts into words: with merging
+// that tries every pair anew this would take many minutes, not a moment.
 func TestLongWordsDoNotTakeQuadraticTime(t *testing.T) {
-	long := strings.Repeat("keys", 1<<18)
+	long := strings.Repeat("keys", 1<<16)
 	for _, kind := range []string{"gpt2", "llama"} {
 		config := testmodel.Tiny()
 		config.Tokenizer = kind
