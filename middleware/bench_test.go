@@ -193,7 +193,7 @@ func BenchmarkCPU(b *testing.B) {
 // BenchmarkRefusal compares a refused call with an admitted one.
 func BenchmarkRefusal(b *testing.B) {
 	h := build(b, chat, ledger.NewKey{})
-	_, limited := h.newKey(ledger.NewKey{Owner: h.key.Owner, Limits: []ledger.Limits{{RPM: 1}}}, 0)
+	_, limited := h.newKey(ledger.NewKey{Owner: h.key.Owner, Limits: []ledger.Limits{{RPD: 1}}}, 0) // the benchmark may outlast a minute
 	call(b, h.gateway.URL, limited, plainBody).Body.Close()
 	for name, key := range map[string]string{"429": limited, "401": "unknown"} {
 		b.Run(name, func(b *testing.B) {
