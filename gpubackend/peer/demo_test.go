@@ -37,7 +37,7 @@ func TestDemonstrationModelAnswersInLlamaCpp(t *testing.T) {
 	for question, beginning := range map[string]string{
 		"What is a credit?":              "One credit is one minute of compute.",
 		"What is rpm?":                   "rpm is requests per minute",
-		"How do I create a key?":         "Use penstock keys create",
+		"How do I create a key?":         "Use caddy penstock keys create",
 		"What is the capital of France?": "I do not know that.",
 	} {
 		prompt, err := words.Chat([]engine.Message{{Role: "user", Content: question}})
