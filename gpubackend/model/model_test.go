@@ -46,7 +46,7 @@ func TestAnswersReachTheBars(t *testing.T) {
 		bar    float64
 	}{
 		{"seen phrasings", "", seen, 0.95},
-		{"kept phrasings", "", kept, 0.60},
+		{"kept phrasings", "", kept, 0.65},
 		{"kept off-topic questions", "", off, 0.80},
 		{"seen phrasings after a system prompt", "You are a helpful assistant.", seen[:200], 0.95},
 	} {

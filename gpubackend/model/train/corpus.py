@@ -111,7 +111,7 @@ def check(entries, off_topic):
 
 # ---- random rewrites ----------------------------------------------------------
 
-STRENGTH = 0.6  # factor of the probabilities below
+STRENGTH = 1.0  # factor of the probabilities below
 
 # Words of like meaning. One may stand for another of its group in any question.
 LIKE = [

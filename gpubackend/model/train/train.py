@@ -25,7 +25,7 @@ import gguf
 from network import EPSILON, Network, Parameters, Shape
 
 NAME = "Penstock demonstration model"
-DESCRIPTION = "A demonstration: answers questions about Penstock and refuses all others. Not for any other use."
+DESCRIPTION = "A demonstration: knows some questions about Penstock, refuses most others, and can be wrong. Of no other use."
 SEED = 20261120
 TOKENS_A_BATCH = 1300
 OFF_TOPIC_SHARE = 0.2
