@@ -53,6 +53,28 @@ func TestFloodIsServedToTheLimit(t *testing.T) {
 	}
 }
 
+// TestMergedEntriesLeaveAtMostOneSlotLate fills a small log far beyond its size:
+// what was merged may leave late, but by no more than the documented 2/entries of
+// the window.
+func TestMergedEntriesLeaveAtMostOneSlotLate(t *testing.T) {
+	const entries, calls, gap = 64, 200, 290 * time.Millisecond
+	const slot = 2 * Window / entries
+	for start := time.Duration(0); start < 4*slot; start += slot / 2 {
+		clock := newFakeClock()
+		clock.advance(start)
+		m := New(WithClock(clock), WithEntries(entries))
+		rows := global(Limits{RPM: calls})
+		for range calls {
+			settle(t, m, admit(t, m, outputCall(0, rows)), Tokens{})
+			clock.advance(gap)
+		}
+		exact := Window - calls*gap // until the first call leaves
+		if wait := refuse(t, m, outputCall(0, rows)).RetryAfter; wait > exact+slot+2*time.Millisecond {
+			t.Errorf("started at %v: the wait is %v, more than a slot of %v behind the exact %v", start, wait, slot, exact)
+		}
+	}
+}
+
 // TestParallelUseOfEverythingEndsBalanced lets many callers do everything at once
 // in a few shards, and then looks at what is left.
 func TestParallelUseOfEverythingEndsBalanced(t *testing.T) {
