@@ -34,8 +34,7 @@ func TestFileIsSmallAndSaysThatItIsADemonstration(t *testing.T) {
 }
 
 // The share of answers of each set that must be right to the letter under greedy
-// decoding. MODEL_CARD.md has the goals, of which that for kept phrasings (75 %)
-// is not reached.
+// decoding.
 func TestAnswersReachTheBars(t *testing.T) {
 	seen, kept, off := testSets(t)
 	r := newRunner(t)
@@ -46,7 +45,7 @@ func TestAnswersReachTheBars(t *testing.T) {
 		bar    float64
 	}{
 		{"seen phrasings", "", seen, 0.95},
-		{"kept phrasings", "", kept, 0.65},
+		{"kept phrasings", "", kept, 0.75},
 		{"kept off-topic questions", "", off, 0.80},
 		{"seen phrasings after a system prompt", "You are a helpful assistant.", seen[:200], 0.95},
 	} {
