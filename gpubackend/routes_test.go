@@ -18,7 +18,7 @@ import (
 func TestChoicesDifferAndShareTheirPrompt(t *testing.T) {
 	_, front := start(t)
 	var body chatReply
-	decode(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"A prompt that is longer than a page of the cache"}],"n":3,"max_tokens":12,"seed":5,"temperature":1,"ignore_eos":true}`, &body)
+	decode(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"A prompt that is longer than a page of the cache"}],"n":3,"max_tokens":12,"seed":5,"temperature":2,"ignore_eos":true}`, &body)
 	if len(body.Choices) != 3 || body.Usage.CompletionTokens != 36 {
 		t.Fatalf("%+v", body)
 	}
@@ -27,7 +27,7 @@ func TestChoicesDifferAndShareTheirPrompt(t *testing.T) {
 			t.Errorf("choice %d: %+v", i, choice)
 		}
 	}
-	_, list := events(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"A prompt that is longer than a page of the cache"}],"n":3,"max_tokens":12,"seed":5,"temperature":1,"ignore_eos":true,"stream":true}`)
+	_, list := events(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"A prompt that is longer than a page of the cache"}],"n":3,"max_tokens":12,"seed":5,"temperature":2,"ignore_eos":true,"stream":true}`)
 	texts := make([]string, 3)
 	for _, event := range list[:len(list)-1] {
 		var chunk chatReply
