@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// spins is how often a thread looks for news before it parks: some 10 us, longer
+// spins is how often a thread looks for news before it parks: some 100 us, longer
 // than the gaps between the stages of a step, shorter than anyone else would
 // miss the core.
-const spins = 20000
+const spins = 200000
 
 // pool runs the stages of a step on several threads. The caller of run is one of
 // them. Workers take tasks one by one, so that a core that another program slows
