@@ -133,11 +133,12 @@ func (b *Backend) Provision(ctx caddy.Context) error {
 		return err
 	}
 	b.model = value.(*model)
-	b.lease = newLease(func() {
+	release := func() {
 		if _, err := models.Delete(string(identity)); err != nil {
 			log.Error("unloading the model", "error", err)
 		}
-	})
+	}
+	b.lease = newLease(release, renewal(models, string(identity), value, release))
 	app.(*Backends).add(b.model)
 	return nil
 }

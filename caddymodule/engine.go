@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,6 +22,17 @@ import (
 // engines holds the engines of this process by the identity of their ledger, so
 // that a new configuration finds what the old one counted.
 var engines = caddy.NewUsagePool()
+
+// closing counts engines that are being closed: the pool forgets them before
+// they are.
+var closing atomic.Int64
+
+// enginesLeft counts the engines that are not closed yet.
+func enginesLeft() int {
+	left := 0
+	engines.Range(func(any, any) bool { left++; return true })
+	return left + int(closing.Load()) // in this order: no engine is missed between
+}
 
 func init() {
 	// Once for the process: Caddy keeps every function it is given.
@@ -56,11 +68,13 @@ func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 		return nil, nil, err
 	}
 	release := func() {
+		closing.Add(1)
+		defer closing.Add(-1)
 		if _, err := engines.Delete(identity); err != nil {
 			lastingLog("penstock").Error("closing the ledger", "error", err)
 		}
 	}
-	return value.(*engine), newLease(release), nil
+	return value.(*engine), newLease(release, renewal(engines, identity, value, release)), nil
 }
 
 // open opens the ledger and the limiter, once. Provisioning a configuration must
@@ -201,9 +215,7 @@ func (e *engine) Destruct() error {
 func flush(context.Context) {
 	const patience = 5 * time.Second
 	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
-		left := 0
-		engines.Range(func(any, any) bool { left++; return true })
-		if left == 0 {
+		if enginesLeft() == 0 {
 			return
 		}
 	}

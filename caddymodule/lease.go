@@ -1,6 +1,11 @@
 package caddymodule
 
-import "sync"
+import (
+	"errors"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+)
 
 // lease is one configuration's share in an engine. It is given back when the
 // configuration is retired and the calls that began under it have ended: on a
@@ -8,25 +13,47 @@ import "sync"
 // and have yet to be charged.
 //
 // A server that drains may even begin a call after that. Such a call is let in as
-// long as the share is held, and refused afterwards.
+// long as anybody holds a share, as the next configuration does on a reload.
 type lease struct {
-	release func() // called once
+	release func()      // gives one share back
+	renew   func() bool // takes a share again; false if there is nothing left to share
 
 	mu      sync.Mutex
 	calls   int
 	retired bool
-	drained chan struct{} // closed when the share has been given back
+	drained chan struct{} // closed when the share has been given back first
+	once    sync.Once     // closes drained
 }
 
-func newLease(release func()) *lease {
-	return &lease{release: release, drained: make(chan struct{})}
+func newLease(release func(), renew func() bool) *lease {
+	return &lease{release: release, renew: renew, drained: make(chan struct{})}
 }
 
-// begin counts a call in. It returns false if the share was given back.
+// errGone ends the attempt to share what is closed.
+var errGone = errors.New("closed")
+
+// renewal takes another share in mine, which the pool knows by identity, unless
+// it was closed.
+func renewal(pool *caddy.UsagePool, identity string, mine any, release func()) func() bool {
+	return func() bool {
+		value, _, err := pool.LoadOrNew(identity, func() (caddy.Destructor, error) { return nil, errGone })
+		if err != nil {
+			return false
+		}
+		if value != mine { // closed, and opened again by a later configuration
+			release()
+			return false
+		}
+		return true
+	}
+}
+
+// begin counts a call in. It returns false if the share was given back and nobody
+// else holds one.
 func (l *lease) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.retired && l.calls == 0 {
+	if l.retired && l.calls == 0 && !l.renew() {
 		return false
 	}
 	l.calls++
@@ -58,5 +85,5 @@ func (l *lease) retire() {
 
 func (l *lease) giveBack() {
 	l.release()
-	close(l.drained)
+	l.once.Do(func() { close(l.drained) })
 }

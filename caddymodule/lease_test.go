@@ -4,11 +4,48 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
+
+// never says that nobody else holds a share.
+func never() bool { return false }
+
+func TestLateCallSharesWhatTheNextConfigurationHolds(t *testing.T) {
+	pool := caddy.NewUsagePool()
+	mine := new(engine)
+	mine.opening.Do(func() { mine.failure = errGone }) // there is nothing to close
+	share := func() *lease {
+		pool.LoadOrNew("ledger", func() (caddy.Destructor, error) { return mine, nil })
+		release := func() { pool.Delete("ledger") }
+		return newLease(release, renewal(pool, "ledger", mine, release))
+	}
+	old, next := share(), share()
+	old.retire()
+	if !old.begin() {
+		t.Fatal("a late call was refused although the next configuration holds the engine")
+	}
+	next.retire()
+	if !next.begin() {
+		t.Fatal("a call was refused while another ran")
+	}
+	next.end()
+	old.end()
+	if old.begin() || next.begin() {
+		t.Fatal("a call began after the last share was given back")
+	}
+	pool.LoadOrStore("ledger", new(engine))
+	if old.begin() {
+		t.Fatal("a call began on an engine that was closed")
+	}
+	if refs, exists := pool.References("ledger"); !exists || refs != 1 {
+		t.Fatalf("%d references to the engine of a later configuration, want 1", refs)
+	}
+}
 
 func TestLeaseIsGivenBackAfterTheLastCall(t *testing.T) {
 	released := 0
-	l := newLease(func() { released++ })
+	l := newLease(func() { released++ }, never)
 	for range 2 {
 		if !l.begin() {
 			t.Fatal("a fresh lease refused a call")
@@ -39,7 +76,7 @@ func TestLeaseIsGivenBackAfterTheLastCall(t *testing.T) {
 
 func TestLeaseIsGivenBackAtOnceWithoutCalls(t *testing.T) {
 	released := 0
-	l := newLease(func() { released++ })
+	l := newLease(func() { released++ }, never)
 	l.retire()
 	if released != 1 || l.begin() {
 		t.Fatalf("released %d times", released)
@@ -54,7 +91,7 @@ func TestLeaseIsGivenBackOnceUnderConcurrentCalls(t *testing.T) {
 				t.Error("the share was given back while a call ran")
 			}
 			released.Add(1)
-		})
+		}, never)
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {

@@ -66,9 +66,7 @@ func stop(t *testing.T) {
 		t.Errorf("stopping Caddy: %v", err)
 	}
 	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
-		left := 0
-		engines.Range(func(any, any) bool { left++; return true })
-		if left == 0 {
+		if enginesLeft() == 0 {
 			return
 		}
 	}
