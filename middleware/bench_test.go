@@ -1,5 +1,3 @@
-//go:build unix
-
 package middleware_test
 
 import (
@@ -11,24 +9,15 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
 )
-
-// cpu is the processor time that this process has used.
-func cpu(b *testing.B) time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 func median(list []float64) float64 {
 	slices.Sort(list)
@@ -170,13 +159,13 @@ func BenchmarkCPU(b *testing.B) {
 			plain := bare(b, test.handler)
 			const calls = 50
 			round := func(url string) float64 {
-				start := cpu(b)
+				start := processor.Time()
 				for range calls {
 					response := call(b, url, h.text, test.body)
 					io.Copy(io.Discard, response.Body)
 					response.Body.Close()
 				}
-				return float64((cpu(b) - start).Nanoseconds()) / 1000 / calls
+				return float64((processor.Time() - start).Nanoseconds()) / 1000 / calls
 			}
 			var ratios, gated []float64
 			for b.Loop() {
@@ -201,14 +190,14 @@ func BenchmarkRefusal(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			const calls = 50
 			round := func(key string, status int) float64 {
-				start := cpu(b)
+				start := processor.Time()
 				for range calls {
 					got := h.do("POST", "/v1/chat/completions", request1K, "Authorization", "Bearer "+key)
 					if got.status != status {
 						b.Fatal(got.status, got.body)
 					}
 				}
-				return float64((cpu(b) - start).Nanoseconds())
+				return float64((processor.Time() - start).Nanoseconds())
 			}
 			status := 401
 			fmt.Sscan(name, &status)

@@ -1,5 +1,3 @@
-//go:build unix
-
 package cpu
 
 import (
@@ -7,24 +5,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
 	"github.com/penstockhq/penstock/gpubackend/gguf"
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/internal/testmodel"
 )
 
 // cpuSeconds returns the processor time that the program has used. Speeds per
 // second of it mean the same whatever else the machine does.
-func cpuSeconds(tb testing.TB) float64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		tb.Fatal(err)
-	}
-	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
-}
+func cpuSeconds(testing.TB) float64 { return processor.Time().Seconds() }
 
 // BenchmarkTile measures the inner loop of quantised products, with the weights
 // in the second-level cache.

@@ -2,20 +2,14 @@ package peer
 
 import (
 	"slices"
-	"syscall"
 	"testing"
 
 	"github.com/penstockhq/penstock/gpubackend/gguf"
+	"github.com/penstockhq/penstock/internal/processor"
 	"github.com/penstockhq/penstock/internal/testmodel"
 )
 
-func cpuSeconds(tb testing.TB) float64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		tb.Fatal(err)
-	}
-	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
-}
+func cpuSeconds(testing.TB) float64 { return processor.Time().Seconds() }
 
 // medium is a model of 134 million parameters.
 func medium() testmodel.Config {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/penstockhq/penstock/internal/require"
 )
 
 // change replaces a text that stands exactly once in a file of the ledger.
@@ -74,9 +76,7 @@ var mutants = map[string][]change{
 // TestTheCrashSimulationFindsEveryMutant builds the ledger anew for each mutant.
 // By default it takes two at random; PENSTOCK_MUTANTS=1 takes every one.
 func TestTheCrashSimulationFindsEveryMutant(t *testing.T) {
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("needs the go command to build the mutants")
-	}
+	require.Program(t, "go")
 	source, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

@@ -10,10 +10,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/processor"
 )
 
 var (
@@ -72,12 +73,6 @@ func TestTable(t *testing.T) {
 		time.Now().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), *rounds, out)
 }
 
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	must(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
 func name(i int) string { return fmt.Sprintf("pk_0123456789abcdef0123456789%010d", i) }
 
 // measure runs all peers in turns on one kind of work.
@@ -118,12 +113,12 @@ func measure(c column) []string {
 		for i, in := range instances {
 			spent := time.Duration(0)
 			for range batches {
-				before := cpuTime()
+				before := processor.Time()
 				for range batch {
 					in.allow(order[positions[i]&(len(order)-1)])
 					positions[i]++
 				}
-				spent += cpuTime() - before
+				spent += processor.Time() - before
 				if in.settle != nil {
 					in.settle()
 				}

@@ -1,5 +1,3 @@
-//go:build unix
-
 package dialect
 
 import (
@@ -7,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/penstockhq/penstock/internal/processor"
 )
 
 // discard is a Sink that keeps nothing.
@@ -20,16 +19,6 @@ func (d *discard) Last(events []byte) error { d.bytes += len(events); return nil
 // chunk200 is an OpenAI chunk of 200 bytes with its frame.
 var chunk200 = []byte(`data: {"id":"chatcmpl-7f3a52c1d9e84b06","object":"chat.completion.chunk","created":1790000000,"model":"meta-llama-3-8b","choices":[{"index":0,"delta":{"content":" water"},"finish_reason":null}]}` + "\n\n")
 
-// cpu is the processor time that this process has used, in nanoseconds: unlike
-// the time on the wall it does not grow while others use the machine.
-func cpu(b *testing.B) int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
-}
-
 // BenchmarkStreamChunk is the cost of one chunk of a stream. The floor searches
 // for the end of the line and for a usage member, the least that any meter does.
 func BenchmarkStreamChunk(b *testing.B) {
@@ -38,11 +27,11 @@ func BenchmarkStreamChunk(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		b.ReportAllocs()
 		found := 0
-		start := cpu(b)
+		start := processor.Time()
 		for b.Loop() {
 			found += bytes.IndexByte(chunk200, '\n') + bytes.Index(chunk200, usageName)
 		}
-		b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
+		b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
 	})
 	for _, test := range []struct {
 		name  string
@@ -53,13 +42,13 @@ func BenchmarkStreamChunk(b *testing.B) {
 			b.ReportAllocs()
 			meter := NewMeter(&Call{Route: Route{Operation: Chat}}, test.strip)
 			var out discard
-			start := cpu(b)
+			start := processor.Time()
 			for b.Loop() {
 				if err := meter.Stream(SSE, test.chunk, &out); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
 			b.ReportMetric(float64(len(test.chunk)), "B/chunk")
 		})
 	}
@@ -74,13 +63,13 @@ func BenchmarkRequest(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
-			start := cpu(b)
+			start := processor.Time()
 			for b.Loop() {
 				if _, err := ReadRequest(route, body); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
 		})
 		b.Run(fmt.Sprintf("%dKiB-encoding-json", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
