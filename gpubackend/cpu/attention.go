@@ -6,65 +6,66 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// span is a run of rows of one sequence that a thread works on together, so that
-// it reads their common pages once.
+// span is a run of rows of one sequence whose positions lie in one page. A thread
+// works on a span as a whole: the slots of a page share lines of the processor's
+// cache, which two threads that write them would pull back and forth.
 type span struct{ first, end int }
-
-// spanRows bounds a span.
-const spanRows = 8
 
 // queriesAtOnce is how many queries the attention kernels take.
 const queriesAtOnce = 4
 
 // attend turns and stores the new keys and values and attends with the queries.
 func (e *Engine) attend(batch *engine.Batch, layer int) {
-	l := &e.weights.layers[layer]
-	rows := len(batch.Rows)
-	e.overRows(rows, func(first, end int) {
-		for row := first; row < end; row++ {
-			e.store(batch, l, layer, row)
+	s, heads := &e.scratch, e.shape.keyHeads
+	s.spans = appendSpans(s.spans[:0], batch.Rows)
+	e.pool.run(len(s.spans), func(_, task int) {
+		for head := range heads {
+			for row := s.spans[task].first; row < s.spans[task].end; row++ {
+				e.store(batch, layer, row, head)
+			}
 		}
 	})
-	s := &e.scratch
-	s.spans = s.spans[:0]
-	for first := 0; first < rows; {
-		end := first + 1
-		for end < rows && end-first < spanRows && batch.Rows[end].Sequence == batch.Rows[first].Sequence {
-			end++
-		}
-		s.spans = append(s.spans, span{first, end})
-		first = end
-	}
-	heads := e.shape.keyHeads
 	e.pool.run(len(s.spans)*heads, func(worker, task int) {
 		e.attendSpan(batch, &s.workers[worker], s.spans[task/heads], layer, task%heads)
 	})
 }
 
-// store normalises (qwen3) and turns the queries and keys of a row, and writes
-// keys and values to the cache.
-func (e *Engine) store(batch *engine.Batch, l *layer, number, row int) {
-	s, size, padded := &e.scratch, e.shape.headSize, e.cache.size
-	at := batch.Rows[row]
-	page := batch.Tables[at.Sequence][at.Position/pagePositions]
-	slot := int(at.Position % pagePositions)
+func appendSpans(spans []span, rows []engine.Row) []span {
+	for first := 0; first < len(rows); {
+		end := first + 1
+		for end < len(rows) && rows[end].Sequence == rows[first].Sequence &&
+			rows[end].Position/pagePositions == rows[first].Position/pagePositions {
+			end++
+		}
+		spans = append(spans, span{first, end})
+		first = end
+	}
+	return spans
+}
+
+// store normalises (qwen3) and turns the queries and the key of a key head in a
+// row, and writes key and value to the cache.
+func (e *Engine) store(batch *engine.Batch, layer, row, keyHead int) {
+	s, l, size, padded := &e.scratch, &e.weights.layers[layer], e.shape.headSize, e.cache.size
 	angles := s.angles[row*e.shape.rotated:][:e.shape.rotated]
 	scale := float32(1 / math.Sqrt(float64(size)))
-	for head := range e.shape.heads {
+	shared := e.shape.heads / e.shape.keyHeads
+	for head := keyHead * shared; head < (keyHead+1)*shared; head++ {
 		query := s.queries[(row*e.shape.heads+head)*size:][:size]
 		if l.queryNorm != nil {
 			e.kernels.normalise(query, query, l.queryNorm, e.shape.epsilon)
 		}
 		e.rope.turn(s.turned[(row*e.shape.heads+head)*padded:][:size], query, angles, scale)
 	}
-	for head := range e.shape.keyHeads {
-		key := s.keys[(row*e.shape.keyHeads+head)*size:][:size]
-		if l.keyNorm != nil {
-			e.kernels.normalise(key, key, l.keyNorm, e.shape.epsilon)
-		}
-		e.rope.turn(key, key, angles, 1)
-		e.cache.store(page, slot, number, head, key, s.values[(row*e.shape.keyHeads+head)*size:][:size])
+	key := s.keys[(row*e.shape.keyHeads+keyHead)*size:][:size]
+	if l.keyNorm != nil {
+		e.kernels.normalise(key, key, l.keyNorm, e.shape.epsilon)
 	}
+	e.rope.turn(key, key, angles, 1)
+	at := batch.Rows[row]
+	page := batch.Tables[at.Sequence][at.Position/pagePositions]
+	value := s.values[(row*e.shape.keyHeads+keyHead)*size:][:size]
+	e.cache.store(page, int(at.Position%pagePositions), layer, keyHead, key, value)
 }
 
 // attendSpan attends with all queries of a span that share a key head, a few at

@@ -34,8 +34,7 @@ func (e *Engine) step(batch *engine.Batch) {
 	})
 	for i := range e.weights.layers {
 		l := &e.weights.layers[i]
-		e.normalise(s.normed, s.state, l.attentionNorm, rows)
-		e.multiply(s.normed, rows, e.shape.embedding,
+		e.multiply(s.normed, rows, e.shape.embedding, e.normalise(l.attentionNorm, i > 0),
 			product{l.query, s.queries}, product{l.key, s.keys}, product{l.value, s.values})
 		e.attend(batch, i)
 		if i == len(e.weights.layers)-1 {
@@ -45,16 +44,33 @@ func (e *Engine) step(batch *engine.Batch) {
 		if rows == 0 {
 			return
 		}
-		e.multiply(s.attended, rows, e.shape.heads*e.shape.headSize, product{l.output, s.delta})
-		e.add(s.state, s.delta, rows)
-		e.normalise(s.normed, s.state, l.hiddenNorm, rows)
-		e.multiply(s.normed, rows, e.shape.embedding, product{l.gate, s.gate}, product{l.up, s.up})
-		e.gate(rows)
-		e.multiply(s.gate, rows, e.shape.hidden, product{l.down, s.delta})
-		e.add(s.state, s.delta, rows)
+		e.multiply(s.attended, rows, e.shape.heads*e.shape.headSize, nil, product{l.output, s.delta})
+		e.multiply(s.normed, rows, e.shape.embedding, e.normalise(l.hiddenNorm, true),
+			product{l.gate, s.gate}, product{l.up, s.up})
+		e.multiply(s.gate, rows, e.shape.hidden, e.gate, product{l.down, s.delta})
 	}
-	e.normalise(s.normed, s.state, e.weights.norm, rows)
+	e.pool.run(rows, func(_, row int) { e.normalise(e.weights.norm, true)(row) })
 	e.output(batch)
+}
+
+// normalise returns what completes rows of s.normed: it first adds what the part
+// of the model before it left in s.delta, if anything, to the state.
+func (e *Engine) normalise(weight []float32, delta bool) func(row int) {
+	s, width := &e.scratch, e.shape.embedding
+	return func(row int) {
+		state := s.state[row*width:][:width]
+		if delta {
+			e.kernels.add(state, s.delta[row*width:][:width])
+		}
+		e.kernels.normalise(s.normed[row*width:][:width], state, weight, e.shape.epsilon)
+	}
+}
+
+// gate completes a row of s.gate.
+func (e *Engine) gate(row int) {
+	s, width := &e.scratch, e.shape.hidden
+	part := s.gate[row*width:][:width]
+	e.kernels.gate(part, part, s.up[row*width:][:width])
 }
 
 // embed writes the embedding of a token.
@@ -78,47 +94,8 @@ func (e *Engine) output(batch *engine.Batch) {
 		copy(wanted[i*width:][:width], s.normed[s.place[row]*width:][:width])
 	}
 	s.logits = grown(s.logits, len(batch.Logits)*e.vocabulary)
-	e.multiply(wanted, len(batch.Logits), width, product{e.weights.logits, s.logits})
+	e.multiply(wanted, len(batch.Logits), width, nil, product{e.weights.logits, s.logits})
 	for i := range batch.Logits {
 		copy(batch.LogitsOut[i], s.logits[i*e.vocabulary:][:e.vocabulary])
 	}
-}
-
-// rowsPerTask is how many rows an element-wise stage gives to a thread at once.
-const rowsPerTask = 8
-
-// overRows runs an element-wise stage in parallel if there is enough to do.
-func (e *Engine) overRows(rows int, work func(first, end int)) {
-	tasks := (rows + rowsPerTask - 1) / rowsPerTask
-	e.pool.run(tasks, func(_, task int) {
-		work(task*rowsPerTask, min(rows, (task+1)*rowsPerTask))
-	})
-}
-
-func (e *Engine) normalise(out, x, weight []float32, rows int) {
-	width := len(weight)
-	e.overRows(rows, func(first, end int) {
-		for row := first; row < end; row++ {
-			e.kernels.normalise(out[row*width:][:width], x[row*width:][:width], weight, e.shape.epsilon)
-		}
-	})
-}
-
-func (e *Engine) add(out, x []float32, rows int) {
-	width := e.shape.embedding
-	e.overRows(rows, func(first, end int) {
-		e.kernels.add(out[first*width:end*width], x[first*width:end*width])
-	})
-}
-
-func (e *Engine) gate(rows int) {
-	s, width := &e.scratch, e.shape.hidden
-	e.overRows(rows, func(first, end int) {
-		// Row by row: kernels treat the end of what they get differently, and where a
-		// row ends must not depend on its neighbours.
-		for row := first; row < end; row++ {
-			part := s.gate[row*width:][:width]
-			e.kernels.gate(part, part, s.up[row*width:][:width])
-		}
-	})
 }

@@ -27,9 +27,9 @@ type quantised struct {
 	chunks []chunk
 }
 
-// multiply applies matrices to rows of x, which is [row][columns]. All products
-// are one parallel stage.
-func (e *Engine) multiply(x []float32, rows, columns int, products ...product) {
+// multiply applies matrices to rows of x, which is [row][columns]. Before, it has
+// complete finish each row, if it is not nil. All products are one parallel stage.
+func (e *Engine) multiply(x []float32, rows, columns int, complete func(row int), products ...product) {
 	q := &e.scratch.quantised
 	q.chunks = q.chunks[:0]
 	needed := false
@@ -41,9 +41,7 @@ func (e *Engine) multiply(x []float32, rows, columns int, products ...product) {
 			q.chunks = append(q.chunks, chunk{i, first, min(tiles, first+step)})
 		}
 	}
-	if needed {
-		e.quantise(x, rows, columns)
-	}
+	e.prepare(x, rows, columns, complete, needed)
 	e.pool.run(len(q.chunks), func(worker, task int) {
 		c := q.chunks[task]
 		p := products[c.product]
@@ -56,16 +54,37 @@ func (e *Engine) multiply(x []float32, rows, columns int, products ...product) {
 	})
 }
 
-// quantise prepares the groups of a batch.
-func (e *Engine) quantise(x []float32, rows, columns int) {
-	q, blocks := &e.scratch.quantised, columns/blockSize
+// prepare completes the rows of x and quantises them, if that is needed: a group
+// at a time, so that it is still in the cache of the thread that completed it.
+func (e *Engine) prepare(x []float32, rows, columns int, complete func(row int), quantise bool) {
+	if complete == nil && !quantise {
+		return
+	}
+	q := &e.scratch.quantised
+	q.group(rows, columns, e.kernels.groups)
+	e.pool.run(len(q.groups), func(_, task int) {
+		g := &q.groups[task]
+		for t := range g.tokens {
+			if complete != nil {
+				complete(g.first + t)
+			}
+			if quantise {
+				e.kernels.quantise(g.values[t*blockSize:], g.scales[t:], g.sums[t:], g.tokens, x[(g.first+t)*columns:][:columns])
+			}
+		}
+	})
+}
+
+// group divides a batch into groups of the given sizes, which descend to 1.
+func (q *quantised) group(rows, columns int, sizes []int) {
+	blocks := columns / blockSize
 	q.values = grown(q.values, rows*columns)
 	q.scales = grown(q.scales, rows*blocks)
 	q.sums = grown(q.sums, rows*blocks)
 	q.groups = q.groups[:0]
 	for first := 0; first < rows; {
 		tokens := 1
-		for _, size := range e.kernels.groups {
+		for _, size := range sizes {
 			if size <= rows-first {
 				tokens = size
 				break
@@ -80,12 +99,6 @@ func (e *Engine) quantise(x []float32, rows, columns int) {
 		})
 		first = end
 	}
-	e.pool.run(len(q.groups), func(_, task int) {
-		g := &q.groups[task]
-		for t := range g.tokens {
-			e.kernels.quantise(g.values[t*blockSize:], g.scales[t:], g.sums[t:], g.tokens, x[(g.first+t)*columns:][:columns])
-		}
-	})
 }
 
 // multiplyTiles runs a chunk of a quantised matrix over all groups. A tile stays
