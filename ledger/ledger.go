@@ -26,6 +26,7 @@ type Ledger struct {
 	batch      *batch    // entries that wait for the next commit
 	committing *batch    // entries that are being made durable, nil if none are
 	waitSince  time.Time // when the oldest entry that is not durable was made
+	lastCommit time.Time // when the last one ended
 	durable    int64     // sequence of the last durable entry
 	failed     error     // the first write error; final
 	closing    bool      // nothing is admitted any more

@@ -53,13 +53,14 @@ type config struct {
 	events          func(Event)
 	thresholds      Thresholds
 	manual          bool // tests: no goroutines, the test commits
+	sleep           func(time.Duration)
 }
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		now: time.Now, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
 		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
-		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {},
+		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, sleep: time.Sleep,
 	}
 	for _, option := range opts {
 		if err := option(&c); err != nil {
