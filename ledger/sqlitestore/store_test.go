@@ -432,17 +432,3 @@ func TestACutFileIsRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestAFileThatMayNotBeWrittenIsNamed(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("needs a user whom permissions bind: root may write everything")
-	}
-	directory := t.TempDir()
-	file := filepath.Join(directory, FileName)
-	if err := os.WriteFile(file, nil, 0o400); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), directory); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), file) {
-		t.Errorf("error: %v", err)
-	}
-}
