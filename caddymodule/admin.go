@@ -62,6 +62,7 @@ func (a *Admin) options() []admin.Option {
 	options := []admin.Option{
 		admin.WithLogger(lastingLog(string(a.CaddyModule().ID))),
 		admin.WithClientAddress(clientAddress),
+		admin.WithThrottle(a.app.engine.throttle),
 		admin.WithBounds(a.app.bounds()),
 		admin.WithModels(a.models()...),
 		admin.WithAlerts(a.app.engine.alerts),

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin"
 	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
@@ -41,8 +42,9 @@ func init() {
 
 // engine is what outlives a configuration: the open ledger and the limiter.
 type engine struct {
-	store   LedgerStore
-	metrics *metrics
+	store    LedgerStore
+	metrics  *metrics
+	throttle *admin.Throttle // a reload must not give an attacker new tries
 
 	opening sync.Once
 	failure error // of opening
@@ -62,7 +64,10 @@ type engine struct {
 func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 	identity := store.Identity()
 	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
-		return &engine{store: store, metrics: newMetrics(), runs: middleware.NewRuns(middleware.DefaultMaxRuns)}, nil
+		return &engine{
+			store: store, metrics: newMetrics(), throttle: admin.NewThrottle(),
+			runs: middleware.NewRuns(middleware.DefaultMaxRuns),
+		}, nil
 	})
 	if err != nil {
 		return nil, nil, err

@@ -77,6 +77,23 @@ func TestConfigurationThatDoesNotComeUpChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAReloadGivesNoNewTriesToGuessAKey(t *testing.T) {
+	g := start(t, demoOptions, "penstock_admin")
+	guess := func() int { return call(t, "GET", g.url+"/admin/v1/keys", "wrong", "").status }
+	tries := 0
+	for ; guess() == 401; tries++ {
+		if tries == 1000 {
+			t.Fatal("failures are not throttled")
+		}
+	}
+	g.reload(demoOptions+"\n\t\tbounds rpm 1 600", "penstock_admin")
+	// The address is shut out for seconds, also with the right key.
+	reply := call(t, "GET", g.url+"/admin/v1/keys", g.key("admin.key"), "")
+	if reply.status != 429 || !strings.Contains(reply.body, "too_many_failures") {
+		t.Errorf("after %d tries and a reload: %d %s", tries, reply.status, reply.body)
+	}
+}
+
 func TestBootstrapWritesTheKeysOnce(t *testing.T) {
 	g := start(t, demoOptions, "penstock")
 	keys := map[string]string{}

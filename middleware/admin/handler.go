@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -19,7 +18,6 @@ type Handler struct {
 	limiter  Limiter
 	routes   []route
 	document []byte // OpenAPI
-	throttle throttle
 	// naming is held while the name of a key is looked for and taken.
 	naming sync.Mutex
 }
@@ -41,11 +39,10 @@ func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
 			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
-			revoked: func(string) {},
+			revoked: func(string) {}, throttle: NewThrottle(),
 		},
-		ledger:   keys,
-		limiter:  limits,
-		throttle: throttle{paidUntil: make(map[netip.Addr]time.Time)},
+		ledger:  keys,
+		limiter: limits,
 	}
 	for _, option := range options {
 		option(&h.settings)

@@ -17,6 +17,7 @@ type settings struct {
 	logger        *slog.Logger
 	now           func() time.Time
 	clientAddress func(*http.Request) netip.Addr
+	throttle      *Throttle
 	revoked       func(keyID string)
 	defaults      ledger.Limits
 	bounds        Bounds
@@ -69,6 +70,12 @@ func WithClock(now func() time.Time) Option {
 // connection; behind a trusted proxy it is what that proxy says.
 func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 	return func(s *settings) { s.clientAddress = address }
+}
+
+// WithThrottle sets the throttle of failed attempts to authenticate, so that it
+// can outlive the handler. The default is one of the handler's own.
+func WithThrottle(throttle *Throttle) Option {
+	return func(s *settings) { s.throttle = throttle }
 }
 
 // WithRevoked sets a function that is called after the revocation of a key is

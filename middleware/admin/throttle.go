@@ -17,17 +17,20 @@ const (
 	maxAddresses = 10_000
 )
 
-// throttle refuses addresses that keep failing to authenticate. It is safe for
-// concurrent use.
-type throttle struct {
+// Throttle refuses addresses that keep failing to authenticate. Handlers that
+// share one, or replace each other, count together. It is safe for concurrent use.
+type Throttle struct {
 	mu sync.Mutex
 	// paidUntil is the time at which all failures of an address are forgotten. It
 	// moves up by failureInterval with each one.
 	paidUntil map[netip.Addr]time.Time
 }
 
+// NewThrottle returns a throttle that has seen no failure.
+func NewThrottle() *Throttle { return &Throttle{paidUntil: make(map[netip.Addr]time.Time)} }
+
 // wait returns how long an address is shut out; zero if it is not.
-func (t *throttle) wait(address netip.Addr, now time.Time) time.Duration {
+func (t *Throttle) wait(address netip.Addr, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	until, known := t.paidUntil[address]
@@ -38,7 +41,7 @@ func (t *throttle) wait(address netip.Addr, now time.Time) time.Duration {
 }
 
 // fail counts a failed attempt.
-func (t *throttle) fail(address netip.Addr, now time.Time) {
+func (t *Throttle) fail(address netip.Addr, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, known := t.paidUntil[address]; !known && len(t.paidUntil) >= maxAddresses {
@@ -53,7 +56,7 @@ func (t *throttle) fail(address netip.Addr, now time.Time) {
 
 // makeRoom drops addresses whose failures are forgotten, or the one that is
 // nearest to it: who fails most stays longest.
-func (t *throttle) makeRoom(now time.Time) {
+func (t *Throttle) makeRoom(now time.Time) {
 	var nearest netip.Addr
 	for address, until := range t.paidUntil {
 		if until.Before(now) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestAnAddressThatKeepsFailingIsShutOutAndComesBack(t *testing.T) {
-	throttle := throttle{paidUntil: map[netip.Addr]time.Time{}}
+	throttle := NewThrottle()
 	now := time.Unix(1_800_000_000, 0)
 	bad, good := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	for i := range failureBurst {
@@ -32,7 +32,7 @@ func TestAnAddressThatKeepsFailingIsShutOutAndComesBack(t *testing.T) {
 }
 
 func TestTheThrottleKeepsABoundedNumberOfAddressesAndTheWorstOfThem(t *testing.T) {
-	throttle := throttle{paidUntil: map[netip.Addr]time.Time{}}
+	throttle := NewThrottle()
 	now := time.Unix(1_800_000_000, 0)
 	worst := netip.MustParseAddr("192.0.2.1")
 	for range failureBurst {
