@@ -16,6 +16,7 @@ var (
 	// Without their first quote: searching for a byte that JSON is full of is slow.
 	usageName    = []byte(`usage"`)
 	finishName   = []byte(`finish_reason":"`)
+	usageMember  = []byte(`,"usage":`)
 	nullUsage    = []byte(`,"usage":null`)
 	emptyChoices = []byte(`"choices":[]`)
 	doneText     = []byte("[DONE]")
@@ -67,9 +68,9 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 		m.terminal = true
 		return verdictLast, nil
 	}
-	if text := m.frame.text(data); text > 0 {
+	if text, total := m.frame.read(data); text > 0 {
 		m.counted(text)
-		return m.framed(event)
+		return m.framed(event, data, total)
 	}
 	if bytes.HasPrefix(data, errorStart) {
 		m.failed = true
@@ -94,16 +95,17 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 		m.frame.learn(data, text, false)
 		return verdictPass, nil
 	}
-	if bytes.Contains(data, nullUsage) && !bytes.Contains(data, emptyChoices) {
+	empty := bytes.Contains(data, emptyChoices)
+	if bytes.Contains(data, nullUsage) && !empty {
 		m.frame.learn(data, text, m.strip)
 	}
 	if usage := lastMember(data); usage.end > 0 {
-		m.runningTotal(data, usage)
-		if !m.strip || bytes.Contains(data, emptyChoices) {
+		if empty {
+			m.runningTotal(data, usage)
 			return m.unlessStripped(verdictDrop)
 		}
-		m.scratch = splice(m.scratch[:0], event, data, usage, "")
-		return verdictReplace, m.scratch
+		m.frame.learnTotal(data, text, usage)
+		return m.withTotal(event, data, usage)
 	}
 	m.walk(data)
 	if !m.strip {
@@ -112,7 +114,7 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 	if at := bytes.Index(event, nullUsage); at >= 0 {
 		return verdictReplace, m.without(event, at)
 	}
-	if bytes.Contains(data, emptyChoices) {
+	if empty {
 		return verdictDrop, nil
 	}
 	return removeUsage(event, data)
@@ -128,16 +130,24 @@ func (m *Meter) walk(data []byte) {
 // lastMember returns the place of a usage object that is the last member of
 // data, with the comma before it. Nearly all servers put it there.
 func lastMember(data []byte) span {
-	name := bytes.Index(data, usageName)
-	value := name + len(usageName) + 1
-	if name < 2 || data[name-1] != '"' || data[name-2] != ',' || value >= len(data) || data[value-1] != ':' || data[value] != '{' {
+	start := bytes.Index(data, usageName) - len(`,"`)
+	if start < 0 || !bytes.HasPrefix(data[start:], usageMember) {
+		return span{}
+	}
+	return lastObject(data, start)
+}
+
+// lastObject is lastMember where it is known that a member usage stands at start.
+func lastObject(data []byte, start int) span {
+	value := start + len(usageMember)
+	if value >= len(data) || data[value] != '{' {
 		return span{}
 	}
 	end, err := skipContainer(data, value)
 	if err != nil || end != len(data)-1 || data[end] != '}' {
 		return span{}
 	}
-	return span{name - 2, end}
+	return span{start, end}
 }
 
 // runningTotal keeps a usage object to be read when it is asked for: some servers
@@ -146,6 +156,16 @@ func (m *Meter) runningTotal(data []byte, usage span) {
 	m.total = append(m.total[:0], '{')
 	m.total = append(m.total, data[usage.start+1:usage.end]...)
 	m.total = append(m.total, '}')
+}
+
+// withTotal reads an event that carries a running total and a piece of the answer.
+func (m *Meter) withTotal(event, data []byte, usage span) (verdict, []byte) {
+	m.runningTotal(data, usage)
+	if !m.strip {
+		return verdictPass, nil
+	}
+	m.scratch = splice(m.scratch[:0], event, data, usage, "")
+	return verdictReplace, m.scratch
 }
 
 func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
@@ -159,15 +179,6 @@ func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
 func (m *Meter) without(event []byte, at int) []byte {
 	m.scratch = append(append(m.scratch[:0], event[:at]...), event[at+len(nullUsage):]...)
 	return m.scratch
-}
-
-// framed says what happens to an event that differs from the one before only in
-// its text.
-func (m *Meter) framed(event []byte) (verdict, []byte) {
-	if !m.frame.cut {
-		return verdictPass, nil
-	}
-	return verdictReplace, m.without(event, bytes.LastIndex(event, nullUsage))
 }
 
 // removeUsage takes the usage out of an event's JSON, or drops the event if it
@@ -334,42 +345,4 @@ func textAfter(data, key []byte) span {
 		return span{at + 1, len(data)}
 	}
 	return span{at + 1, end - 1}
-}
-
-// maxFrame bounds what is kept of an event to compare the next one with.
-const maxFrame = 1 << 10
-
-// frame is an event without its text. The events of a stream mostly differ in
-// nothing else, and what was found out about one holds for the next.
-type frame struct {
-	before, after []byte
-	cut           bool // a null usage stands behind the text and is taken out
-}
-
-// text returns the length of the text of an event that has this frame, 0 if it
-// has not or has no text.
-func (f *frame) text(data []byte) int {
-	start := len(f.before)
-	if start == 0 || len(data) <= start+len(f.after) || !bytes.Equal(data[:start], f.before) {
-		return 0
-	}
-	end := skipString(data, start-1) - 1
-	if end < start || !bytes.Equal(data[end:], f.after) {
-		return 0
-	}
-	return end - start
-}
-
-// learn takes the frame of an event that reports nothing.
-func (f *frame) learn(data []byte, text span, cut bool) {
-	if text.end == 0 || text.end > len(data)-1 || text.start > maxFrame || len(data)-text.end > maxFrame {
-		return
-	}
-	after := data[text.end:]
-	if cut && !bytes.Contains(after, nullUsage) {
-		return // it stands elsewhere
-	}
-	f.before = append(f.before[:0], data[:text.start]...)
-	f.after = append(f.after[:0], after...)
-	f.cut = cut
 }

@@ -69,10 +69,15 @@ func checkRewrite(t *testing.T, route Route, body []byte, call *Call) {
 }
 
 // FuzzMeter checks that a stream gives the same events and the same usage
-// however it is cut, that nothing panics and that nothing is lost.
+// however it is cut, and whether events are read by the frame of the one before or
+// each by itself, that nothing panics and that nothing is lost.
 func FuzzMeter(f *testing.F) {
 	for i, test := range streamCases {
 		f.Add([]byte(test.stream), uint16(i*7), uint8(i))
+	}
+	for i, totals := range totalCases {
+		f.Add([]byte(sse(totals...)), uint16(i), uint8(0))
+		f.Add([]byte(sse(totals...)), uint16(i), uint8(5))
 	}
 	f.Add([]byte("data: {\"usage\":{\"prompt_tokens\":-9e9}\n\r\n\n\n:x\n\ndata:\n\n"), uint16(3), uint8(0))
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint16, which uint8) {
@@ -103,10 +108,36 @@ func FuzzMeter(f *testing.F) {
 		if usage.Input < 0 || usage.Output < 0 || usage.Cached > usage.Input {
 			t.Fatalf("usage %+v", usage)
 		}
+		checkFrames(t, &test.call, test.strip, stream)
 		if !test.strip && whole.passed.Len()+whole.last.Len() != len(stream) {
 			t.Fatalf("%d of %d bytes passed", whole.passed.Len()+whole.last.Len(), len(stream))
 		}
 	})
+}
+
+// checkFrames reads a stream of JSON events with and without frames.
+func checkFrames(t *testing.T, call *Call, strip bool, stream []byte) {
+	t.Helper()
+	meters := [2]Meter{NewMeter(call, strip), NewMeter(call, strip)}
+	var tapes [2]tape
+	for event := range bytes.SplitAfterSeq(stream, []byte("\n\n")) {
+		data, isData := dataOf(event)
+		if !isData || !json.Valid(data) {
+			return // of what is no JSON, the frame may hide what a search finds
+		}
+		meters[0].frame = frame{}
+		for i := range meters {
+			if err := meters[i].Stream(SSE, event, &tapes[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alone, aloneOK := meters[0].Reported()
+		framed, framedOK := meters[1].Reported()
+		if alone != framed || aloneOK != framedOK || tapes[0].passed.String() != tapes[1].passed.String() || tapes[0].last.String() != tapes[1].last.String() {
+			t.Fatalf("%q in %q:\nby itself %+v %v %q\nby its frame %+v %v %q", event, stream,
+				alone, aloneOK, tapes[0].passed.String(), framed, framedOK, tapes[1].passed.String())
+		}
+	}
 }
 
 // FuzzBody holds the walker against encoding/json on one shape.

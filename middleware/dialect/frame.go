@@ -1,0 +1,82 @@
+package dialect
+
+import "bytes"
+
+// maxFrame bounds what is kept of an event to compare the next one with.
+const maxFrame = 1 << 10
+
+// frame is an event without its text. The events of a stream mostly differ in
+// nothing else, and what was found out about one holds for the next.
+type frame struct {
+	before, after []byte
+	cut           bool // a null usage stands behind the text and is taken out
+	// total says that a running total follows after and ends the event. Its numbers
+	// differ from event to event, so it belongs to the frame no more than the text.
+	total bool
+}
+
+// read returns the length of the text of an event that has this frame, and the
+// place of its running total if it has one. The length is 0 if the event has
+// another frame or no text.
+func (f *frame) read(data []byte) (text int, total span) {
+	start := len(f.before)
+	if start == 0 || len(data) <= start+len(f.after) || !bytes.Equal(data[:start], f.before) {
+		return 0, span{}
+	}
+	end := skipString(data, start-1) - 1
+	if end < start {
+		return 0, span{}
+	}
+	if !f.total {
+		if !bytes.Equal(data[end:], f.after) {
+			return 0, span{}
+		}
+		return end - start, span{}
+	}
+	if !bytes.HasPrefix(data[end:], f.after) {
+		return 0, span{}
+	}
+	if total = lastObject(data, end+len(f.after)-len(usageMember)); total.end == 0 {
+		return 0, span{}
+	}
+	return end - start, total
+}
+
+// learn takes the frame of an event that reports nothing.
+func (f *frame) learn(data []byte, text span, cut bool) {
+	if text.end > len(data)-1 || cut && !bytes.Contains(data[text.end:], nullUsage) {
+		return // not a whole text, or the null stands elsewhere
+	}
+	if f.set(data, text, len(data)) {
+		f.cut, f.total = cut, false
+	}
+}
+
+// learnTotal takes the frame of an event that ends with a running total.
+func (f *frame) learnTotal(data []byte, text, total span) {
+	if text.end <= total.start && f.set(data, text, total.start+len(usageMember)) {
+		f.cut, f.total = false, true
+	}
+}
+
+// set keeps what stands around a text, up to an index, unless there is no text or
+// too much around it.
+func (f *frame) set(data []byte, text span, end int) bool {
+	if text.end == 0 || text.start > maxFrame || end-text.end > maxFrame {
+		return false
+	}
+	f.before = append(f.before[:0], data[:text.start]...)
+	f.after = append(f.after[:0], data[text.end:end]...)
+	return true
+}
+
+// framed says what happens to an event that has the frame of the one before.
+func (m *Meter) framed(event, data []byte, total span) (verdict, []byte) {
+	switch {
+	case m.frame.total:
+		return m.withTotal(event, data, total)
+	case m.frame.cut:
+		return verdictReplace, m.without(event, bytes.LastIndex(event, nullUsage))
+	}
+	return verdictPass, nil
+}
