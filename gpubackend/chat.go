@@ -216,19 +216,24 @@ func (s *Server) usageEvent(c *call, object string) any {
 }
 
 type tokenLogprob struct {
-	Token   string         `json:"token"`
-	Logprob float32        `json:"logprob"`
-	Bytes   []int          `json:"bytes"`
-	Top     []tokenLogprob `json:"top_logprobs,omitempty"`
+	Token   string  `json:"token"`
+	Logprob float32 `json:"logprob"`
+	Bytes   []int   `json:"bytes"`
+}
+
+// drawnLogprob always has the list, if an empty one: clients walk it.
+type drawnLogprob struct {
+	tokenLogprob
+	Top []tokenLogprob `json:"top_logprobs"`
 }
 
 func (h chatShape) logprobsOf(tokens []engine.Token) any {
 	if !h.logprobs {
 		return nil
 	}
-	content := make([]tokenLogprob, len(tokens))
+	content := make([]drawnLogprob, len(tokens))
 	for i, token := range tokens {
-		content[i] = h.server.logprob(token.ID, token.Logprob)
+		content[i] = drawnLogprob{h.server.logprob(token.ID, token.Logprob), []tokenLogprob{}}
 		for _, candidate := range token.Top {
 			content[i].Top = append(content[i].Top, h.server.logprob(candidate.ID, candidate.Logprob))
 		}

@@ -22,10 +22,11 @@
 //
 // Generating routes take max_tokens (or max_completion_tokens), temperature,
 // top_p, top_k, min_p, seed, stop, n, repeat_penalty (or repetition_penalty),
-// repeat_last_n, frequency_penalty, presence_penalty, logit_bias, logprobs,
-// ignore_eos and cache_salt. The temperature is 0.7 if none is given; max_tokens
-// is 512, on /v1/completions 16. What exceeds the context is lowered and said in
-// "warnings" and X-Backend-Max-Tokens; other bad values are refused with 400.
+// repeat_last_n (0: none, -1: all), frequency_penalty, presence_penalty,
+// logit_bias, logprobs (not /infer), ignore_eos and cache_salt. The temperature
+// is 0.7 if none is given; max_tokens is 512, on /v1/completions 16. What exceeds
+// the context is lowered and said in "warnings" and X-Backend-Max-Tokens; other
+// bad values are refused with 400.
 //
 // Headers of a reply, in ms:
 //

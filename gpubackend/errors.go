@@ -32,6 +32,10 @@ const (
 	kindOverloaded = "overloaded_error"
 )
 
+var errUnknownPath = &apiError{
+	status: http.StatusNotFound, kind: kindNotFound, code: "unknown_path", message: "there is nothing at this path",
+}
+
 func invalid(param, message string) *apiError {
 	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_value", message: message, param: param}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
@@ -100,7 +101,9 @@ func bodyError(err error) *apiError {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return invalidType(wrongType.Field, fmt.Sprintf("%s: a %s does not fit there", wrongType.Field, wrongType.Value))
+		// The decoder names the embedded struct too, which callers do not know.
+		member := strings.TrimPrefix(wrongType.Field, "callFields.")
+		return invalidType(member, fmt.Sprintf("%s: a %s does not fit there", member, wrongType.Value))
 	case errors.As(err, &wrongType):
 		message = fmt.Sprintf("the body is not a JSON object but: %s", wrongType.Value)
 	case errors.As(err, &syntax):
@@ -123,6 +126,9 @@ func (f *callFields) request(defaultMax int) (engine.Request, error) {
 			FrequencyPenalty: valueOr(f.FrequencyPenalty, 0),
 			PresencePenalty:  valueOr(f.PresencePenalty, 0),
 		},
+	}
+	if f.RepeatLastN != nil && *f.RepeatLastN == 0 {
+		request.Sampling.RepeatPenalty = 0 // no window; the engine's 0 is its default
 	}
 	if most := f.maxTokens(); most != nil {
 		request.MaxTokens = *most
@@ -176,7 +182,14 @@ func (f *callFields) checkRanges() error {
 		}
 	}
 	if most := f.maxTokens(); most != nil && *most < 1 {
-		return invalid("max_tokens", fmt.Sprintf("max_tokens is %d, it must be at least 1", *most))
+		name := "max_tokens"
+		if f.MaxCompletionTokens != nil {
+			name = "max_completion_tokens"
+		}
+		return invalid(name, fmt.Sprintf("%s is %d, it must be at least 1", name, *most))
+	}
+	if k := valueOr(f.TopK, 0); k < -1 {
+		return invalid("top_k", fmt.Sprintf("top_k is %d, it must be at least 1, or 0 or -1 for all", k))
 	}
 	if n := f.choices(); n < 1 || n > mostChoices {
 		return invalid("n", fmt.Sprintf("n is %d, it must be from 1 to %d", n, mostChoices))

@@ -47,6 +47,9 @@ func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) serveModel(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
+	if name == "" { // which a request's member may be, a path may not
+		return errUnknownPath
+	}
 	if err := s.checkModel(name); err != nil {
 		return err
 	}

@@ -78,6 +78,9 @@ func (s *Server) newRoutes() *http.ServeMux {
 			s.run(serve, w, r)
 		})
 		allowed[path] = append(allowed[path], method)
+		if method == http.MethodGet {
+			allowed[path] = append(allowed[path], http.MethodHead)
+		}
 	}
 	for _, path := range []string{"/infer", "/api/infer", "/api/v1/model"} {
 		handle(http.MethodPost, path, s.serveInfer)
@@ -102,7 +105,7 @@ func (s *Server) newRoutes() *http.ServeMux {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, &apiError{status: http.StatusNotFound, kind: kindNotFound, code: "unknown_path", message: "there is nothing at this path"})
+		writeError(w, errUnknownPath)
 	})
 	return mux
 }

@@ -118,7 +118,7 @@ type chatReply struct {
 		Delta        struct{ Role, Content string }
 		FinishReason *string `json:"finish_reason"`
 		Logprobs     *struct {
-			Content []tokenLogprob
+			Content []drawnLogprob
 		}
 	}
 	Usage    *usageBody

@@ -1,0 +1,124 @@
+package gpubackend
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The member that is to blame is named as the caller wrote it.
+func TestParamIsTheCallersOwnWord(t *testing.T) {
+	_, front := start(t)
+	for body, want := range map[string]string{
+		`{"prompt":"Hi","max_tokens":1.5}`:                        "max_tokens",
+		`{"prompt":"Hi","temperature":"hot"}`:                     "temperature",
+		`{"prompt":"Hi","stream_options":{"include_usage":"yes"}}`: "stream_options.include_usage",
+		`{"messages":[{"role":7}]}`:                               "messages.role",
+		`{"prompt":"Hi","stop":7}`:                                "stop",
+		`{"prompt":"Hi","top_k":-2}`:                              "top_k",
+		`{"prompt":"Hi","max_completion_tokens":0}`:               "max_completion_tokens",
+	} {
+		for _, path := range []string{"/infer", "/v1/chat/completions", "/v1/completions"} {
+			_, text := post(t, front, path, body)
+			var reply struct{ Error errorBody }
+			if err := json.Unmarshal(text, &reply); err != nil {
+				t.Fatal(err)
+			}
+			got := reply.Error
+			if path == "/v1/completions" && want == "messages.role" {
+				continue // a member that this route does not know
+			}
+			if got.Param != want || !strings.HasPrefix(got.Message, want) {
+				t.Errorf("%s %s: param %q, message %q; want %q", path, body, got.Param, got.Message, want)
+			}
+		}
+	}
+}
+
+// OpenAI's clients walk the list of alternatives of each token, asked for or not.
+func TestLogprobsAlwaysListTheAlternatives(t *testing.T) {
+	_, front := start(t)
+	for fields, want := range map[string]int{`"logprobs":true`: 0, `"logprobs":true,"top_logprobs":2`: 2} {
+		var body struct {
+			Choices []struct {
+				Logprobs struct {
+					Content []map[string]json.RawMessage
+				}
+			}
+		}
+		decode(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":2,"ignore_eos":true,`+fields+`}`, &body)
+		for _, token := range body.Choices[0].Logprobs.Content {
+			var top []map[string]json.RawMessage
+			if err := json.Unmarshal(token["top_logprobs"], &top); err != nil || top == nil || len(top) != want {
+				t.Errorf("%s: top_logprobs is %s, want a list of %d", fields, token["top_logprobs"], want)
+			}
+			for _, one := range top {
+				if _, nested := one["top_logprobs"]; nested {
+					t.Errorf("%s: an alternative has alternatives: %v", fields, one)
+				}
+			}
+		}
+	}
+}
+
+// In llama.cpp and Ollama, from where the name comes, 0 is no window at all.
+func TestRepeatWindowOfNothingPenalisesNothing(t *testing.T) {
+	_, front := start(t)
+	answer := func(fields string) string {
+		var body inferBody
+		decode(t, front, "/infer", `{"prompt":"What is a credit?","max_tokens":40,"ignore_eos":true,"temperature":0`+fields+`}`, &body)
+		return body.Text
+	}
+	plain, penalised := answer(""), answer(`,"repeat_penalty":5`)
+	if plain == penalised {
+		t.Fatalf("the penalty changes nothing: %q", plain)
+	}
+	if got := answer(`,"repeat_penalty":5,"repeat_last_n":0`); got != plain {
+		t.Errorf("with a window of nothing: %q, want %q", got, plain)
+	}
+}
+
+func TestModelWithoutANameIsNotFound(t *testing.T) {
+	_, front := start(t)
+	reply, err := front.Client().Get(front.URL + "/v1/models/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	if text, _ := io.ReadAll(reply.Body); reply.StatusCode != http.StatusNotFound {
+		t.Errorf("%d %s", reply.StatusCode, text)
+	}
+}
+
+// What a 405 says is allowed is what the path takes.
+func TestAllowNamesEveryMethodThatWorks(t *testing.T) {
+	_, front := start(t)
+	for _, path := range []string{"/health", "/ready", "/queue", "/metrics", "/v1/models", "/v1/models/tiny", "/infer", "/v1/embeddings"} {
+		send := func(method string) *http.Response {
+			request, err := http.NewRequest(method, front.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply, err := front.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply.Body.Close()
+			return reply
+		}
+		refused := send(http.MethodPatch)
+		allowed := strings.Split(refused.Header.Get("Allow"), ", ")
+		if refused.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("PATCH %s: %d", path, refused.StatusCode)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+			works := send(method).StatusCode != http.StatusMethodNotAllowed
+			if works != slices.Contains(allowed, method) {
+				t.Errorf("%s %s works: %v, but Allow is %v", method, path, works, allowed)
+			}
+		}
+	}
+}
