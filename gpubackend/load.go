@@ -3,8 +3,11 @@ package gpubackend
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
@@ -40,8 +43,8 @@ func (c *config) check() error {
 		return fmt.Errorf("threads %d: want 0, for one a core, or more", c.threads)
 	case c.maxBody < 1:
 		return fmt.Errorf("largest body %d bytes: want 1 or more", c.maxBody)
-	case slices.Contains(c.names, ""):
-		return fmt.Errorf("model names %q: one is empty", c.names)
+	case slices.ContainsFunc(c.names, func(name string) bool { return name == "" || !utf8.ValidString(name) }):
+		return fmt.Errorf("model names %q: one is empty or not UTF-8", c.names)
 	case c.logger == nil:
 		return errors.New("the logger is nil")
 	case c.writeTimeout <= 0:
@@ -71,7 +74,9 @@ func load(c *config) (*loaded, error) {
 		return nil, errors.Join(fmt.Errorf("model %s: %w", name, err), file.Close())
 	}
 	if c.modelFile != "" {
-		name = runner.Info().Model
+		if name = runner.Info().Model; strings.TrimSpace(name) == "" {
+			name = filepath.Base(c.modelFile)
+		}
 	}
 	// A file without a description is an ordinary file.
 	description, _ := file.Text("general.description")

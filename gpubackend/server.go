@@ -52,7 +52,8 @@ func New(options ...Option) (*Server, error) {
 	}
 	s.longest = longestPiece(s.tokenizer, s.info.Vocabulary)
 	if len(s.config.names) == 0 {
-		s.config.names = []string{loaded.name}
+		// A file may say anything; metrics and callers need UTF-8.
+		s.config.names = []string{strings.ToValidUTF8(loaded.name, "\uFFFD")}
 	}
 	s.metrics = newMetrics(s)
 	s.routes = s.newRoutes()

@@ -1,0 +1,61 @@
+package gpubackend
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstockhq/penstock/internal/testmodel"
+)
+
+// A file's name for itself may be any bytes. Metrics take only UTF-8, and a
+// model needs a name to be asked for.
+func TestModelIsServedWhateverItsFileCallsIt(t *testing.T) {
+	for inFile, want := range map[string]string{
+		"a\xffb": "a\uFFFDb", "": "some\uFFFDfile.gguf", " \n": "some\uFFFDfile.gguf", "two\nlines": "two\nlines",
+	} {
+		config := testmodel.Tiny()
+		config.Extra = map[string]any{"general.name": inFile}
+		path := filepath.Join(t.TempDir(), "some\xfffile.gguf")
+		if err := os.WriteFile(path, testmodel.Build(config), 0o600); err != nil {
+			t.Skip("this file system wants names in UTF-8:", err)
+		}
+		_, front := start(t, WithModelFile(path), WithVLLMMetrics())
+		reply, err := front.Client().Get(front.URL + "/v1/models")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct{ Data []modelBody }
+		err = json.NewDecoder(reply.Body).Decode(&list)
+		reply.Body.Close()
+		if err != nil || len(list.Data) != 1 || list.Data[0].ID != want {
+			t.Fatalf("%q: %+v, %v; want the name %q", inFile, list, err, want)
+		}
+		name, _ := json.Marshal(want)
+		var body inferBody
+		decode(t, front, "/infer", `{"prompt":"Hi","max_tokens":1,"model":`+string(name)+`}`, &body)
+		if body.Model != want {
+			t.Errorf("%q: the reply names the model %q", inFile, body.Model)
+		}
+		metrics, err := front.Client().Get(front.URL + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(metrics.Body)
+		metrics.Body.Close()
+		if !strings.Contains(string(text), "gpubackend_slots{") {
+			t.Errorf("%q: no metrics: %s", inFile, text)
+		}
+	}
+}
+
+func TestNamesThatNobodyCouldSendAreRefused(t *testing.T) {
+	for _, name := range []string{"", "a\xffb"} {
+		if _, err := New(WithModelName("good", name)); err == nil || !strings.Contains(err.Error(), "model names") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
