@@ -13,13 +13,13 @@ import (
 func TestParamIsTheCallersOwnWord(t *testing.T) {
 	_, front := start(t)
 	for body, want := range map[string]string{
-		`{"prompt":"Hi","max_tokens":1.5}`:                        "max_tokens",
-		`{"prompt":"Hi","temperature":"hot"}`:                     "temperature",
+		`{"prompt":"Hi","max_tokens":1.5}`:                         "max_tokens",
+		`{"prompt":"Hi","temperature":"hot"}`:                      "temperature",
 		`{"prompt":"Hi","stream_options":{"include_usage":"yes"}}`: "stream_options.include_usage",
-		`{"messages":[{"role":7}]}`:                               "messages.role",
-		`{"prompt":"Hi","stop":7}`:                                "stop",
-		`{"prompt":"Hi","top_k":-2}`:                              "top_k",
-		`{"prompt":"Hi","max_completion_tokens":0}`:               "max_completion_tokens",
+		`{"messages":[{"role":7}]}`:                                "messages.role",
+		`{"prompt":"Hi","stop":7}`:                                 "stop",
+		`{"prompt":"Hi","top_k":-2}`:                               "top_k",
+		`{"prompt":"Hi","max_completion_tokens":0}`:                "max_completion_tokens",
 	} {
 		for _, path := range []string{"/infer", "/v1/chat/completions", "/v1/completions"} {
 			_, text := post(t, front, path, body)

@@ -26,8 +26,9 @@ type vocabulary struct {
 	byUser  map[int32]bool   // those of special that are user-defined
 	bytes   [256]int32       // the token of each byte, -1 for none
 	unknown int32            // stands for what has no token, -1 for none
-	// openings lists the special texts by their first byte, longest first.
-	openings [256][]string
+	// openings lists the special texts by their first byte, longest first; plain
+	// lists those of them that count in plain text too, the user-defined ones.
+	openings, plain [256][]string
 }
 
 func readVocabulary(file *gguf.File, byteLevel bool) (*vocabulary, error) {
@@ -120,13 +121,18 @@ func (v *vocabulary) index() {
 	for text := range v.special {
 		v.openings[text[0]] = append(v.openings[text[0]], text)
 	}
-	for _, texts := range v.openings {
+	for first, texts := range v.openings {
 		sort.Slice(texts, func(a, b int) bool {
 			if len(texts[a]) != len(texts[b]) {
 				return len(texts[a]) > len(texts[b])
 			}
 			return texts[a] < texts[b]
 		})
+		for _, text := range texts {
+			if v.byUser[v.special[text]] {
+				v.plain[first] = append(v.plain[first], text)
+			}
+		}
 	}
 }
 
@@ -139,9 +145,12 @@ type fragment struct {
 // split cuts text at special tokens: all of them, or only the user-defined ones.
 // The leftmost match wins, and of several there the longest.
 func (v *vocabulary) split(fragments []fragment, text string, control bool) []fragment {
-	start := 0
+	start, openings := 0, &v.plain
+	if control {
+		openings = &v.openings
+	}
 	for i := 0; i < len(text); {
-		match := v.matchAt(text[i:], control)
+		match := matchAt(text[i:], openings)
 		if match == "" {
 			i++
 			continue
@@ -154,9 +163,9 @@ func (v *vocabulary) split(fragments []fragment, text string, control bool) []fr
 	return appendText(fragments, text[start:])
 }
 
-func (v *vocabulary) matchAt(text string, control bool) string {
-	for _, candidate := range v.openings[text[0]] {
-		if (control || v.byUser[v.special[candidate]]) && strings.HasPrefix(text, candidate) {
+func matchAt(text string, openings *[256][]string) string {
+	for _, candidate := range openings[text[0]] {
+		if strings.HasPrefix(text, candidate) {
 			return candidate
 		}
 	}
