@@ -4,7 +4,8 @@
 //
 // Without -model it serves the model that is embedded. It stops on SIGINT or
 // SIGTERM: new requests are refused, those accepted are answered first, at most
-// for as long as -drain says. A second signal ends it at once.
+// for as long as -drain says; the rest is told that it was cut short. A second
+// signal ends it at once.
 package main
 
 import (
@@ -110,9 +111,34 @@ func run(ctx context.Context, arguments []string, output io.Writer) (err error) 
 	case <-ctx.Done():
 	}
 	fmt.Fprintln(output, "draining")
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), flags.drain)
+	return leave(context.WithoutCancel(ctx), flags.drain, server, front)
+}
+
+// farewell is how long callers may take to read that their answer was cut short.
+const farewell = 5 * time.Second
+
+// leave ends the program's work within the limit. While draining the server still
+// answers, so that load balancers see it leave. What is not done then ends at
+// once, and its callers are told before the connections close.
+func leave(ctx context.Context, limit time.Duration, server *gpubackend.Server, front *http.Server) error {
+	drain, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	// While draining the server still answers, so that load balancers see it leave.
-	drained := server.Drain(limit)
-	return errors.Join(drained, front.Shutdown(limit))
+	if server.Drain(drain) == nil {
+		return closeFront(drain, front)
+	}
+	failure := fmt.Errorf("requests still ran after %v and were cut short", limit)
+	if err := server.Close(); err != nil {
+		failure = errors.Join(failure, err)
+	}
+	last, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	return errors.Join(failure, closeFront(last, front))
+}
+
+// closeFront waits for the last bytes of the replies.
+func closeFront(limit context.Context, front *http.Server) error {
+	if front.Shutdown(limit) == nil {
+		return nil
+	}
+	return errors.Join(errors.New("callers did not read their replies to the end"), front.Close())
 }
