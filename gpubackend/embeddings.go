@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
@@ -47,13 +48,14 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c := &call{fields: &callFields{}}
+	c := &call{fields: &callFields{}, created: time.Now()}
 	for _, input := range inputs {
 		c.requests = append(c.requests, engine.Request{Prompt: input, Embed: true})
 	}
 	if err := s.submit(ctx, c); err != nil {
 		return err
 	}
+	defer s.metrics.observe(c)
 	list := make([]embeddingBody, len(c.streams))
 	for i, stream := range c.streams {
 		vector, err := readEmbedding(ctx, stream)

@@ -225,13 +225,20 @@ func TestMetricsCountWhatWasDone(t *testing.T) {
 		}
 	}
 	_, plain := start(t)
+	post(t, plain, "/v1/embeddings", `{"input":"Hi"}`)
 	other, err := plain.Client().Get(plain.URL + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Body.Close()
-	if text, _ := io.ReadAll(other.Body); strings.Contains(string(text), "vllm") {
+	text, _ = io.ReadAll(other.Body)
+	if strings.Contains(string(text), "vllm") {
 		t.Error("vLLM's names are there unasked")
+	}
+	for _, want := range []string{`gpubackend_inference_seconds_count 1`, `gpubackend_time_to_first_token_seconds_count 0`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("after an embedding there is no %s in\n%s", want, text)
+		}
 	}
 }
 

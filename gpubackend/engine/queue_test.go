@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -211,5 +212,18 @@ func TestDrainGivesUpWithItsContext(t *testing.T) {
 	close(leave)
 	if _, _, _, err := answer(stream); err != nil {
 		t.Errorf("the running request ended with %v", err)
+	}
+}
+
+// A queue as deep as numbers go is a queue without a bound, not one below zero.
+func TestDeepestQueueTakesRequests(t *testing.T) {
+	s := New(newHistoryRunner(64, 512), byteTokenizer{}, WithSlots(2), WithQueue(math.MaxInt, time.Minute))
+	defer s.Close()
+	streams, err := s.Submit(t.Context(), Request{Prompt: []int32{1}, MaxTokens: 3, IgnoreEnd: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, tokens, _, err := answer(streams[0]); err != nil {
+		t.Errorf("%v, %v", tokens, err)
 	}
 }

@@ -220,6 +220,12 @@ func logSum(logits []float32) float64 {
 	return top + math.Log(sum)
 }
 
+// logprob is the log probability of a logit, normal being logSum of all. It is
+// finite even where two logits lie further apart than a float32 reaches.
+func logprob(logit float32, normal float64) float32 {
+	return float32(max(float64(logit)-normal, -math.MaxFloat32))
+}
+
 // candidates are the count likeliest tokens, normal being logSum of the logits.
 func candidates(logits []float32, count int, normal float64, scratch *ranking) []Candidate {
 	if count == 0 {
@@ -235,7 +241,7 @@ func candidates(logits []float32, count int, normal float64, scratch *ranking) [
 	})
 	list := make([]Candidate, len(scratch.ids))
 	for i, id := range scratch.ids {
-		list[i] = Candidate{ID: id, Logprob: float32(float64(logits[id]) - normal)}
+		list[i] = Candidate{ID: id, Logprob: logprob(logits[id], normal)}
 	}
 	return list
 }

@@ -217,3 +217,38 @@ func BenchmarkSample(b *testing.B) {
 		})
 	}
 }
+
+// Logarithms have to go into JSON, which knows no infinity.
+func TestLogprobsAreNumbersHoweverFarTheLogitsLieApart(t *testing.T) {
+	runner := newHistoryRunner(64, 512)
+	runner.after = func(batch *Batch) {
+		for _, logits := range batch.LogitsOut {
+			for id := range logits {
+				logits[id] = -math.MaxFloat32
+			}
+			logits[7] = math.MaxFloat32
+		}
+	}
+	s := New(runner, byteTokenizer{})
+	defer s.Close()
+	stream := submit(t, s, Request{Prompt: []int32{1}, MaxTokens: 1, Logprobs: true, TopLogprobs: 3})[0]
+	for {
+		update, err := stream.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range update.Tokens {
+			if token.ID != 7 || token.Logprob != 0 || len(token.Top) != 3 {
+				t.Errorf("drew %+v", token)
+			}
+			for _, one := range token.Top {
+				if math.IsInf(float64(one.Logprob), 0) {
+					t.Errorf("token %d has the log probability %v", one.ID, one.Logprob)
+				}
+			}
+		}
+		if update.Finish != "" {
+			return
+		}
+	}
+}

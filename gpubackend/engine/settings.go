@@ -36,13 +36,17 @@ func WithStepTokens(tokens int) Option { return func(s *settings) { s.stepTokens
 // model and the KV cache allow.
 func WithContext(tokens int) Option { return func(s *settings) { s.context = tokens } }
 
+// deepestQueue is deeper than any queue and far from where sums overflow.
+const deepestQueue = 1 << 30
+
 func newSettings(runner Runner, options []Option) settings {
 	info, kv := runner.Info(), runner.KV()
 	s := settings{slots: 8, queueDepth: 64, queueWait: 30 * time.Second, stepTokens: 128}
 	for _, option := range options {
 		option(&s)
 	}
-	s.slots, s.queueDepth = max(1, s.slots), max(0, s.queueDepth)
+	// The sum of both is used.
+	s.slots, s.queueDepth = max(1, s.slots), min(max(0, s.queueDepth), deepestQueue)
 	s.stepTokens = max(s.slots, s.stepTokens)
 	longest := min(info.Context, kv.Pages*PageSize)
 	if s.context <= 0 || s.context > longest {

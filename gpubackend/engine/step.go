@@ -129,7 +129,7 @@ func (b *stepBuffers) drawFor(at int, scratch *ranking) draw {
 	top := candidates(logits, one.request.TopLogprobs, normal, scratch)
 	raw := slices.Clone(logits)
 	id := one.sampler.sample(logits, one.tokens, scratch)
-	return draw{drawn: true, token: Token{ID: id, Logprob: float32(float64(raw[id]) - normal), Top: top}}
+	return draw{drawn: true, token: Token{ID: id, Logprob: logprob(raw[id], normal), Top: top}}
 }
 
 // hiddenOf returns the hidden states of the rows of a sequence of the step.
