@@ -50,7 +50,7 @@ type Backend struct {
 	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
 
 	// The longest prompt and answer together. Unit: tokens. Default: what the
-	// model was made for.
+	// model was made for, at most 8192.
 	Context int `json:"context,omitempty"`
 
 	// How many tokens the engine reads in one step at most. Larger steps read long

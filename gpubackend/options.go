@@ -51,8 +51,8 @@ func WithQueue(depth int, wait time.Duration) Option {
 	return func(c *config) { c.queueDepth, c.queueWait = depth, wait }
 }
 
-// WithContext sets the longest prompt and answer together, in tokens; default and
-// most: what the model was made for.
+// WithContext sets the longest prompt and answer together, in tokens; at most what
+// the model was made for, which is the default up to 8192.
 func WithContext(tokens int) Option { return func(c *config) { c.context = tokens } }
 
 // WithStepTokens sets how many tokens the engine reads in a step at most; default

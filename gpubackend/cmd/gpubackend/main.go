@@ -55,7 +55,7 @@ func parse(arguments []string, output io.Writer) (*flags, error) {
 		slots    = set.Int("slots", 8, "requests that run at once")
 		queue    = set.Int("queue", 64, "requests that may wait for a slot")
 		wait     = set.Duration("queue-wait", 30*time.Second, "how long a request may wait for a slot")
-		length   = set.Int("context", 0, "longest prompt and answer together, in tokens (default: the model's own)")
+		length   = set.Int("context", 0, "longest prompt and answer together, in tokens (default: the model's own, at most 8192)")
 		threads  = set.Int("threads", 0, "threads of the CPU engine (default: one a core)")
 		step     = set.Int("step-tokens", 128, "tokens that a step reads at most")
 		vllm     = set.Bool("vllm-metrics", false, "also expose vLLM's metric names")
