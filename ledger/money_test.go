@@ -166,7 +166,7 @@ func FuzzParseText(f *testing.F) {
 }
 
 // FuzzDecodeSnapshot feeds damaged snapshots: they must be refused, or be a state
-// that adds up and is written again as the same bytes.
+// that adds up, which is written as the same bytes from then on.
 func FuzzDecodeSnapshot(f *testing.F) {
 	for seed := range uint64(20) {
 		w := newWorld(seed)
@@ -182,12 +182,18 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var again bytes.Buffer
-		if err := c.encode(&again); err != nil {
+		// What was read may have numbers in longer forms, or days that are over by its
+		// own clock. What is written has neither.
+		var first, second bytes.Buffer
+		if err := c.encode(&first); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeCore(&again); err != nil {
-			t.Errorf("a state that was read can not be written: %v", err)
+		again, err := decodeCore(bytes.NewReader(first.Bytes()))
+		if err != nil {
+			t.Fatalf("a state that was read can not be written: %v", err)
+		}
+		if err := again.encode(&second); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Fatalf("the same state is written as other bytes: %v", err)
 		}
 	})
 }
