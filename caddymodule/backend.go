@@ -64,7 +64,8 @@ type Backend struct {
 	// The largest body of a request. Unit: bytes. Default: 10485760 (10 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a caller may take to accept a piece of a stream. Default: 30s.
+	// How long a caller may take to accept a piece of a stream or of a large reply.
+	// Default: 30s.
 	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
 
 	// Whether `/metrics` also has the names that vLLM uses. Default: false.

@@ -84,7 +84,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	}
 	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
 	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
-	writeJSON(w, http.StatusOK, c.shape.whole(c, choices))
+	s.writeReply(w, c.shape.whole(c, choices))
 	return nil
 }
 

@@ -71,7 +71,7 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("X-Backend-Device", s.info.Device)
 	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
 	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
-	writeJSON(w, http.StatusOK, map[string]any{
+	s.writeReply(w, map[string]any{
 		"object": "list", "data": list, "model": s.name(),
 		"usage": map[string]int{"prompt_tokens": usage.PromptTokens, "total_tokens": usage.TotalTokens},
 	})

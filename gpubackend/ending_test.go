@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,6 +91,69 @@ func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
 	}
 	eventually(t, "the request was given up", func() bool { return s.scheduler.Status().Cancelled > 0 })
 	eventually(t, "all slots came free", func() bool { return s.scheduler.Status().Running == 0 })
+}
+
+// A whole reply can be as large as a stream; who does not read it must not keep
+// it in memory for good.
+func TestWholeReplyIsNotKeptForAClientThatDoesNotRead(t *testing.T) {
+	s, _ := startGated(t, func(*engine.Batch) error { return nil }, WithWriteTimeout(50*time.Millisecond))
+	var answering atomic.Int32
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answering.Add(1)
+		defer answering.Add(-1)
+		s.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	connection, err := net.Dial("tcp", front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := connection.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.NewReplacer(`"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, `"stream":true`, `"stream":false`).Replace(endlessChat)
+	request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(body))
+	if err := request.Write(connection); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request ran", func() bool { return answering.Load() == 1 && s.scheduler.Status().Finished == 16 })
+	eventually(t, "the reply was given up", func() bool { return answering.Load() == 0 })
+}
+
+// A client that reads slowly, but does read, gets all of it, and its connection
+// stays good.
+func TestLargeReplyOutlivesItsDeadlines(t *testing.T) {
+	_, front := startGated(t, func(*engine.Batch) error { return nil }, WithWriteTimeout(300*time.Millisecond))
+	connection, err := net.Dial("tcp", front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	body := strings.NewReplacer(`"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, `"stream":true`, `"stream":false`).Replace(endlessChat)
+	slow := bufio.NewReader(slowly{connection})
+	for _, one := range []string{body, `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1}`} {
+		request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(one))
+		if err := request.Write(connection); err != nil {
+			t.Fatal(err)
+		}
+		reply, err := http.ReadResponse(slow, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(reply.Body); err != nil || !json.Valid(text) {
+			t.Fatalf("%d bytes, %v", len(text), err)
+		}
+		time.Sleep(350 * time.Millisecond)
+	}
+}
+
+// slowly reads eight megabytes a second.
+type slowly struct{ net.Conn }
+
+func (s slowly) Read(into []byte) (int, error) {
+	time.Sleep(time.Duration(len(into)) * time.Second / (8 << 20))
+	return s.Conn.Read(into)
 }
 
 func TestConnectionOutlivesTheDeadlineOfAStream(t *testing.T) {

@@ -1,7 +1,6 @@
 package gpubackend
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -106,16 +105,4 @@ func writeError(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After-Ms", strconv.FormatInt(reason.retry.Milliseconds(), 10))
 	}
 	writeJSON(w, reason.status, reason.body())
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		// Every body is made of strings and finite numbers.
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // a caller that has left
 }

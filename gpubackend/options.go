@@ -78,9 +78,9 @@ func WithModelName(names ...string) Option { return func(c *config) { c.names = 
 // WithMaxBody sets the largest request body in bytes; default 10 MiB.
 func WithMaxBody(bytes int64) Option { return func(c *config) { c.maxBody = bytes } }
 
-// WithWriteTimeout sets how long a caller may take to accept a piece of a stream;
-// default 30 s. A caller that takes longer is given up, so that it can not hold a
-// slot by not reading.
+// WithWriteTimeout sets how long a caller may take to accept a piece of a stream or
+// of a large reply; default 30 s. A caller that takes longer is given up, so that
+// it can not hold a slot or memory by not reading.
 func WithWriteTimeout(limit time.Duration) Option { return func(c *config) { c.writeTimeout = limit } }
 
 // WithEngine serves a runner and tokenizer of your own in place of a file. Close

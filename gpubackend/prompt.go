@@ -89,6 +89,6 @@ func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 	if tokens == nil {
 		tokens = []int32{} // an empty text is a list all the same
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
+	s.writeReply(w, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
 	return nil
 }
