@@ -83,11 +83,11 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case !empty(body.Tools):
-		return unsupported("tools")
+		return unsupported("tools", "")
 	case !empty(body.Functions):
-		return unsupported("functions")
+		return unsupported("functions", "")
 	case body.ResponseFormat != nil && body.ResponseFormat.Type != "text":
-		return unsupported("response_format.type " + body.ResponseFormat.Type)
+		return unsupported("response_format", fmt.Sprintf(" of type %.40q", body.ResponseFormat.Type))
 	}
 	if err := s.checkModel(body.Model); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
@@ -31,11 +32,11 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 	}
 	switch {
 	case body.Echo:
-		return unsupported("echo")
+		return unsupported("echo", "")
 	case body.Suffix != "":
-		return unsupported("suffix")
+		return unsupported("suffix", "")
 	case body.BestOf != nil && *body.BestOf != body.choices():
-		return unsupported("best_of other than n")
+		return unsupported("best_of", " other than n")
 	}
 	if err := s.checkModel(body.Model); err != nil {
 		return err
@@ -150,11 +151,27 @@ func (h textShape) logprobsOf(tokens []engine.Token) any {
 	for _, token := range tokens {
 		top := map[string]float32{}
 		for _, candidate := range token.Top {
-			top[string(h.server.tokenizer.Piece(candidate.ID))] = candidate.Logprob
+			top[h.tokenText(candidate.ID)] = candidate.Logprob
 		}
-		lists.Tokens = append(lists.Tokens, string(h.server.tokenizer.Piece(token.ID)))
+		drawn := h.tokenText(token.ID)
+		top[drawn] = token.Logprob // likely or not
+		lists.Tokens = append(lists.Tokens, drawn)
 		lists.TokenLogprobs = append(lists.TokenLogprobs, token.Logprob)
 		lists.TopLogprobs = append(lists.TopLogprobs, top)
 	}
 	return lists
+}
+
+// tokenText is a token's text, or its bytes in OpenAI's notation if they are only part
+// of a character: JSON would make the same of them all.
+func (h textShape) tokenText(id int32) string {
+	raw := h.server.tokenizer.Piece(id)
+	if utf8.Valid(raw) {
+		return string(raw)
+	}
+	text := "bytes:"
+	for _, one := range raw {
+		text += fmt.Sprintf(`\x%02x`, one)
+	}
+	return text
 }

@@ -40,7 +40,7 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 		return invalid("encoding_format", "encoding_format must be float or base64")
 	}
 	if body.Dimensions != nil && *body.Dimensions != s.info.Embedding {
-		return unsupported("dimensions other than the model's own")
+		return unsupported("dimensions", " other than the model's own")
 	}
 	inputs, err := s.textsOrTokens("input", body.Input)
 	if err != nil {

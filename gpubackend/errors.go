@@ -43,10 +43,11 @@ func invalidType(param, message string) *apiError {
 	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_type", message: message, param: param}
 }
 
-func unsupported(param string) *apiError {
+// unsupported refuses a member, or only the values of it that which tells.
+func unsupported(param, which string) *apiError {
 	return &apiError{
 		status: http.StatusBadRequest, kind: kindInvalid, code: "unsupported_parameter",
-		message: param + " is not supported by this server", param: param,
+		message: param + which + " is not supported by this server", param: param,
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Server) serveInfer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if body.choices() != 1 {
-		return unsupported("n other than 1")
+		return unsupported("n", " other than 1")
 	}
 	request, err := body.request(defaultMaxTokens)
 	if err != nil {

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/penstockhq/penstock/internal/testmodel"
 )
 
 // The member that is to blame is named as the caller wrote it.
@@ -120,5 +124,64 @@ func TestAllowNamesEveryMethodThatWorks(t *testing.T) {
 				t.Errorf("%s %s works: %v, but Allow is %v", method, path, works, allowed)
 			}
 		}
+	}
+}
+
+// A member that is understood but not supported is named, and nothing else.
+func TestUnsupportedMembersAreNamed(t *testing.T) {
+	_, front := start(t)
+	for want, request := range map[string][2]string{
+		"tools":           {"/v1/chat/completions", `{"tools":[{"type":"function"}]}`},
+		"functions":       {"/v1/chat/completions", `{"functions":[{"name":"f"}]}`},
+		"response_format": {"/v1/chat/completions", `{"response_format":{"type":"json_schema"}}`},
+		"best_of":         {"/v1/completions", `{"prompt":"Hi","best_of":3}`},
+		"echo":            {"/v1/completions", `{"prompt":"Hi","echo":true}`},
+		"n":               {"/infer", `{"prompt":"Hi","n":2}`},
+		"dimensions":      {"/v1/embeddings", `{"input":"Hi","dimensions":3}`},
+	} {
+		_, text := post(t, front, request[0], request[1])
+		var reply struct{ Error errorBody }
+		if err := json.Unmarshal(text, &reply); err != nil {
+			t.Fatal(err)
+		}
+		if reply.Error.Code != "unsupported_parameter" || reply.Error.Param != want || !strings.HasPrefix(reply.Error.Message, want) {
+			t.Errorf("%s: %s, want the param %q", request[1], text, want)
+		}
+	}
+}
+
+// As OpenAI has it, the token that was drawn is among the alternatives even where
+// it is none of the likeliest, and what is no text by itself is told by its bytes.
+func TestCompletionLogprobsHaveTheDrawnTokenAndTellBytesApart(t *testing.T) {
+	config := testmodel.Tiny()
+	path := filepath.Join(t.TempDir(), "random.gguf")
+	if err := os.WriteFile(path, testmodel.Build(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, front := start(t, WithModelFile(path))
+	var body struct {
+		Choices []struct{ Logprobs completionLogprobs }
+	}
+	_, text := post(t, front, "/v1/completions", `{"prompt":"Hi","max_tokens":100,"temperature":2,"seed":1,"ignore_eos":true,"logprobs":1}`)
+	if err := json.Unmarshal(text, &body); err != nil {
+		t.Fatal(err)
+	}
+	lists, bytes, unlikely := body.Choices[0].Logprobs, 0, 0
+	for i, token := range lists.Tokens {
+		if strings.Contains(token, "\uFFFD") {
+			t.Errorf("token %d is %q, which stands for many", i, token)
+		}
+		if strings.HasPrefix(token, `bytes:\x`) {
+			bytes++
+		}
+		if got, ok := lists.TopLogprobs[i][token]; !ok || got != lists.TokenLogprobs[i] {
+			t.Errorf("token %d, %q with %v, is not in %v", i, token, lists.TokenLogprobs[i], lists.TopLogprobs[i])
+		}
+		if len(lists.TopLogprobs[i]) == 2 {
+			unlikely++
+		}
+	}
+	if len(lists.Tokens) != 100 || bytes == 0 || unlikely == 0 {
+		t.Errorf("%d tokens, %d of bytes, %d unlikely ones", len(lists.Tokens), bytes, unlikely)
 	}
 }
