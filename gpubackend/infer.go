@@ -23,7 +23,10 @@ func (b *inferRequest) turns() []message {
 	}
 	turns = append(turns, b.Messages...)
 	// Some clients send the last turn a second time as the prompt.
-	repeated := len(b.Messages) > 0 && string(b.Messages[len(b.Messages)-1].Content) == b.Prompt
+	repeated := false
+	if last := len(b.Messages) - 1; last >= 0 {
+		repeated = b.Messages[last].Role == "user" && string(b.Messages[last].Content) == b.Prompt
+	}
 	if b.Prompt != "" && !repeated {
 		turns = append(turns, message{Role: "user", Content: textContent(b.Prompt)})
 	}

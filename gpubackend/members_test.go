@@ -185,3 +185,23 @@ func TestCompletionLogprobsHaveTheDrawnTokenAndTellBytesApart(t *testing.T) {
 		t.Errorf("%d tokens, %d of bytes, %d unlikely ones", len(lists.Tokens), bytes, unlikely)
 	}
 }
+
+// The prompt is the last turn a second time only if the caller said it, not if
+// the assistant happened to say the same.
+func TestPromptThatEchoesTheAssistantIsATurn(t *testing.T) {
+	_, front := start(t)
+	count := func(body string) int {
+		var reply inferBody
+		decode(t, front, "/infer", body, &reply)
+		return reply.TokensIn
+	}
+	said := `{"role":"user","content":"Hello"},{"role":"assistant","content":"Hi"}`
+	without := count(`{"max_tokens":1,"messages":[` + said + `]}`)
+	if with := count(`{"max_tokens":1,"prompt":"Hi","messages":[` + said + `]}`); with <= without {
+		t.Errorf("the prompt was dropped: %d tokens with it, %d without", with, without)
+	}
+	twice := count(`{"max_tokens":1,"prompt":"Hello","messages":[{"role":"user","content":"Hello"}]}`)
+	if once := count(`{"max_tokens":1,"messages":[{"role":"user","content":"Hello"}]}`); twice != once {
+		t.Errorf("the last turn sent twice has %d tokens, sent once %d", twice, once)
+	}
+}
