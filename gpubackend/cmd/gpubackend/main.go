@@ -41,6 +41,7 @@ func main() {
 type flags struct {
 	listen  string
 	drain   time.Duration
+	say     func(text string) // to people, or to what reads the log
 	options []gpubackend.Option
 }
 
@@ -68,14 +69,16 @@ func parse(arguments []string, output io.Writer) (*flags, error) {
 	if set.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
-	var handler slog.Handler = slog.NewTextHandler(output, nil)
+	logger := slog.New(slog.NewTextHandler(output, nil))
+	say := func(text string) { fmt.Fprintln(output, text) }
 	if *jsonLogs {
-		handler = slog.NewJSONHandler(output, nil)
+		logger = slog.New(slog.NewJSONHandler(output, nil))
+		say = func(text string) { logger.Info(text) }
 	}
 	options := []gpubackend.Option{
 		gpubackend.WithModelFile(*model), gpubackend.WithDevice(*device), gpubackend.WithSlots(*slots),
 		gpubackend.WithQueue(*queue, *wait), gpubackend.WithContext(*length), gpubackend.WithThreads(*threads),
-		gpubackend.WithStepTokens(*step), gpubackend.WithLogger(slog.New(handler)),
+		gpubackend.WithStepTokens(*step), gpubackend.WithLogger(logger),
 	}
 	if *name != "" {
 		options = append(options, gpubackend.WithModelName(strings.Split(*name, ",")...))
@@ -83,7 +86,7 @@ func parse(arguments []string, output io.Writer) (*flags, error) {
 	if *vllm {
 		options = append(options, gpubackend.WithVLLMMetrics())
 	}
-	return &flags{listen: *listen, drain: *drain, options: options}, nil
+	return &flags{listen: *listen, drain: *drain, say: say, options: options}, nil
 }
 
 // run serves until ctx ends.
@@ -101,7 +104,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(output, "listening on http://%s\n", listener.Addr())
+	flags.say(fmt.Sprintf("listening on http://%s", listener.Addr()))
 	front := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- front.Serve(listener) }()
@@ -110,7 +113,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) (err error) 
 		return err
 	case <-ctx.Done():
 	}
-	fmt.Fprintln(output, "draining")
+	flags.say("draining")
 	return leave(context.WithoutCancel(ctx), flags.drain, server, front)
 }
 

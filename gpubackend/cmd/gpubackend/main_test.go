@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -40,7 +41,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-var address = regexp.MustCompile(`listening on (http://\S+)`)
+var address = regexp.MustCompile(`listening on (http://[^\s"]+)`)
 
 // serve runs the program and returns its address.
 func serve(t *testing.T, ctx context.Context, out *output, arguments ...string) (string, chan error) {
@@ -98,5 +99,26 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		if err := run(t.Context(), arguments, &output{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", arguments, err, want)
 		}
+	}
+}
+
+// What collects JSON lines reads all of them.
+func TestJSONLogsAreJSONThroughout(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out output
+	_, done := serve(t, ctx, &out, "-log-json")
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	for line := range strings.Lines(text) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("%q is not JSON", line)
+		}
+	}
+	if !strings.Contains(text, "draining") {
+		t.Errorf("nothing is said at the end: %s", text)
 	}
 }
