@@ -20,6 +20,7 @@ const (
 	mostChoices        = 16
 	mostStops          = 16
 	longestStop        = 256 // bytes
+	longestSalt        = 256 // bytes; each cached page keeps one
 	mostTopLogprobs    = 20
 )
 
@@ -103,9 +104,9 @@ func bodyError(err error) *apiError {
 	case errors.As(err, &wrongType) && wrongType.Field != "":
 		// The decoder names the embedded struct too, which callers do not know.
 		member := strings.TrimPrefix(wrongType.Field, "callFields.")
-		return invalidType(member, fmt.Sprintf("%s: a %s does not fit there", member, wrongType.Value))
+		return invalidType(member, fmt.Sprintf("%s: a %.40s does not fit there", member, wrongType.Value))
 	case errors.As(err, &wrongType):
-		message = fmt.Sprintf("the body is not a JSON object but: %s", wrongType.Value)
+		message = fmt.Sprintf("the body is not a JSON object but: %.40s", wrongType.Value)
 	case errors.As(err, &syntax):
 		message = fmt.Sprintf("the body is not JSON: %v at byte %d", syntax, syntax.Offset)
 	}
@@ -193,6 +194,9 @@ func (f *callFields) checkRanges() error {
 	}
 	if n := f.choices(); n < 1 || n > mostChoices {
 		return invalid("n", fmt.Sprintf("n is %d, it must be from 1 to %d", n, mostChoices))
+	}
+	if size := len(f.CacheSalt); size > longestSalt {
+		return invalid("cache_salt", fmt.Sprintf("cache_salt has %d bytes, at most %d are allowed", size, longestSalt))
 	}
 	if len(f.Stop) > mostStops {
 		return invalid("stop", fmt.Sprintf("%d stop texts, at most %d are allowed", len(f.Stop), mostStops))

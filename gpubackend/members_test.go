@@ -205,3 +205,26 @@ func TestPromptThatEchoesTheAssistantIsATurn(t *testing.T) {
 		t.Errorf("the last turn sent twice has %d tokens, sent once %d", twice, once)
 	}
 }
+
+// A refusal quotes what is wrong, but not a megabyte of it.
+func TestRefusalsAreShortHoweverLongTheMember(t *testing.T) {
+	_, front := start(t)
+	long := strings.Repeat("1", 1<<20)
+	for name, request := range map[string][2]string{
+		"number":          {"/infer", `{"prompt":"Hi","max_tokens":` + long + `}`},
+		"key of a map":    {"/infer", `{"prompt":"Hi","logit_bias":{"` + long + `":"x"}}`},
+		"unknown bias":    {"/infer", `{"prompt":"Hi","logit_bias":{"` + long + `":1}}`},
+		"model":           {"/infer", `{"prompt":"Hi","model":"` + long + `"}`},
+		"role":            {"/infer", `{"messages":[{"role":"` + long + `"}]}`},
+		"part":            {"/infer", `{"messages":[{"role":"user","content":[{"type":"` + long + `"}]}]}`},
+		"response format": {"/v1/chat/completions", `{"response_format":{"type":"` + long + `"}}`},
+		"encoding":        {"/v1/embeddings", `{"input":"Hi","encoding_format":"` + long + `"}`},
+		"token":           {"/v1/completions", `{"prompt":[` + long + `]}`},
+		"salt":            {"/infer", `{"prompt":"Hi","cache_salt":"` + long + `"}`},
+	} {
+		reply, text := post(t, front, request[0], request[1])
+		if reply.StatusCode < 400 || reply.StatusCode >= 500 || len(text) > 1000 {
+			t.Errorf("%s: %d with %d bytes, %.200s", name, reply.StatusCode, len(text), text)
+		}
+	}
+}
