@@ -22,6 +22,7 @@ const (
 	longestStop        = 256 // bytes
 	longestSalt        = 256 // bytes; each cached page keeps one
 	mostTopLogprobs    = 20
+	mostBiases         = 1024 // each is added again for each token
 )
 
 // callFields are the members that all generating routes understand.
@@ -213,6 +214,9 @@ func (f *callFields) checkRanges() error {
 func (f *callFields) bias() (map[int32]float32, error) {
 	if len(f.LogitBias) == 0 {
 		return nil, nil
+	}
+	if count := len(f.LogitBias); count > mostBiases {
+		return nil, invalid("logit_bias", fmt.Sprintf("logit_bias has %d tokens, at most %d are allowed", count, mostBiases))
 	}
 	bias := make(map[int32]float32, len(f.LogitBias))
 	for name, value := range f.LogitBias {

@@ -12,6 +12,10 @@ func TestBadRequestsGetOneClearError(t *testing.T) {
 	s, front := start(t, WithMaxBody(1<<20), WithContext(256))
 	chat := func(fields string) string { return `{"messages":[{"role":"user","content":"Hi"}],` + fields + `}` }
 	long := strings.Repeat("word ", 3000)
+	biases := `"0":1`
+	for id := range 1024 {
+		biases += fmt.Sprintf(`,"%d":1`, id+1)
+	}
 	for name, test := range map[string]struct {
 		path, body string
 		status     int
@@ -55,6 +59,7 @@ func TestBadRequestsGetOneClearError(t *testing.T) {
 		"many stops":               {"/v1/chat/completions", chat(`"stop":[` + strings.Repeat(`"x",`, 20) + `"x"]`), 400, "invalid_value", "21 stop texts"},
 		"bias of a word":           {"/v1/chat/completions", chat(`"logit_bias":{"word":1}`), 400, "invalid_value", "logit_bias"},
 		"bias of a foreign token":  {"/v1/chat/completions", chat(`"logit_bias":{"999999":1}`), 400, "invalid_value", "bias for token 999999"},
+		"many biases":              {"/v1/chat/completions", chat(`"logit_bias":{` + biases + `}`), 400, "invalid_value", "1025 tokens"},
 		"top_logprobs alone":       {"/v1/chat/completions", chat(`"top_logprobs":3`), 400, "invalid_value", "needs logprobs"},
 		"too many top_logprobs":    {"/v1/chat/completions", chat(`"logprobs":true,"top_logprobs":21`), 400, "invalid_value", "top_logprobs is 21"},
 		"tools":                    {"/v1/chat/completions", chat(`"tools":[{"type":"function"}]`), 400, "unsupported_parameter", "tools"},
