@@ -71,10 +71,14 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("X-Backend-Device", s.info.Device)
 	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
 	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
-	s.writeReply(w, map[string]any{
+	reply := map[string]any{
 		"object": "list", "data": list, "model": s.name(),
 		"usage": map[string]int{"prompt_tokens": usage.PromptTokens, "total_tokens": usage.TotalTokens},
-	})
+	}
+	if s.info.Demonstration {
+		reply["demonstration"] = true
+	}
+	s.writeReply(w, reply)
 	return nil
 }
 

@@ -165,12 +165,16 @@ func TestInferStreamEndsWithTheTotals(t *testing.T) {
 func TestEmbeddingsHaveLengthOneAndKeepTheirOrder(t *testing.T) {
 	_, front := start(t)
 	type reply struct {
-		Data  []struct{ Embedding []float32 }
-		Usage map[string]int
+		Data          []struct{ Embedding []float32 }
+		Usage         map[string]int
+		Demonstration bool
 	}
 	var both, first reply
 	decode(t, front, "/v1/embeddings", `{"input":["one text","and quite another"]}`, &both)
 	decode(t, front, "/v1/embeddings", `{"input":"one text"}`, &first)
+	if !both.Demonstration {
+		t.Error("the vectors of a demonstration model do not say so")
+	}
 	for i, entry := range both.Data {
 		sum := 0.0
 		for _, value := range entry.Embedding {
