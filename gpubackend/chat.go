@@ -100,7 +100,7 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) error {
 	if top := request.TopLogprobs; top < 0 || top > mostTopLogprobs || top > 0 && !body.Logprobs {
 		return invalid("top_logprobs", fmt.Sprintf("top_logprobs is %d, it must be from 0 to %d and needs logprobs", top, mostTopLogprobs))
 	}
-	prompt, err := s.chatPrompt(body.Messages)
+	prompt, err := s.chatPrompt(r.Context(), body.Messages)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package gpubackend
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -51,7 +52,7 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 			return invalid("logprobs", fmt.Sprintf("logprobs is %d, it must be from 0 to %d", *body.Logprobs, mostCompletionLogprobs))
 		}
 	}
-	prompts, err := s.textsOrTokens("prompt", body.Prompt)
+	prompts, err := s.textsOrTokens(r.Context(), "prompt", body.Prompt)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 
 // textsOrTokens reads what OpenAI's older routes take: a text, texts, token ids,
 // or lists of token ids.
-func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, error) {
+func (s *Server) textsOrTokens(ctx context.Context, name string, text json.RawMessage) ([][]int32, error) {
 	var texts []string
 	var tokens [][]int32
 	if len(text) == 0 || string(text) == "null" {
@@ -81,7 +82,7 @@ func (s *Server) textsOrTokens(name string, text json.RawMessage) ([][]int32, er
 		return nil, err
 	}
 	for _, one := range texts {
-		prompt, err := s.encode(one)
+		prompt, err := s.encode(ctx, one)
 		if err != nil {
 			return nil, err
 		}

@@ -42,12 +42,12 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	if body.Dimensions != nil && *body.Dimensions != s.info.Embedding {
 		return unsupported("dimensions", " other than the model's own")
 	}
-	inputs, err := s.textsOrTokens("input", body.Input)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	inputs, err := s.textsOrTokens(ctx, "input", body.Input)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	c := &call{fields: &callFields{}, created: time.Now()}
 	for _, input := range inputs {
 		c.requests = append(c.requests, engine.Request{Prompt: input, Embed: true})

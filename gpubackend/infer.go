@@ -52,7 +52,7 @@ func (s *Server) serveInfer(w http.ResponseWriter, r *http.Request) error {
 	if len(turns) == 0 {
 		return invalid("prompt", "prompt and messages are both missing")
 	}
-	prompt, err := s.chatPrompt(turns)
+	prompt, err := s.chatPrompt(r.Context(), turns)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package gpubackend
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
@@ -15,26 +16,40 @@ func longestPiece(words engine.Tokenizer, vocabulary int) int {
 	return longest
 }
 
-// checkLength refuses a text that can not fit whatever its tokens are, before
-// any work is put into it.
-func (s *Server) checkLength(bytes int) error {
+// longText is the size from which texts are read a few at a time. Reading takes up
+// to three hundred times the size in memory, before the queue has a say.
+const longText = 16 << 10
+
+// beginReading refuses a text that can not fit whatever its tokens are, before any
+// work is put into it, and waits for its turn if it is long. Call done afterwards.
+func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err error) {
 	least := (bytes + s.longest - 1) / s.longest
 	if least > s.scheduler.Context() {
-		return &engine.ContextError{Prompt: least, Least: true, Context: s.scheduler.Context()}
+		return nil, &engine.ContextError{Prompt: least, Least: true, Context: s.scheduler.Context()}
 	}
-	return nil
+	if bytes < longText {
+		return func() {}, nil
+	}
+	select {
+	case s.reading <- struct{}{}:
+		return func() { <-s.reading }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // encode is a text as the model reads it when it stands alone.
-func (s *Server) encode(text string) ([]int32, error) {
-	if err := s.checkLength(len(text)); err != nil {
+func (s *Server) encode(ctx context.Context, text string) ([]int32, error) {
+	done, err := s.beginReading(ctx, len(text))
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...), nil
 }
 
 // chatPrompt is a conversation in the model's template.
-func (s *Server) chatPrompt(messages []message) ([]int32, error) {
+func (s *Server) chatPrompt(ctx context.Context, messages []message) ([]int32, error) {
 	turns, err := conversation(messages)
 	if err != nil {
 		return nil, err
@@ -43,9 +58,11 @@ func (s *Server) chatPrompt(messages []message) ([]int32, error) {
 	for _, turn := range turns {
 		bytes += len(turn.Content)
 	}
-	if err := s.checkLength(bytes); err != nil {
+	done, err := s.beginReading(ctx, bytes)
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	prompt, err := s.tokenizer.Chat(turns)
 	if err != nil {
 		return nil, invalid("messages", err.Error()+"; /v1/completions takes plain text")
@@ -77,9 +94,9 @@ func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 	var tokens []int32
 	switch {
 	case body.Messages != nil:
-		tokens, err = s.chatPrompt(body.Messages)
+		tokens, err = s.chatPrompt(r.Context(), body.Messages)
 	case body.Prompt != nil:
-		tokens, err = s.encode(*body.Prompt)
+		tokens, err = s.encode(r.Context(), *body.Prompt)
 	default:
 		err = invalid("prompt", "prompt and messages are both missing")
 	}

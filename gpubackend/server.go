@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ type Server struct {
 	description string
 	runner      engine.Runner
 	tokenizer   engine.Tokenizer
-	longest     int // bytes that one token stands for at most
+	longest     int           // bytes that one token stands for at most
+	reading     chan struct{} // holds one element for each long text that is read
 	closeModel  func() error
 	scheduler   *engine.Scheduler
 	metrics     *metrics
@@ -48,7 +50,7 @@ func New(options ...Option) (*Server, error) {
 		scheduler: engine.New(loaded.runner, loaded.tokenizer,
 			engine.WithSlots(config.slots), engine.WithQueue(config.queueDepth, config.queueWait),
 			engine.WithContext(config.context), engine.WithStepTokens(config.stepTokens)),
-		started: time.Now(),
+		started: time.Now(), reading: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	s.longest = longestPiece(s.tokenizer, s.info.Vocabulary)
 	if len(s.config.names) == 0 {
