@@ -77,10 +77,10 @@ func BenchmarkCalls(b *testing.B) {
 		b.Run(test.name, func(b *testing.B) {
 			p := startPair(b, answers(b))
 			measure := func(g *gateway) func() float64 {
-				c, call := dial(b, g, test.callers), request(g, p.gate.key, body(test.words))
-				c.send(call, 10, http.StatusOK)
+				c, text := dial(b, g, test.callers), request(g, p.gate.key, body(test.words))
+				c.send(call, text, 10, http.StatusOK)
 				return func() float64 {
-					return round(b, g, test.callers*test.times, func() { c.send(call, test.times, http.StatusOK) })
+					return round(b, g, test.callers*test.times, func() { c.send(call, text, test.times, http.StatusOK) })
 				}
 			}
 			gate, bare := measure(p.gate), measure(p.bare)
@@ -102,7 +102,7 @@ func BenchmarkStreams(b *testing.B) {
 		measure := func(g *gateway) func() float64 {
 			c, call := dial(b, g, callers), request(g, p.gate.key, text)
 			return func() float64 {
-				return round(b, g, callers*chunks, func() { c.send(call, 1, http.StatusOK) })
+				return round(b, g, callers*chunks, func() { c.send(listen, call, 1, http.StatusOK) })
 			}
 		}
 		gate, bare := measure(p.gate), measure(p.bare)
@@ -125,8 +125,8 @@ func BenchmarkRefusals(b *testing.B) {
 		known := request(p.bare, "sk-unknown", body(160))
 		var with, without []float64
 		for b.Loop() {
-			with = append(with, round(b, p.gate, callers*times, func() { refused.send(unknown, times, http.StatusUnauthorized) }))
-			without = append(without, round(b, p.bare, callers*times, func() { passed.send(known, times, http.StatusOK) }))
+			with = append(with, round(b, p.gate, callers*times, func() { refused.send(call, unknown, times, http.StatusUnauthorized) }))
+			without = append(without, round(b, p.bare, callers*times, func() { passed.send(call, known, times, http.StatusOK) }))
 		}
 		report(b, "refusal", with, without)
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -17,6 +18,9 @@ func request(g *gateway, key, body string) []byte {
 	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nUser-Agent: load\r\nContent-Length: %d\r\n\r\n%s", g.address, key, len(body), body)
 }
+
+// exchange is call or listen.
+type exchange func(out io.Writer, in *bufio.Reader, request []byte, status int) error
 
 // callers are kept connections to a gateway.
 type callers struct {
@@ -38,9 +42,8 @@ func dial(b *testing.B, g *gateway, count int) *callers {
 	return c
 }
 
-// send has every caller send the request a number of times, one after the other,
-// and read each answer to its end.
-func (c *callers) send(request []byte, times, status int) {
+// send has every caller make the call a number of times, one after the other.
+func (c *callers) send(call exchange, request []byte, times, status int) {
 	c.b.Helper()
 	var all sync.WaitGroup
 	for _, connection := range c.connections {
@@ -60,7 +63,20 @@ func (c *callers) send(request []byte, times, status int) {
 	}
 }
 
+// call sends a request and reads the answer to its end.
 func call(out io.Writer, in *bufio.Reader, request []byte, status int) error {
+	if _, err := out.Write(request); err != nil {
+		return err
+	}
+	first, err := skipMessage(in)
+	if err == nil && !strings.HasPrefix(first, fmt.Sprintf("HTTP/1.1 %d ", status)) {
+		err = fmt.Errorf("%q, want status %d", first, status)
+	}
+	return err
+}
+
+// listen sends a request and reads a stream to its end.
+func listen(out io.Writer, in *bufio.Reader, request []byte, status int) error {
 	if _, err := out.Write(request); err != nil {
 		return err
 	}
