@@ -85,7 +85,7 @@ type Gate struct {
 
 	app     *App
 	build   sync.Once
-	handler http.Handler
+	gate    *middleware.Gate
 }
 
 // errorsPassthrough is the value of Gate.Errors that leaves errors to Caddy.
@@ -186,16 +186,15 @@ func (g *Gate) options() []middleware.Option {
 	return options
 }
 
-// ready returns the gate's handler, which exists once the ledger is open.
-func (g *Gate) ready() (http.Handler, error) {
+// ready returns the gate, which exists once the ledger is open.
+func (g *Gate) ready() (*middleware.Gate, error) {
 	if err := g.app.open(); err != nil {
 		return nil, err
 	}
 	g.build.Do(func() {
-		wrap := middleware.New(g.app.engine.ledger, g.app.engine.limiter, g.options()...)
-		g.handler = wrap(http.HandlerFunc(g.serveNext))
+		g.gate = middleware.NewGate(g.app.engine.ledger, g.app.engine.limiter, g.options()...)
 	})
-	return g.handler, nil
+	return g.gate, nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -208,13 +207,15 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
 	}
 	defer g.app.lease.end()
-	handler, err := g.ready()
+	gate, err := g.ready()
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	passed := &passage{next: next}
-	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
-	handler.ServeHTTP(w, r)
+	passed := &passage{gate: g, next: next}
+	if g.Errors == errorsPassthrough {
+		r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
+	}
+	gate.Serve(w, r, passed)
 	return passed.finish()
 }
 

@@ -13,9 +13,10 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// passage is one request's way through a gate: it carries Caddy's next handler,
-// and the error of it, past the plain net/http middleware.
+// passage is one request's way through a gate: as the handler behind it, it takes
+// Caddy's next handler, and the error of it, past the plain net/http middleware.
 type passage struct {
+	gate *Gate
 	next caddyhttp.Handler
 
 	mu   sync.Mutex      // a call that is answered later runs in its own goroutine
@@ -23,21 +24,21 @@ type passage struct {
 	err  error
 }
 
+// passageKey is where the refusals that Caddy writes find the passage.
 type passageKey struct{}
 
-// serveNext runs Caddy's next handler as the handler behind the gate.
-func (g *Gate) serveNext(w http.ResponseWriter, r *http.Request) {
-	passed := r.Context().Value(passageKey{}).(*passage)
-	// Counted once more than by ServeHTTP, because a call that is answered later
-	// runs on after ServeHTTP has returned.
-	if !g.app.lease.begin() {
+// ServeHTTP runs Caddy's next handler.
+func (p *passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Counted once more than by the gate's ServeHTTP, because a call that is
+	// answered later runs on after that has returned.
+	if !p.gate.app.lease.begin() {
 		middleware.ReportFailure(r.Context(), http.StatusServiceUnavailable, errRetired)
 		return
 	}
-	defer g.app.lease.end()
-	passed.begin(r)
-	if err := passed.next.ServeHTTP(w, r); err != nil {
-		passed.fail(w, r, err)
+	defer p.gate.app.lease.end()
+	p.begin(r)
+	if err := p.next.ServeHTTP(w, r); err != nil {
+		p.fail(w, r, err)
 	}
 }
 

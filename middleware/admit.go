@@ -73,7 +73,7 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out for ever: it shrinks to what fits.
 func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
-	rows := LimitRows(&x.key, x.model.Name)
+	rows := appendLimitRows(x.rows[:0], &x.key, x.model.Name)
 	for range 4 { // a call can meet two token limits of the key and two of the model
 		x.reserved, x.worst = x.estimate()
 		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
@@ -113,10 +113,10 @@ func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
 // LimitRows returns the limits that apply to a key's use of a model. A row that
 // a change took away still binds until the change does.
 func LimitRows(key *ledger.Key, model string) []limiter.Row {
-	if len(key.Limits) == 0 && len(key.PreviousLimits) == 0 {
-		return nil
-	}
-	rows := make([]limiter.Row, 0, 2)
+	return appendLimitRows(nil, key, model)
+}
+
+func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limiter.Row {
 	for i := range key.Limits {
 		limits := &key.Limits[i]
 		if limits.Model != "" && limits.Model != model {

@@ -60,13 +60,14 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	if r.ContentLength > limit {
 		return nil, refuseLarge(limit)
 	}
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	if r.ContentLength > 0 && (encoding == "" || encoding == "identity") {
+		raw, err := readKnown(r.Body, r.ContentLength)
+		return raw, refuseRead(err, limit)
+	}
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
-	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	switch encoding {
 	case "", "identity":
-		if r.ContentLength > 0 {
-			raw, err := readKnown(source, r.ContentLength)
-			return raw, refuseRead(err, limit)
-		}
 	case "gzip":
 		unpacked, err := gzip.NewReader(source)
 		if err != nil {

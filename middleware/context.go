@@ -9,6 +9,21 @@ import (
 
 type contextKey struct{}
 
+// callContext is the context of a call. It is a part of the exchange, so that a
+// request needs no other memory for it.
+type callContext struct {
+	context.Context
+	x *exchange
+}
+
+// Value implements context.Context.
+func (c *callContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return c.x
+	}
+	return c.Context.Value(key)
+}
+
 // exchangeFrom returns the call that a context belongs to, nil outside of one.
 func exchangeFrom(ctx context.Context) *exchange {
 	x, _ := ctx.Value(contextKey{}).(*exchange)

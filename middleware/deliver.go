@@ -55,7 +55,8 @@ func (x *exchange) complete(r *reply, settlement ledger.Settlement) {
 	}
 	r.sent, r.clientStatus = true, r.status
 	if r.status != http.StatusNoContent && r.status != http.StatusNotModified {
-		header["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
+		x.lengthValue[0] = strconv.Itoa(len(r.kept))
+		header["Content-Length"] = x.lengthValue[:]
 	}
 	x.announceCharge(r)
 	x.setLimitHeaders(header)
@@ -66,7 +67,8 @@ func (x *exchange) complete(r *reply, settlement ledger.Settlement) {
 // announceCharge names the charge in a header, or in a trailer if the body has
 // passed.
 func (x *exchange) announceCharge(r *reply) {
-	r.w.Header()[headerCharged] = []string{x.charge.Amount.String()}
+	x.chargeValue[0] = x.charge.Amount.String()
+	r.w.Header()[headerCharged] = x.chargeValue[:]
 }
 
 // refuseEnding says what the client is told of an ending that is no answer.
@@ -111,7 +113,7 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 			x.announceCharge(r)
 		}
 		if err := refusal.Write(r.w, x.kind, x.requestID); err == nil {
-			_ = r.control.Flush() // an abort panic may follow
+			_ = r.flush() // an abort panic may follow
 		}
 		return
 	}
@@ -123,7 +125,7 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 	}
 	r.write(refusal.StreamError(x.kind, r.format, x.requestID))
 	x.announceCharge(r)
-	_ = r.control.Flush()
+	_ = r.flush()
 }
 
 // clearReplyHeaders takes away what belongs to a reply that is not sent.

@@ -37,6 +37,17 @@ type exchange struct {
 	dispatched time.Time
 	firstByte  time.Time
 
+	// Parts that live as long as the call, here so that they are one piece of memory.
+	context      callContext
+	watch        watch
+	reply        reply
+	rows         [2]limiter.Row // of the key, for all models and for this one
+	ownValues    [3]string // values of headers
+	idValue      [1]string
+	chargeValue  [1]string
+	lengthValue  [1]string
+	limitValues  [2][3]string
+
 	// What handlers, policies and timers tell, from their own goroutines.
 	mutex         sync.Mutex
 	upstream      Upstream
@@ -70,6 +81,6 @@ func (x *exchange) info() Call {
 // setLimitHeaders tells the client what is left of its limits, in the vendors'
 // forms. Before the decision there is nothing to tell.
 func (x *exchange) setLimitHeaders(header http.Header) {
-	setHeadroom(header, x.kind, roomRequests, x.decision.Requests, x.gate.now)
-	setHeadroom(header, x.kind, roomTokens, x.decision.Tokens, x.gate.now)
+	x.setHeadroom(header, roomRequests, &x.decision.Requests)
+	x.setHeadroom(header, roomTokens, &x.decision.Tokens)
 }

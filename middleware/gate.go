@@ -38,6 +38,7 @@ type Gate struct {
 	runs          *Runs
 	watchEvery    time.Duration
 	streamHold    time.Duration
+	settling      deadlines
 }
 
 // New returns a middleware: it wraps a handler so that only calls with a key,
@@ -89,19 +90,26 @@ func (g *Gate) setFixedPrices() {
 
 // Wrap puts the gate in front of next.
 func (g *Gate) Wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
-		x.ownHeaders(w.Header())
-		x.serve(w, r, next)
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Serve(w, r, next) })
+}
+
+// Serve takes one request through the gate. It is Wrap for those whose next
+// handler differs from request to request.
+func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
+	x.ownHeaders(w.Header())
+	x.serve(w, r, next)
 }
 
 // newRequestID returns an id that nobody else has. Ids from outside are not
 // taken over: they go into the ledger.
 func newRequestID() string {
+	const prefix = "req_"
 	var raw [12]byte
 	rand.Read(raw[:])
-	return "req_" + hex.EncodeToString(raw[:])
+	id := [len(prefix) + 2*len(raw)]byte{}
+	hex.Encode(id[copy(id[:], prefix):], raw[:])
+	return string(id[:])
 }
 
 // serve takes a request through its life. Each step either goes on or refuses.
@@ -216,23 +224,21 @@ func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *diale
 	} else if err := refusal.Write(w, x.kind, x.requestID); err != nil {
 		x.gate.logger.Debug("refusal not sent", "request_id", x.requestID, "error", err)
 	}
-	x.observe(func(report *Report) {
-		report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
-		if refusal.Bound != nil {
-			report.Rule = refusal.Bound.Rule
-		}
-	})
-}
-
-// observe tells the observer about the call; complete adds what is known only here.
-func (x *exchange) observe(complete func(*Report)) {
 	if x.gate.observer == nil {
 		return
 	}
-	report := Report{
+	report := x.report()
+	report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
+	if refusal.Bound != nil {
+		report.Rule = refusal.Bound.Rule
+	}
+	x.gate.observer.Observe(report)
+}
+
+// report begins the report of the call with what is known of every call.
+func (x *exchange) report() Report {
+	return Report{
 		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name,
 		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream, Total: x.gate.now().Sub(x.arrived),
 	}
-	complete(&report)
-	x.gate.observer.Observe(report)
 }

@@ -36,19 +36,24 @@ var (
 
 // setHeadroom sets the three headers of one kind of limit. OpenAI's clients read
 // the reset as a duration, Anthropic's as a point in time.
-func setHeadroom(header http.Header, kind dialect.Kind, what int, room limiter.Headroom, now func() time.Time) {
+func (x *exchange) setHeadroom(header http.Header, what int, room *limiter.Headroom) {
 	if room.Limit == 0 {
 		return
 	}
-	names := &openAIHeadroom
-	reset := max(room.Reset, 0)
-	values := []string{strconv.FormatInt(room.Limit, 10), strconv.FormatInt(room.Remaining, 10), ""}
-	if kind == dialect.Anthropic {
+	// One string for the three values, because every answer has them.
+	text := strconv.AppendInt(make([]byte, 0, 64), room.Limit, 10)
+	limit := len(text)
+	text = strconv.AppendInt(text, room.Remaining, 10)
+	remaining := len(text)
+	names, reset := &openAIHeadroom, max(room.Reset, 0)
+	if x.kind == dialect.Anthropic {
 		names = &anthropicHeadroom
-		values[2] = now().Add(reset).UTC().Format(time.RFC3339)
+		text = x.gate.now().Add(reset).UTC().AppendFormat(text, time.RFC3339)
 	} else {
-		values[2] = reset.Round(time.Millisecond).String()
+		text = append(text, reset.Round(time.Millisecond).String()...)
 	}
+	values, whole := &x.limitValues[what], string(text)
+	*values = [3]string{whole[:limit], whole[limit:remaining], whole[remaining:]}
 	for i, name := range names[what] {
 		header[name] = values[i : i+1 : i+1]
 	}
@@ -57,8 +62,8 @@ func setHeadroom(header http.Header, kind dialect.Kind, what int, room limiter.H
 // ownHeaders takes out of an upstream's reply what the gate says itself: ids, and
 // limits that are the gateway's and not the caller's.
 func (x *exchange) ownHeaders(header http.Header) {
-	header["X-Request-Id"] = []string{x.requestID}
-	header["Request-Id"] = header["X-Request-Id"]
+	x.idValue[0] = x.requestID
+	header["X-Request-Id"], header["Request-Id"] = x.idValue[:], x.idValue[:]
 	for name := range header {
 		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-") {
 			delete(header, name)

@@ -45,9 +45,8 @@ var (
 // reply stands between the handler and the client: it reads usage out of what
 // passes, and keeps back the end until the charge is durable.
 type reply struct {
-	x       *exchange
-	w       http.ResponseWriter
-	control *http.ResponseController
+	x *exchange
+	w http.ResponseWriter
 
 	meter    dialect.Meter
 	format   dialect.Format
@@ -71,13 +70,13 @@ type reply struct {
 	readError    error // the upstream's reply makes no sense
 }
 
-func newReply(x *exchange, w http.ResponseWriter) *reply {
+func newReply(x *exchange, w http.ResponseWriter) reply {
 	strip := !x.call.IncludeUsage && !x.call.Route.Translated()
-	return &reply{
-		x: x, w: w, control: http.NewResponseController(w), declared: -1,
-		meter: dialect.NewMeter(&x.call, strip),
-	}
+	return reply{x: x, w: w, declared: -1, meter: dialect.NewMeter(&x.call, strip)}
 }
+
+// flush sends what the client's connection has buffered.
+func (r *reply) flush() error { return http.NewResponseController(r.w).Flush() }
 
 // Header implements http.ResponseWriter.
 func (r *reply) Header() http.Header { return r.w.Header() }
@@ -125,7 +124,10 @@ func (r *reply) chooseMode(header http.Header) mode {
 	if r.status >= 400 {
 		return modeError
 	}
-	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	media := header.Get("Content-Type")
+	if media != "application/json" { // what most are
+		media, _, _ = mime.ParseMediaType(media)
+	}
 	switch {
 	case r.packed && r.x.call.Route.Translated():
 		r.readError = errPacked
@@ -313,7 +315,7 @@ func (r *reply) FlushError() error {
 	if !r.sent || r.writeError != nil {
 		return r.writeError
 	}
-	return r.control.Flush()
+	return r.flush()
 }
 
 // buffers are for ReadFrom.

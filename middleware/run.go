@@ -27,15 +27,17 @@ const chatPath = "/v1/chat/completions"
 // abort panic of the handler passes through: swallowing it would turn a
 // truncated answer into one that looks complete.
 func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, x))
+	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	reply := newReply(x, w)
-	request := x.upstreamRequest(r.WithContext(ctx), w)
+	x.context = callContext{Context: ctx, x: x}
+	x.reply = newReply(x, w)
+	reply := &x.reply
+	request := x.upstreamRequest(r.WithContext(&x.context), w)
 	x.dispatched = x.gate.now()
-	watch := x.watch(cancel)
+	x.watch.start(x, cancel)
 	returned := false
 	defer func() {
-		watch.stop()
+		x.watch.timer.Stop()
 		x.finish(reply, ending{returned: returned, cause: context.Cause(ctx), clientGone: r.Context().Err() != nil})
 	}()
 	next.ServeHTTP(reply, request)
@@ -46,7 +48,8 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter) *http.Request {
 	request.Header = upstreamHeader(request.Header)
 	// A packed reply could not be read on the way without unpacking it.
-	request.Header["Accept-Encoding"] = []string{"identity"}
+	x.ownValues = [...]string{"identity", "application/json", strconv.Itoa(len(x.body))}
+	request.Header["Accept-Encoding"] = x.ownValues[0:1:1]
 	if x.custom != nil {
 		if request.Body != nil && request.Body != http.NoBody {
 			request.Body = http.MaxBytesReader(w, request.Body, x.gate.maxBody)
@@ -59,15 +62,28 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 		request.URL = &target
 		request.RequestURI = (&url.URL{Path: chatPath}).RequestURI()
 	}
-	request.Body = io.NopCloser(bytes.NewReader(x.body))
-	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
+	request.Body, _ = x.openBody()
+	request.GetBody = x.openBody
 	request.ContentLength = int64(len(x.body))
 	request.TransferEncoding = nil
-	request.Header["Content-Length"] = []string{strconv.Itoa(len(x.body))}
-	request.Header["Content-Type"] = []string{"application/json"}
+	request.Header["Content-Type"] = x.ownValues[1:2:2]
+	request.Header["Content-Length"] = x.ownValues[2:3:3]
 	delete(request.Header, "Content-Encoding")
 	return request
 }
+
+// openBody returns the body that goes to the upstream, from its beginning.
+func (x *exchange) openBody() (io.ReadCloser, error) {
+	body := new(body)
+	body.Reset(x.body)
+	return body, nil
+}
+
+// body is a body in memory.
+type body struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*body) Close() error { return nil }
 
 // defaultWatchEvery is how often a running stream is looked after.
 const defaultWatchEvery = 5 * time.Second
@@ -81,15 +97,12 @@ type watch struct {
 	timer  *time.Timer
 }
 
-func (x *exchange) watch(cancel context.CancelCauseFunc) *watch {
-	w := &watch{x: x, cancel: cancel}
+func (w *watch) start(x *exchange, cancel context.CancelCauseFunc) {
+	w.x, w.cancel = x, cancel
 	x.mutex.Lock() // a very short limit may fire before timer is set
 	defer x.mutex.Unlock()
 	w.timer = time.AfterFunc(w.pause(x.dispatched), w.tick)
-	return w
 }
-
-func (w *watch) stop() { w.timer.Stop() }
 
 // pause returns the time until the next look.
 func (w *watch) pause(now time.Time) time.Duration {

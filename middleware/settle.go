@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -11,8 +12,29 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// settleTimeout bounds the wait for a charge to become durable.
+// settleTimeout is the least time that a charge is given to become durable, and
+// half of the most.
 const settleTimeout = 30 * time.Second
+
+// deadlines gives out contexts for settlements. Calls share them: a timer for each
+// call would cost more than the whole settlement.
+type deadlines struct {
+	mutex   sync.Mutex
+	current context.Context
+	cancel  context.CancelFunc // of current, which is left to end by itself
+	made    time.Time
+}
+
+func (d *deadlines) next() context.Context {
+	now := time.Now()
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if d.current == nil || now.Sub(d.made) > settleTimeout {
+		d.current, d.cancel = context.WithTimeout(context.Background(), 2*settleTimeout)
+		d.made = now
+	}
+	return d.current
+}
 
 // ending is how the handler came back.
 type ending struct {
@@ -105,18 +127,26 @@ func (x *exchange) finish(r *reply, end ending) {
 		x.gate.logger.Error("call not settled", "request_id", x.requestID, "key", x.key.ID, "error", err)
 	}
 	x.deliver(r, outcome, settlement, err)
-	x.observe(func(report *Report) {
-		report.Upstream, report.Outcome, report.Status = x.upstream, outcome, r.clientStatus
-		report.UsageSource, report.Charge = settlement.Usage, x.charge
-		report.InputTokens, report.OutputTokens = settlement.Quantity.InputTokens, settlement.Quantity.OutputTokens
-		report.CachedTokens, report.Compute = settlement.Quantity.CachedTokens, settlement.Quantity.Duration
-		if !x.firstByte.IsZero() {
-			report.FirstByte = x.firstByte.Sub(x.dispatched)
-		}
-	})
+	x.observe(r, outcome, settlement)
 	if r.sent && r.mode == modeBody && outcome != ledger.OutcomeOK && end.returned && outcome != ledger.OutcomeClientGone {
 		panic(http.ErrAbortHandler) // a cut body must not look complete
 	}
+}
+
+// observe tells the observer how the call ended.
+func (x *exchange) observe(r *reply, outcome ledger.Outcome, settlement ledger.Settlement) {
+	if x.gate.observer == nil {
+		return
+	}
+	report := x.report()
+	report.Upstream, report.Outcome, report.Status = x.upstream, outcome, r.clientStatus
+	report.UsageSource, report.Charge = settlement.Usage, x.charge
+	report.InputTokens, report.OutputTokens = settlement.Quantity.InputTokens, settlement.Quantity.OutputTokens
+	report.CachedTokens, report.Compute = settlement.Quantity.CachedTokens, settlement.Quantity.Duration
+	if !x.firstByte.IsZero() {
+		report.FirstByte = x.firstByte.Sub(x.dispatched)
+	}
+	x.gate.observer.Observe(report)
 }
 
 // drain takes what is left in the unpacker, in the event reader and in trailers,
@@ -218,8 +248,7 @@ func clamp(quantity *ledger.Quantity, worst ledger.Quantity) {
 
 // settle replaces reservation and hold by what was consumed, once.
 func (x *exchange) settle(r *reply, settlement ledger.Settlement) error {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
+	ctx := x.gate.settling.next()
 	quantity := settlement.Quantity
 	limits := x.gate.limiter.Settle(ctx, x.decision.Handle, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens})
 	var charge ledger.Charge
