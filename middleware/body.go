@@ -62,7 +62,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	}
 	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
 	if r.ContentLength > 0 && (encoding == "" || encoding == "identity") {
-		raw, err := readKnown(r.Body, r.ContentLength)
+		raw, err := x.readKnown(r.Body, int(r.ContentLength))
 		return raw, refuseRead(err, limit)
 	}
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
@@ -91,15 +91,25 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 }
 
 // readKnown reads a body of a known length. What has come proves a caller
-// willing to send the rest: only then does the rest get its memory.
-func readKnown(source io.Reader, length int64) ([]byte, error) {
-	raw := make([]byte, min(length, firstRead))
-	if _, err := io.ReadFull(source, raw); err != nil || length <= firstRead {
+// willing to send the rest: only then is memory made for it.
+func (x *exchange) readKnown(source io.Reader, length int) ([]byte, error) {
+	pool := &x.gate.bodies
+	raw := pool.ready(length)
+	if raw == nil && length <= firstRead {
+		raw = pool.take(length)
+	}
+	if raw != nil {
+		_, err := io.ReadFull(source, raw)
 		return raw, err
 	}
-	whole := make([]byte, length)
-	_, err := io.ReadFull(source, whole[copy(whole, raw):])
-	return whole, err
+	first := pool.take(firstRead)
+	defer pool.give(first)
+	if _, err := io.ReadFull(source, first); err != nil {
+		return nil, err
+	}
+	raw = pool.take(length)
+	_, err := io.ReadFull(source, raw[copy(raw, first):])
+	return raw, err
 }
 
 func refuseRead(err error, limit int64) *dialect.Refusal {
@@ -213,6 +223,8 @@ func (x *exchange) prepareBody() (err error) {
 	if x.gate.injectCap {
 		rewrite.OutputCap = x.outputCap
 	}
+	rewrite.Memory = x.gate.bodies.take
 	x.body = x.call.Apply(x.received, rewrite)
+	x.rewritten = len(x.body) > 0 && &x.body[0] != &x.received[0]
 	return nil
 }

@@ -44,7 +44,8 @@ type Call struct {
 	OutputTokens  int64 // upper bound of all answers together
 	Deadline      time.Time
 	// Prompt is the part of the request's body that holds the prompt, as it goes
-	// to the upstream. It is shared and must not be changed.
+	// to the upstream. It is shared, must not be changed, and must not be kept: when
+	// the handler has returned, its memory serves other calls.
 	Prompt []byte
 }
 

@@ -37,16 +37,21 @@ type exchange struct {
 	dispatched time.Time
 	firstByte  time.Time
 
+	bodyMutex sync.Mutex
+	rewritten bool // body is not received
+	dropped   bool // the bodies are gone
+
 	// Parts that live as long as the call, here so that they are one piece of memory.
-	context      callContext
-	watch        watch
-	reply        reply
-	rows         [2]limiter.Row // of the key, for all models and for this one
-	ownValues    [3]string // values of headers
-	idValue      [1]string
-	chargeValue  [1]string
-	lengthValue  [1]string
-	limitValues  [2][3]string
+	context     callContext
+	watch       watch
+	reply       reply
+	rows        [2]limiter.Row // of the key, for all models and for this one
+	ownValues   [3]string      // values of headers
+	later       bool           // the call goes on in the background
+	idValue     [1]string
+	chargeValue [1]string
+	lengthValue [1]string
+	limitValues [2][3]string
 
 	// What handlers, policies and timers tell, from their own goroutines.
 	mutex         sync.Mutex
@@ -70,6 +75,8 @@ func (x *exchange) info() Call {
 		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream,
 		InputTokens: x.reserved.Input, OutputTokens: x.reserved.Output, Deadline: x.deadline,
 	}
+	x.bodyMutex.Lock()
+	defer x.bodyMutex.Unlock()
 	if !x.call.Route.Translated() {
 		call.Prompt = x.call.Prompt(x.received)
 	} else {

@@ -39,6 +39,7 @@ type Gate struct {
 	watchEvery    time.Duration
 	streamHold    time.Duration
 	settling      deadlines
+	bodies        bodyPool
 }
 
 // New returns a middleware: it wraps a handler so that only calls with a key,
@@ -98,7 +99,9 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
 	x.ownHeaders(w.Header())
-	x.serve(w, r, next)
+	if x.serve(w, r, next); !x.later {
+		x.drop()
+	}
 }
 
 // newRequestID returns an id that nobody else has. Ids from outside are not

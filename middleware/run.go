@@ -1,10 +1,8 @@
 package middleware
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,19 +69,6 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 	delete(request.Header, "Content-Encoding")
 	return request
 }
-
-// openBody returns the body that goes to the upstream, from its beginning.
-func (x *exchange) openBody() (io.ReadCloser, error) {
-	body := new(body)
-	body.Reset(x.body)
-	return body, nil
-}
-
-// body is a body in memory.
-type body struct{ bytes.Reader }
-
-// Close implements io.Closer.
-func (*body) Close() error { return nil }
 
 // defaultWatchEvery is how often a running stream is looked after.
 const defaultWatchEvery = 5 * time.Second

@@ -161,6 +161,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	started := dialect.Started(origin(r) + "/api/v1/data/" + run.id)
 	// The run outlives its request, whose parts the server may use again.
 	request := r.Clone(context.WithoutCancel(r.Context()))
+	x.later = true
 	go x.background(run, request, next)
 	if _, err := w.Write(started); err != nil {
 		x.gate.logger.Debug("address of a run not sent", "request_id", x.requestID, "error", err)
@@ -175,6 +176,7 @@ func (x *exchange) background(run *backgroundRun, r *http.Request, next http.Han
 			x.gate.logger.Error("panic in a background run", "request_id", x.requestID)
 		}
 		x.gate.runs.done(run, result, x.gate.now())
+		x.drop()
 	}()
 	x.run(result, r, next)
 }

@@ -8,6 +8,8 @@ type Rewrite struct {
 	OutputCap       int64  // tokens of one answer, written if the caller set no cap; 0: leave it
 	IncludeUsage    bool   // make a stream report its usage
 	ContinuousUsage bool   // and on every chunk; for servers that know it
+	// Memory returns a slice for a changed body of so many bytes; nil: a new one.
+	Memory func(size int) []byte
 }
 
 // Apply returns the body with the changes, or body itself if there are none.
@@ -34,7 +36,7 @@ func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
 	if nested != nil {
 		c.setNested(&edits, body, nested)
 	}
-	return edits.apply(body)
+	return edits.apply(body, rewrite.Memory)
 }
 
 // set replaces a member's value, or adds the member at the front of the object.
@@ -163,7 +165,7 @@ func (e *edits) addMember(object span, name string, value []byte) {
 	e.add(span{object.start + 1, object.start + 1}, append(text, ','))
 }
 
-func (e *edits) apply(body []byte) []byte {
+func (e *edits) apply(body []byte, memory func(size int) []byte) []byte {
 	if e.count == 0 {
 		return body
 	}
@@ -171,7 +173,12 @@ func (e *edits) apply(body []byte) []byte {
 	for _, change := range e.list[:e.count] {
 		size += len(change.text) - (change.at.end - change.at.start)
 	}
-	out := make([]byte, 0, size)
+	var out []byte
+	if memory != nil {
+		out = memory(size)[:0]
+	} else {
+		out = make([]byte, 0, size)
+	}
 	from := 0
 	for i, change := range e.list[:e.count] {
 		out = append(append(out, body[from:change.at.start]...), change.text...)
