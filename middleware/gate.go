@@ -98,6 +98,7 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 // handler differs from request to request.
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
+	x.idValue[0] = x.requestID
 	x.ownHeaders(w.Header())
 	if x.serve(w, r, next); !x.later {
 		x.drop()

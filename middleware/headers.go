@@ -62,7 +62,6 @@ func (x *exchange) setHeadroom(header http.Header, what int, room *limiter.Headr
 // ownHeaders takes out of an upstream's reply what the gate says itself: ids, and
 // limits that are the gateway's and not the caller's.
 func (x *exchange) ownHeaders(header http.Header) {
-	x.idValue[0] = x.requestID
 	header["X-Request-Id"], header["Request-Id"] = x.idValue[:], x.idValue[:]
 	for name := range header {
 		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-") {

@@ -161,11 +161,12 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	started := dialect.Started(origin(r) + "/api/v1/data/" + run.id)
 	// The run outlives its request, whose parts the server may use again.
 	request := r.Clone(context.WithoutCancel(r.Context()))
-	x.later = true
-	go x.background(run, request, next)
+	// The answer first: the run sets headers of its own in the same memory.
 	if _, err := w.Write(started); err != nil {
 		x.gate.logger.Debug("address of a run not sent", "request_id", x.requestID, "error", err)
 	}
+	x.later = true
+	go x.background(run, request, next)
 }
 
 // background runs a call without a client that waits.
