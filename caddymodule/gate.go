@@ -83,9 +83,9 @@ type Gate struct {
 	// them finish, `abort` cuts them within a few seconds. Default: `finish`.
 	OnRevoke string `json:"on_revoke,omitempty"`
 
-	app     *App
-	build   sync.Once
-	gate    *middleware.Gate
+	app   *App
+	build sync.Once
+	gate  *middleware.Gate
 }
 
 // errorsPassthrough is the value of Gate.Errors that leaves errors to Caddy.
