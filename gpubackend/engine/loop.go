@@ -107,6 +107,7 @@ func (s *Scheduler) runStep() {
 		return
 	}
 	s.step.sample()
+	s.judge()
 	for at, one := range s.step.sequences {
 		if err := s.advance(one, at); err != nil {
 			s.mu.Lock()
@@ -114,6 +115,32 @@ func (s *Scheduler) runStep() {
 			s.finish(one, "", err)
 			s.mu.Unlock()
 		}
+	}
+}
+
+// judge tells from what a step gave its sequences whether the engine works. One
+// that only reads prompts says nothing.
+func (s *Scheduler) judge() {
+	good, bad := 0, 0
+	for i := range s.step.draws {
+		switch draw := &s.step.draws[i]; {
+		case draw.err != nil:
+			bad++
+		case draw.drawn:
+			good++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bad > 0 {
+		s.pool.forgetAll() // what came before in the pages may be no numbers either
+	}
+	switch {
+	case good > 0:
+		s.totals.FailuresInRow = 0
+	case bad > 0:
+		s.totals.FailuresInRow++
+		s.totals.LastFailure = time.Now()
 	}
 }
 
@@ -139,7 +166,6 @@ func (s *Scheduler) account(timing Timing, err error) bool {
 	s.totals.Steps++
 	s.totals.Rows += uint64(rows)
 	s.totals.Busy += timing.Busy
-	s.totals.FailuresInRow = 0
 	s.shareTime(timing.Busy, rows)
 	for _, one := range s.step.sequences {
 		one.computed += one.rows
@@ -176,15 +202,15 @@ func (s *Scheduler) shareTime(busy time.Duration, rows int) {
 // advance uses what the step computed for one sequence: the next token, or the
 // sum of hidden states.
 func (s *Scheduler) advance(one *sequence, at int) error {
-	if one.request.Embed {
-		return s.advanceEmbedding(one, at)
-	}
 	draw := &s.step.draws[at]
-	if !draw.drawn {
-		return nil // the prompt is not read to its end yet
-	}
-	if draw.err != nil {
+	switch {
+	case draw.err != nil:
 		return draw.err
+	case one.request.Embed:
+		s.advanceEmbedding(one, at)
+		return nil
+	case !draw.drawn:
+		return nil // the prompt is not read to its end yet
 	}
 	request, token := &one.request, draw.token
 	one.tokens = append(one.tokens, token.ID)
@@ -210,14 +236,11 @@ func (s *Scheduler) advance(one *sequence, at int) error {
 	return nil
 }
 
-func (s *Scheduler) advanceEmbedding(one *sequence, at int) error {
+func (s *Scheduler) advanceEmbedding(one *sequence, at int) {
 	if one.embedding == nil {
 		one.embedding = make([]float64, s.runner.Info().Embedding)
 	}
 	for _, hidden := range s.step.hiddenOf(at) {
-		if !finite(hidden) {
-			return fmt.Errorf("%w: hidden states that are not numbers", ErrEngine)
-		}
 		for i, value := range hidden {
 			one.embedding[i] += float64(value)
 		}
@@ -227,7 +250,6 @@ func (s *Scheduler) advanceEmbedding(one *sequence, at int) error {
 		s.finish(one, FinishStop, nil)
 		s.mu.Unlock()
 	}
-	return nil
 }
 
 // meanHidden is the direction of the sum, which is that of the mean; nil for a

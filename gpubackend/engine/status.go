@@ -16,8 +16,8 @@ type Totals struct {
 	Rows            uint64        // tokens computed in all steps
 	Busy            time.Duration // of all steps: the sum of all Usage.Inference
 	FailedSteps     uint64
-	FailuresInRow   int       // steps that failed since the last good one
-	LastFailure     time.Time // zero if no step has failed
+	FailuresInRow   int       // steps that failed, or gave nobody numbers, since the last good one
+	LastFailure     time.Time // the last of those; zero if there was none
 }
 
 // Status is a scheduler at one moment.

@@ -20,10 +20,10 @@ type stepBuffers struct {
 	scratch   []ranking // by sampling goroutine
 }
 
-// draw is the token that a step gave a sequence.
+// draw is what a step gave a sequence: a token, or hidden states for an embedding.
 type draw struct {
-	drawn bool
-	token Token
+	drawn bool  // false while a prompt is read
+	token Token // not for an embedding
 	err   error
 }
 
@@ -112,8 +112,15 @@ func (b *stepBuffers) sample() {
 	others.Wait()
 }
 
-// drawFor draws the token of one sequence, if the step computed its logits.
+// drawFor draws the token of one sequence, if the step computed its logits. For an
+// embedding it only looks whether the hidden states are numbers.
 func (b *stepBuffers) drawFor(at int, scratch *ranking) draw {
+	if b.sequences[at].request.Embed {
+		if !slices.ContainsFunc(b.hiddenOf(at), func(hidden []float32) bool { return !finite(hidden) }) {
+			return draw{drawn: true}
+		}
+		return draw{drawn: true, err: fmt.Errorf("%w: hidden states that are not numbers", ErrEngine)}
+	}
 	if b.logitRow[at] < 0 {
 		return draw{}
 	}
