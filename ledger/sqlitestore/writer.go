@@ -17,8 +17,7 @@ type writer struct {
 	db     *sql.DB
 	held   *sql.Conn
 	driver driver.Conn
-	insert driver.StmtExecContext // one entry
-	many   driver.StmtExecContext // rowsPerInsert entries
+	insert [mostRows + 1]driver.StmtExecContext // by the number of entries, from 1
 	begin  driver.StmtExecContext
 	commit driver.StmtExecContext
 	values []driver.NamedValue
@@ -50,29 +49,25 @@ const (
 	VALUES `
 	entryValues  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	entryColumns = 19
-	// rowsPerInsert is how many entries one statement of a large batch inserts:
-	// running a statement costs about as much as binding a few of its values.
-	rowsPerInsert = 16
+	// mostRows is how many entries one statement inserts at most: running a
+	// statement costs about half as much as the values of an entry.
+	mostRows = 16
 )
 
 // prepare compiles the statements of the hot path.
 func (w *writer) prepare(ctx context.Context) error {
-	for _, statement := range []struct {
-		text   string
-		target *driver.StmtExecContext
-	}{
-		{insertEntry + entryValues, &w.insert},
-		{insertEntry + strings.Repeat(entryValues+", ", rowsPerInsert-1) + entryValues, &w.many},
-		{"BEGIN IMMEDIATE", &w.begin},
-		{"COMMIT", &w.commit},
-	} {
-		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, statement.text)
+	texts := map[*driver.StmtExecContext]string{&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT"}
+	for rows := 1; rows <= mostRows; rows++ {
+		texts[&w.insert[rows]] = insertEntry + strings.Repeat(entryValues+", ", rows-1) + entryValues
+	}
+	for target, text := range texts {
+		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 		if err != nil {
 			return err
 		}
-		*statement.target = compiled.(driver.StmtExecContext)
+		*target = compiled.(driver.StmtExecContext)
 	}
-	w.values = make([]driver.NamedValue, rowsPerInsert*entryColumns)
+	w.values = make([]driver.NamedValue, mostRows*entryColumns)
 	for i := range w.values {
 		w.values[i].Ordinal = i + 1
 	}
@@ -85,14 +80,11 @@ func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
 		return err
 	}
 	for rest := entries; len(rest) > 0; {
-		rows, insert := 1, w.insert
-		if len(rest) >= rowsPerInsert {
-			rows, insert = rowsPerInsert, w.many
-		}
+		rows := min(len(rest), mostRows)
 		for i := range rows {
 			bind(w.values[i*entryColumns:], &rest[i])
 		}
-		if _, err := insert.ExecContext(ctx, w.values[:rows*entryColumns]); err != nil {
+		if _, err := w.insert[rows].ExecContext(ctx, w.values[:rows*entryColumns]); err != nil {
 			return errors.Join(fmt.Errorf("entry %d: %w", rest[0].Sequence, err), w.exec(ctx, "ROLLBACK"))
 		}
 		rest = rest[rows:]
@@ -170,7 +162,7 @@ func (w *writer) transaction(ctx context.Context, work func() error) error {
 // close ends the connection.
 func (w *writer) close() error {
 	var problems []error
-	for _, statement := range []driver.StmtExecContext{w.insert, w.many, w.begin, w.commit} {
+	for _, statement := range append(w.insert[:], w.begin, w.commit) {
 		if compiled, ok := statement.(driver.Stmt); ok {
 			problems = append(problems, compiled.Close())
 		}
