@@ -96,8 +96,11 @@ func (r *Refusal) RetryMilliseconds() int64 {
 }
 
 // patience is the longest wait that clients are asked to sit out: longer ones
-// make some of them hang and others hammer.
-const patience = time.Minute
+// make some of them hang and others hammer. The millisecond is there because a
+// limiter that counts in milliseconds rounds a whole rolling minute up to 60,001.
+// Clients that sit out 60,000 at most ask again within seconds then, are told a
+// wait below a minute, and keep to that.
+const patience = time.Minute + time.Millisecond
 
 // SetHeaders sets the headers that tell a client whether and when to try again.
 func (r *Refusal) SetHeaders(header http.Header, kind Kind) {
