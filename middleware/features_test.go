@@ -402,7 +402,7 @@ func TestLimitsAreToldInEachDialect(t *testing.T) {
 				t.Errorf("%v", got.header)
 			}
 			wait, _ := strconv.Atoi(got.header.Get("Retry-After-Ms"))
-			if long := wait > 60_000; test.retry && ((got.header.Get("X-Should-Retry") == "false") != long || wait == 0) {
+			if long := wait > 60_001; test.retry && ((got.header.Get("X-Should-Retry") == "false") != long || wait == 0) {
 				t.Errorf("%v", got.header)
 			}
 			if report := h.reports.nth(t, 2); !report.Refused || report.Status != test.status || !strings.Contains("rpm tpm rpd", report.Rule) {
