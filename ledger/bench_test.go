@@ -189,43 +189,78 @@ func (s *rowStore) commit(keys []string) error {
 }
 
 // BenchmarkEndOfAnswer measures what waiting for the charge adds to the end of an
-// answer, against a bare write and sync on the same disk.
+// answer, against a bare write and sync on the same disk: alone, and while 64
+// calls run that take 10 ms on average, when commits wait for company.
 func BenchmarkEndOfAnswer(b *testing.B) {
-	directory := b.TempDir()
-	l := open(b, directory)
-	key, _ := member(b, l, ledger.NewKey{}, 1e9*ledger.Credit)
-	file, err := os.Create(filepath.Join(directory, "raw"))
-	if err != nil {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			directory := b.TempDir()
+			l := open(b, directory)
+			key, _ := member(b, l, ledger.NewKey{}, 1e9*ledger.Credit)
+			file, err := os.Create(filepath.Join(directory, "raw"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			var waits, syncs []time.Duration
+			for b.Loop() {
+				waits = append(waits, endCalls(b, l, key.ID, callers)...)
+				syncs = append(syncs, rawSync(b, file))
+			}
+			slices.Sort(waits)
+			slices.Sort(syncs)
+			wait, sync := waits[len(waits)/2], syncs[len(syncs)/2]
+			b.ReportMetric(float64(wait.Microseconds()), "p50-us")
+			b.ReportMetric(float64(sync.Microseconds()), "fdatasync-p50-us")
+			b.ReportMetric(float64(wait)/float64(2*sync+time.Millisecond), "of-allowed")
+		})
+	}
+}
+
+// endCalls has callers make calls and returns how long each waited for its charge.
+func endCalls(b *testing.B, l *ledger.Ledger, key string, callers int) []time.Duration {
+	b.Helper()
+	waits := make([]time.Duration, 0, callers*callers)
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for range callers {
+				h, err := l.Hold(b.Context(), ledger.HoldRequest{KeyID: key, Model: "tiny", Worst: ledger.Quantity{Duration: time.Second}})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if callers > 1 {
+					time.Sleep(rand.N(20 * time.Millisecond))
+				}
+				start := time.Now()
+				if _, err := l.Settle(b.Context(), h.ID, ledger.Settlement{Quantity: benchCall}); err != nil {
+					b.Error(err)
+					return
+				}
+				wait := time.Since(start)
+				mutex.Lock()
+				waits = append(waits, wait)
+				mutex.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return waits
+}
+
+// rawSync returns how long a bare write and sync take.
+func rawSync(b *testing.B, file *os.File) time.Duration {
+	b.Helper()
+	start := time.Now()
+	if _, err := file.Write(make([]byte, 4096)); err != nil {
 		b.Fatal(err)
 	}
-	defer file.Close()
-	page := make([]byte, 4096)
-	var waits, syncs []time.Duration
-	for b.Loop() {
-		h, err := l.Hold(b.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: ledger.Quantity{Duration: time.Second}})
-		if err != nil {
-			b.Fatal(err)
-		}
-		start := time.Now()
-		if _, err := l.Settle(b.Context(), h.ID, ledger.Settlement{Quantity: benchCall}); err != nil {
-			b.Fatal(err)
-		}
-		waits = append(waits, time.Since(start))
-		start = time.Now()
-		if _, err := file.Write(page); err != nil {
-			b.Fatal(err)
-		}
-		if err := dataSync(file); err != nil {
-			b.Fatal(err)
-		}
-		syncs = append(syncs, time.Since(start))
+	if err := dataSync(file); err != nil {
+		b.Fatal(err)
 	}
-	slices.Sort(waits)
-	slices.Sort(syncs)
-	wait, sync := waits[len(waits)/2], syncs[len(syncs)/2]
-	b.ReportMetric(float64(wait.Microseconds()), "p50-us")
-	b.ReportMetric(float64(sync.Microseconds()), "fdatasync-p50-us")
-	b.ReportMetric(float64(wait)/float64(2*sync+time.Millisecond), "of-allowed")
+	return time.Since(start)
 }
 
 // importKeys makes many keys without waiting for each.

@@ -26,36 +26,28 @@ func (l *Ledger) commitLoop() {
 }
 
 const (
-	// gatherSlice is how often a commit that waits looks for news, and how soon
-	// after the last one a commit must be wanted to wait at all.
-	gatherSlice = 500 * time.Microsecond
-	// gatherSlices bounds the wait.
-	gatherSlices = 4
+	// gatherTime is how long a commit waits for company, and how soon after the last
+	// one it must be wanted to wait at all. On an idle machine such a short sleep
+	// takes a whole millisecond, but not two.
+	gatherTime = 700 * time.Microsecond
 	// gatherEntries is how many entries are worth a commit.
 	gatherEntries = 64
 	// gatherCalls is how many calls must be running for a commit to wait for them.
 	gatherCalls = 4
 )
 
-// gather waits for company before a commit, up to 2 ms. A sync costs the processor
-// as much as many entries do; where calls and the ledger share a core, it would
-// take the time from the very calls that could end meanwhile and share it, and
-// nearly every call would get a sync of its own. A lone caller waits for nobody,
-// and neither does anybody else while little goes on.
+// gather waits for company before a commit, up to 1 ms. A sync costs the processor as
+// much as many entries do; where calls and the ledger share a core, it would take
+// the time from the very calls that could end meanwhile and share it, and nearly
+// every call would get a sync of its own. A lone caller waits for nobody, and
+// neither does anybody else while little goes on.
 func (l *Ledger) gather() {
-	if l.durability == DurabilityInterval {
-		return
-	}
-	for slice, before := 0, 0; slice < gatherSlices; slice++ {
-		l.mu.Lock()
-		waiting, running := len(l.batch.entries), len(l.core.holds)
-		busy := l.now().Sub(l.lastCommit) < gatherSlice || slice > 0
-		l.mu.Unlock()
-		if waiting <= before || waiting >= gatherEntries || running < gatherCalls || !busy {
-			return
-		}
-		before = waiting
-		l.sleep(gatherSlice)
+	l.mu.Lock()
+	waiting, running := len(l.batch.entries), len(l.core.holds)
+	busy := l.now().Sub(l.lastCommit) < gatherTime
+	l.mu.Unlock()
+	if busy && waiting > 0 && waiting < gatherEntries && running >= gatherCalls && l.durability == DurabilitySettle {
+		l.sleep(gatherTime)
 	}
 }
 
