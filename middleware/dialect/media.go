@@ -19,10 +19,17 @@ func (m *mediaCount) add(other mediaCount) {
 	m.tokens += other.tokens
 }
 
-// countMedia finds the parts of multi-part content that are no text. The value
-// was scanned before, so its nesting is bounded.
-func countMedia(body []byte, value span) mediaCount {
+// mediaDepth bounds how deep parts are looked for: each level is scanned once
+// more. Lists of messages, of their parts and of the parts of a tool's result,
+// and the objects in them, make six levels. Deeper ones count as text.
+const mediaDepth = 8
+
+// countMedia finds the parts of multi-part content that are no text.
+func countMedia(body []byte, value span, depth int) mediaCount {
 	var sum mediaCount
+	if depth == mediaDepth {
+		return sum
+	}
 	switch body[value.start] {
 	case '[':
 		scanner := scanArray(body[:value.end], value.start)
@@ -31,19 +38,21 @@ func countMedia(body []byte, value span) mediaCount {
 			if !ok {
 				return sum
 			}
-			sum.add(countMedia(body, element))
+			sum.add(countMedia(body, element, depth+1))
 		}
 	case '{':
-		return countMediaObject(body, value)
+		return countMediaObject(body, value, depth)
 	}
 	return sum
 }
 
 // countMediaObject counts an object that says of itself that it is an image or
 // audio as a whole, and looks into every other one. A repeated type reads as
-// parsers read it, the last wins: text does not pass for an image.
-func countMediaObject(body []byte, value span) mediaCount {
+// parsers read it, the last wins, and messages are never one, because upstreams
+// read those whatever type they claim: text does not pass for an image.
+func countMediaObject(body []byte, value span, depth int) mediaCount {
 	var sum, whole mediaCount
+	text := false
 	size := int64(value.end - value.start)
 	scanner := scanObject(body[:value.end], value.start)
 	for {
@@ -66,10 +75,13 @@ func countMediaObject(body []byte, value span) mediaCount {
 		case "images":
 			sum.add(countImages(body, at))
 		case "content", "messages":
-			sum.add(countMedia(body, at))
+			text = true
+			sum.add(countMedia(body, at, depth+1))
+		case "role", "text":
+			text = true
 		}
 	}
-	if whole.tokens > 0 {
+	if whole.tokens > 0 && !text {
 		return whole
 	}
 	return sum

@@ -252,7 +252,7 @@ func (r *requestReader) prompt(id memberID, value span) error {
 	switch id {
 	case memberMessages, memberInput:
 		if bytes.Contains(raw, []byte("image")) || bytes.Contains(raw, []byte("audio")) {
-			r.media(countMedia(r.body, value))
+			r.media(countMedia(r.body, value, 0))
 		}
 	case memberPrompt, memberText, memberInputIDs:
 		if raw[0] == '[' {
