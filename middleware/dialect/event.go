@@ -15,12 +15,13 @@ const (
 var (
 	// Without their first quote: searching for a byte that JSON is full of is slow.
 	usageName    = []byte(`usage"`)
-	finishName   = []byte(`finish_reason":"`)
+	finishName   = []byte(`finish_reason"`)
 	usageMember  = []byte(`,"usage":`)
 	nullUsage    = []byte(`,"usage":null`)
 	emptyChoices = []byte(`"choices":[]`)
 	doneText     = []byte("[DONE]")
-	errorStart   = []byte(`{"error"`)
+	errorName    = []byte(`"error"`)
+	deltaEnd     = []byte(".delta")
 )
 
 // event reads one whole event.
@@ -72,7 +73,7 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 		m.counted(text)
 		return m.framed(event, data, total)
 	}
-	if bytes.HasPrefix(data, errorStart) {
+	if startsWithError(data) {
 		m.failed = true
 	}
 	switch m.operation {
@@ -87,7 +88,7 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 // chunk reads an OpenAI chunk.
 func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 	text := m.count(data)
-	if bytes.Contains(data, finishName) {
+	if finishes(data) {
 		m.walker.tally.finished = true
 		text = span{}
 	}
@@ -118,6 +119,40 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 		return verdictDrop, nil
 	}
 	return removeUsage(event, data)
+}
+
+// startsWithError says that the first member of data is an error. Some servers
+// send null with every event.
+func startsWithError(data []byte) bool {
+	if len(data) == 0 || data[0] != '{' {
+		return false
+	}
+	rest, ok := bytes.CutPrefix(data[skipSpace(data, 1):], errorName)
+	if !ok {
+		return false
+	}
+	rest = rest[skipSpace(rest, 0):]
+	return len(rest) > 0 && rest[0] == ':' && !bytes.HasPrefix(rest[skipSpace(rest, 1):], []byte("null"))
+}
+
+// finishes says that a chunk gives a reason why an answer has ended. Some servers
+// give an empty one before.
+func finishes(data []byte) bool {
+	for {
+		found := bytes.Index(data, finishName)
+		if found < 0 {
+			return false
+		}
+		data = data[found+len(finishName):]
+		at := skipSpace(data, 0)
+		if at == len(data) || data[at] != ':' {
+			continue
+		}
+		at = skipSpace(data, at+1)
+		if at+1 < len(data) && data[at] == '"' && data[at+1] != '"' {
+			return true
+		}
+	}
 }
 
 // walk reads what data reports.
@@ -239,21 +274,39 @@ func splice(out, event, data []byte, cut span, text string) []byte {
 // typedEvent reads an event of the Messages or the Responses API, which say
 // their type inside.
 func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
-	text := m.count(data)
 	kind := eventType(data)
+	var text span
+	if m.brings(kind) {
+		text = m.count(data)
+	}
 	if bytes.Contains(data, usageName) {
 		m.walk(data)
 	} else if string(kind) == "content_block_delta" {
 		m.frame.learn(data, text, false)
 	}
-	switch string(kind) {
-	case "message_stop", "response.completed", "response.incomplete":
+	if m.ends(kind) {
 		m.terminal = true
 		return verdictLast, nil
+	}
+	return verdictPass, nil
+}
+
+// brings says whether an event of this type brings a new piece of the answer. The
+// Responses API repeats the pieces when a part, an item and the whole are done.
+func (m *Meter) brings(kind []byte) bool {
+	return m.operation != Responses || bytes.HasSuffix(kind, deltaEnd)
+}
+
+// ends says whether an event of this type ends the stream well, and notices those
+// that end it badly.
+func (m *Meter) ends(kind []byte) bool {
+	switch string(kind) {
+	case "message_stop", "response.completed", "response.incomplete":
+		return true
 	case "response.failed", "error":
 		m.failed = true
 	}
-	return verdictPass, nil
+	return false
 }
 
 // eventType returns the type that an event names at its top level. Nearly all
@@ -281,24 +334,25 @@ func eventType(data []byte) []byte {
 func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 	m.count(data)
 	m.walk(data)
-	tally := &m.walker.tally
+	if !m.ended() {
+		return verdictPass, nil
+	}
+	m.terminal = true
+	if m.operation == GenerateStream && m.strip {
+		return verdictLast, hideDetails(event, data)
+	}
+	return verdictLast, nil
+}
+
+// ended says that an event of the servers' own APIs has told the end of its stream.
+func (m *Meter) ended() bool {
 	switch m.operation {
 	case GenerateStream:
-		if !tally.finished {
-			return verdictPass, nil
-		}
-		m.terminal = true
-		if m.strip {
-			return verdictLast, hideDetails(event, data)
-		}
-		return verdictLast, nil
+		return m.walker.tally.finished
 	case OllamaChat, OllamaGenerate, LlamaCompletion:
-		if tally.done {
-			m.terminal = true
-			return verdictLast, nil
-		}
+		return m.walker.tally.done
 	}
-	return verdictPass, nil
+	return false
 }
 
 // contentKeys are the members that hold a piece of an answer.
@@ -326,8 +380,12 @@ func (m *Meter) count(data []byte) span {
 
 func (m *Meter) counted(size int) {
 	m.events++
-	m.content += int64(size)
 	m.produced = true
+	if m.operation == Generate { // each event of SGLang holds the whole text so far
+		m.content = max(m.content, int64(size))
+		return
+	}
+	m.content += int64(size)
 }
 
 // textAfter returns the place of the text that follows key, without its quotes.

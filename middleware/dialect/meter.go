@@ -19,6 +19,7 @@ type Meter struct {
 	terminal bool  // the end of the stream was seen
 	failed   bool  // the upstream sent an error event
 	produced bool  // a piece of the answer was seen
+	large    largeEvent
 	frame    frame
 	total    []byte // usage that was not read yet
 	scratch  []byte
@@ -49,8 +50,8 @@ type Sink interface {
 // event that is not whole waits for its rest.
 func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 	m.splitter.format = format
-	if m.splitter.large {
-		rest, err := m.largeEvent(piece, sink)
+	if m.large.open {
+		rest, err := m.goOn(piece, sink)
 		if err != nil || len(rest) == 0 {
 			return err
 		}
@@ -77,7 +78,7 @@ func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 		case verdictReplace:
 			err = sink.Pass(replacement)
 		case verdictLast:
-			err = sink.Last(lastOf(event, replacement))
+			err = holdLast(sink, lastOf(event, replacement))
 		}
 		if err != nil {
 			return err
@@ -98,6 +99,19 @@ func lastOf(event, replacement []byte) []byte {
 	return event
 }
 
+// holdLast hands on the event that ends the answer. Of a long one, such as those
+// that repeat the whole request, most may pass: an event is none before its end.
+func holdLast(sink Sink, event []byte) error {
+	if len(event) > maxEvent/2 {
+		end := len(bytes.TrimRight(event, "\r\n")) - 1
+		if err := sink.Pass(event[:end]); err != nil {
+			return err
+		}
+		event = event[end:]
+	}
+	return sink.Last(event)
+}
+
 func passSome(sink Sink, events []byte) error {
 	if len(events) == 0 {
 		return nil
@@ -111,35 +125,9 @@ func (m *Meter) rest(rest []byte, sink Sink) error {
 		m.splitter.keep(rest)
 		return nil
 	}
-	m.splitter.large = true
-	m.walker.reset()
-	m.walker.feed(afterPrefix(rest))
-	m.produced = true
-	err := sink.Pass(rest)
+	err := m.begin(rest, sink)
 	m.splitter.keep(nil)
 	return err
-}
-
-// largeEvent goes on with an event that was too long to be kept, up to the end
-// of its line.
-func (m *Meter) largeEvent(piece []byte, sink Sink) (rest []byte, err error) {
-	end := bytes.IndexByte(piece, '\n')
-	if end < 0 {
-		m.walker.feed(piece)
-		return nil, sink.Pass(piece)
-	}
-	m.walker.feed(piece[:end])
-	m.splitter.large = false
-	m.content += maxEvent
-	return piece[end+1:], sink.Pass(piece[:end+1])
-}
-
-// afterPrefix returns an event's text from its JSON on.
-func afterPrefix(event []byte) []byte {
-	if start := bytes.IndexAny(event, "{["); start >= 0 {
-		return event[start:]
-	}
-	return nil
 }
 
 // Flush passes on what has not come whole when the stream ends.
@@ -178,7 +166,7 @@ func (m *Meter) Reported() (Usage, bool) {
 		m.walk(m.total)
 	}
 	sum := m.walker.total()
-	return sum.usage()
+	return sum.usage(m.operation == Messages)
 }
 
 // Counted returns the output tokens as counted from the stream: a token for each

@@ -222,7 +222,11 @@ func TestBodiesAreReadHoweverTheyAreCut(t *testing.T) {
 	for _, test := range bodyCases {
 		t.Run(test.name, func(t *testing.T) {
 			for at := range len(test.body) + 1 {
-				meter := NewMeter(&Call{}, false)
+				call := Call{Route: Route{Operation: Chat}}
+				if test.name == "Anthropic" {
+					call.Route.Operation = Messages
+				}
+				meter := NewMeter(&call, false)
 				meter.Body([]byte(test.body[:at]))
 				meter.Body([]byte(test.body[at:]))
 				if usage, ok := meter.Reported(); usage != test.usage || ok != test.ok {

@@ -20,7 +20,6 @@ const maxEvent = 64 << 10
 type splitter struct {
 	format Format
 	tail   []byte
-	large  bool // inside an event that is longer than maxEvent
 }
 
 // join returns what there is to cut: the piece itself, or the tail with it.

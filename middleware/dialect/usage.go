@@ -63,15 +63,19 @@ func (t *tally) add(other *tally) {
 }
 
 // usage gives the reported figures, or false if there are none that can be
-// believed.
-func (t *tally) usage() (Usage, bool) {
+// believed. apart says that what was cached is not part of the input, as
+// Anthropic reports it. Gateways to its models use its names in OpenAI's replies
+// too, where it is.
+func (t *tally) usage(apart bool) (Usage, bool) {
 	if !t.seen || t.invalid {
 		return Usage{}, false
 	}
 	usage := Usage{Input: t.value[fieldInput], Output: t.value[fieldOutput], Cached: t.value[fieldCached]}
 	if extra := t.value[fieldCacheCreation] + t.value[fieldCacheRead]; extra > 0 {
-		usage.Input += extra
 		usage.Cached = t.value[fieldCacheRead]
+		if apart {
+			usage.Input += extra
+		}
 	}
 	if usage.Input > maxCount || usage.Input+usage.Output > maxCount {
 		return Usage{}, false

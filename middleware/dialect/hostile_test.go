@@ -1,0 +1,166 @@
+package dialect
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// playStream gives a stream to a meter in pieces of a size.
+func playStream(t *testing.T, operation Operation, stream string, size int) (*Meter, *tape) {
+	t.Helper()
+	meter := NewMeter(&Call{Route: Route{Operation: operation}}, true)
+	var out tape
+	for from := 0; from < len(stream); from += size {
+		if err := meter.Stream(SSE, []byte(stream[from:min(from+size, len(stream))]), &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := meter.Flush(&out); err != nil {
+		t.Fatal(err)
+	}
+	return &meter, &out
+}
+
+// The last event of the Responses API repeats the request's instructions and
+// tools and the whole answer.
+func TestALongLastEventIsTheLastHoweverItIsCut(t *testing.T) {
+	for _, long := range []int{20 << 10, maxEvent - 200, maxEvent, maxEvent + 1, 200 << 10} {
+		completed := `{"type":"response.completed","response":{"instructions":"` + strings.Repeat("x", long) + `","usage":{"input_tokens":9,"output_tokens":3}}}`
+		stream := "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"four\"}\n\n" +
+			"event: response.completed\ndata: " + completed + "\n\n"
+		for _, size := range []int{1 << 10, 32 << 10, len(stream)} {
+			t.Run(fmt.Sprint(long, " in ", size), func(t *testing.T) {
+				meter, out := playStream(t, Responses, stream, size)
+				if usage, ok := meter.Reported(); !meter.Complete() || !ok || usage != (Usage{Input: 9, Output: 3}) {
+					t.Errorf("complete %v, usage %v %v", meter.Complete(), usage, ok)
+				}
+				if whole := out.passed.String() + out.last.String(); whole != stream {
+					t.Errorf("%d bytes came out, %d went in", len(whole), len(stream))
+				}
+				if held := out.last.String(); held == "" || len(held) > maxEvent/2 {
+					t.Errorf("%d bytes are held back; a client may see the end too early, or the gate holds too much", len(held))
+				}
+			})
+		}
+	}
+}
+
+func TestWhatAResponsesStreamRepeatsIsCountedOnce(t *testing.T) {
+	text := strings.Repeat("word", 100)
+	var stream strings.Builder
+	for range 100 {
+		stream.WriteString("event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"word\"}\n\n")
+	}
+	for _, repeated := range []string{
+		`{"type":"response.output_text.done","text":"` + text + `"}`,
+		`{"type":"response.content_part.done","part":{"type":"output_text","text":"` + text + `"}}`,
+		`{"type":"response.output_item.done","item":{"content":[{"type":"output_text","text":"` + text + `"}]}}`,
+	} {
+		stream.WriteString("data: " + repeated + "\n\n")
+	}
+	if meter, _ := playStream(t, Responses, stream.String(), 1<<10); meter.Counted() != 100 || !meter.Produced() {
+		t.Errorf("%d tokens counted of 100", meter.Counted())
+	}
+}
+
+// SGLang's own API sends the whole text so far with each event.
+func TestTextThatGrowsIsCountedOnce(t *testing.T) {
+	var stream strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&stream, "data: {\"text\":\"%s\",\"meta_info\":{\"id\":\"a\"}}\n\n", strings.Repeat("word", i+1))
+	}
+	if meter, _ := playStream(t, Generate, stream.String(), 1<<10); meter.Counted() != 100 {
+		t.Errorf("%d tokens counted of 100", meter.Counted())
+	}
+}
+
+func TestAFinishIsNoticedHoweverItIsSpaced(t *testing.T) {
+	for _, chunk := range []string{
+		`{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}`,
+		`{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`,
+		`{"choices":[{"index":0,"finish_reason":null},{"index":1,"finish_reason"	:	"length"}]}`,
+	} {
+		if meter, _ := playStream(t, Chat, sse(chunk), 1<<10); !meter.Complete() {
+			t.Errorf("no end is seen in %s", chunk)
+		}
+	}
+	for _, chunk := range []string{
+		`{"choices":[{"index":0,"delta":{"content":"\"finish_reason\":\"stop\""},"finish_reason": null}]}`,
+		`{"choices":[{"index":0,"delta":{"content":"finish_reason"},"finish_reason":null}]}`,
+	} {
+		if meter, _ := playStream(t, Chat, sse(chunk), 1<<10); meter.Complete() {
+			t.Errorf("an end is seen in %s", chunk)
+		}
+	}
+}
+
+func TestAnErrorThatIsNullIsNone(t *testing.T) {
+	for data, failed := range map[string]bool{
+		`{"error":null,"choices":[{"index":0,"delta":{"content":"four"}}]}`:  false,
+		`{"error": null,"choices":[{"index":0,"delta":{"content":"four"}}]}`: false,
+		`{"error":{"message":"out of memory"}}`:                              true,
+		`{"error": "out of memory"}`:                                         true,
+		`{ "error": {"message":"out of memory"}}`:                            true,
+	} {
+		if meter, _ := playStream(t, Chat, sse(data), 1<<10); meter.Failed() != failed {
+			t.Errorf("failed is %v after %s", meter.Failed(), data)
+		}
+	}
+}
+
+// OpenAI's prompt_tokens hold the cached ones, Anthropic's input_tokens do not.
+// Gateways in front of Anthropic's models send both vendors' names.
+func TestCachedTokensAreAddedOnlyWhereTheyAreMissing(t *testing.T) {
+	body := `{"usage":{"prompt_tokens":100,"completion_tokens":3,"cache_creation_input_tokens":5,"cache_read_input_tokens":80}}`
+	meter := NewMeter(&Call{Route: Route{Operation: Chat}}, false)
+	meter.Body([]byte(body))
+	if usage, ok := meter.Reported(); !ok || usage != (Usage{Input: 100, Cached: 80, Output: 3}) {
+		t.Errorf("%v %v", usage, ok)
+	}
+}
+
+func TestTextDoesNotPassForAnImage(t *testing.T) {
+	text := strings.Repeat("word ", 10_000)
+	for _, message := range []string{
+		`{"type":"image","role":"user","content":"` + text + `"}`,
+		`{"role":"user","content":"` + text + `","type":"image_url"}`,
+		`{"role":"user","content":[{"type":"text","text":"` + text + `"}],"type":"input_audio"}`,
+		`{"role":"user","content":[{"type":"image","text":"` + text + `"}]}`,
+	} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/messages", "/v1/responses"} {
+			member := "messages"
+			if path == "/v1/responses" {
+				member = "input"
+			}
+			call, err := ReadRequest(route(t, path), []byte(`{"model":"m","`+member+`":[`+message+`]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if call.TextBytes < int64(len(text)) {
+				t.Errorf("%s: %d bytes of %d count as text in %.60s", path, call.TextBytes, len(text), message)
+			}
+		}
+	}
+}
+
+// A body is read in time that grows with its size, however it is nested: without
+// a bound it takes a hundred times as long.
+func TestNestingCostsNoTime(t *testing.T) {
+	read := func(depth int) time.Duration {
+		body := `{"model":"m","messages":` + strings.Repeat("[", depth) + `"image"` + strings.Repeat(`,{}`, 200_000) + strings.Repeat("]", depth) + `}`
+		best := time.Hour
+		for range 3 {
+			begin := time.Now()
+			if _, err := ReadRequest(route(t, "/v1/chat/completions"), []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(begin))
+		}
+		return best
+	}
+	if flat, deep := read(1), read(maxDepth-8); deep > 20*flat {
+		t.Errorf("%s for a nested body, %s for a flat one", deep, flat)
+	}
+}
