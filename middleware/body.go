@@ -48,6 +48,9 @@ func (x *exchange) read(w http.ResponseWriter, r *http.Request) *dialect.Refusal
 func (x *exchange) readCustom(r *http.Request) *dialect.Refusal {
 	x.model = Model{Name: r.URL.EscapedPath()}
 	x.call.Answers = 1
+	if r.ContentLength > x.gate.maxBody {
+		return refuseLarge(x.gate.maxBody)
+	}
 	if len(x.key.Models) > 0 && !slices.Contains(x.key.Models, x.model.Name) {
 		return refuseModel(x.model.Name)
 	}
@@ -160,13 +163,14 @@ func (x *exchange) chooseModel() *dialect.Refusal {
 	default:
 		return refuseBody(&dialect.RequestError{Param: "model", Message: `"model" is required`})
 	}
-	x.model = Model{Name: name}
 	if x.gate.catalog != nil {
 		model, ok := x.gate.catalog.Model(name)
 		if !ok {
 			return refuseUnknownModel(name)
 		}
 		x.model = model
+	} else {
+		x.model = Model{Name: name}
 	}
 	if len(x.key.Models) > 0 && !slices.Contains(x.key.Models, x.model.Name) {
 		return refuseModel(name)

@@ -54,7 +54,7 @@ func (x *exchange) complete(r *reply, settlement ledger.Settlement) {
 		header.Set("Content-Type", "application/json")
 	}
 	r.sent, r.clientStatus = true, r.status
-	if r.status != http.StatusNoContent && r.status != http.StatusNotModified {
+	if !r.bodiless {
 		x.lengthValue[0] = strconv.Itoa(len(r.kept))
 		header["Content-Length"] = x.lengthValue[:]
 	}
@@ -130,7 +130,7 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 
 // clearReplyHeaders takes away what belongs to a reply that is not sent.
 func clearReplyHeaders(header http.Header) {
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Retry-After", "Www-Authenticate"} {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Www-Authenticate"} {
 		header.Del(name)
 	}
 }
@@ -140,6 +140,11 @@ func clearReplyHeaders(header http.Header) {
 func (x *exchange) passRefusal(r *reply) {
 	header := r.w.Header()
 	retry := header.Get("Retry-After")
+	if r.redirects() {
+		x.gate.logger.Error("the upstream redirects", "status", r.status, "upstream", x.upstream.Address)
+		x.fail(r, x.refuseEnding(r, ledger.OutcomeUpstreamFailed))
+		return
+	}
 	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
 		x.gate.logger.Error("the upstream refused the gateway's credentials", "status", r.status, "upstream", x.upstream.Address)
 		x.fail(r, x.refuseEnding(r, ledger.OutcomeUpstreamFailed))

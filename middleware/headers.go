@@ -62,12 +62,12 @@ func (x *exchange) setHeadroom(header http.Header, what int, room *limiter.Headr
 // ownHeaders takes out of an upstream's reply what the gate says itself: ids, and
 // limits that are the gateway's and not the caller's.
 func (x *exchange) ownHeaders(header http.Header) {
-	header["X-Request-Id"], header["Request-Id"] = x.idValue[:], x.idValue[:]
 	for name := range header {
-		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-") {
+		if own(name) {
 			delete(header, name)
 		}
 	}
+	header["X-Request-Id"], header["Request-Id"] = x.idValue[:], x.idValue[:]
 }
 
 // takeInference takes X-Inference-Ms out of a reply's headers or trailers.
@@ -84,8 +84,15 @@ func takeInference(header http.Header) (time.Duration, bool) {
 	return time.Duration(milliseconds * float64(time.Millisecond)), true
 }
 
-// dropTrailer takes one name out of the announced trailers.
-func dropTrailer(header http.Header, name string) {
+// own says that the gate says this itself, whatever an upstream says.
+func own(name string) bool {
+	return name == "X-Request-Id" || name == "Request-Id" || strings.HasPrefix(name, "X-Ratelimit-") ||
+		strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-")
+}
+
+// dropTrailers takes the names out of the announced trailers that the gate reads
+// or says itself.
+func dropTrailers(header http.Header) {
 	values, ok := header["Trailer"]
 	if !ok {
 		return
@@ -93,8 +100,9 @@ func dropTrailer(header http.Header, name string) {
 	var kept []string
 	for _, value := range values {
 		for _, announced := range strings.Split(value, ",") {
-			if announced = strings.TrimSpace(announced); announced != "" && !strings.EqualFold(announced, name) {
-				kept = append(kept, announced)
+			name := http.CanonicalHeaderKey(strings.TrimSpace(announced))
+			if name != "" && name != headerInference && !own(name) {
+				kept = append(kept, name)
 			}
 		}
 	}

@@ -64,6 +64,8 @@ type body struct {
 // openBody returns the body that goes to the upstream, from its beginning.
 func (x *exchange) openBody() (io.ReadCloser, error) {
 	b := &body{x: x}
+	x.bodyMutex.Lock()
+	defer x.bodyMutex.Unlock()
 	b.rest.Reset(x.body)
 	return b, nil
 }

@@ -55,6 +55,7 @@ type reply struct {
 	wrote    bool   // the handler has sent its header
 	sent     bool   // the client has been sent one
 	packed   bool   // in an encoding that can not be read
+	bodiless bool   // without a body, whatever length it announces
 	kept     []byte // body so far, or what waits for the end
 	unpack   *unpacker
 	size     int64 // bytes that the handler wrote
@@ -102,17 +103,20 @@ func (r *reply) WriteHeader(status int) {
 		return
 	}
 	r.wrote, r.status = true, status
+	r.bodiless = r.bodiless || status == http.StatusNoContent || status == http.StatusNotModified
 	r.x.firstByte = r.x.gate.now()
 	header := r.w.Header()
 	r.inference, r.hasInference = takeInference(header)
-	dropTrailer(header, headerInference)
+	dropTrailers(header)
 	r.x.ownHeaders(header)
 	if text := header.Get("Content-Length"); text != "" {
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			r.declared = length
 		}
 	}
-	r.openEncoding(header)
+	if !r.bodiless {
+		r.openEncoding(header)
+	}
 	r.mode = r.chooseMode(header)
 	if r.mode == modeStream {
 		r.send()
@@ -121,7 +125,7 @@ func (r *reply) WriteHeader(status int) {
 
 func (r *reply) chooseMode(header http.Header) mode {
 	r.takeTGICounts(header)
-	if r.status >= 400 {
+	if r.status >= 400 || r.redirects() {
 		return modeError
 	}
 	media := header.Get("Content-Type")
@@ -134,6 +138,8 @@ func (r *reply) chooseMode(header http.Header) mode {
 		return modeTranslated
 	case r.packed:
 		return modeBody
+	case r.x.call.Route.Translated() && !r.x.call.Stream:
+		return modeTranslated // a stream that nobody asked for is no chat completion
 	case media == "text/event-stream":
 		r.format = dialect.SSE
 		return modeStream

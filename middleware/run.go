@@ -30,6 +30,7 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 	x.context = callContext{Context: ctx, x: x}
 	x.reply = newReply(x, w)
 	reply := &x.reply
+	reply.bodiless = r.Method == http.MethodHead
 	request := x.upstreamRequest(r.WithContext(&x.context), w)
 	x.dispatched = x.gate.now()
 	x.watch.start(x, cancel)
@@ -63,10 +64,11 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 	request.Body, _ = x.openBody()
 	request.GetBody = x.openBody
 	request.ContentLength = int64(len(x.body))
-	request.TransferEncoding = nil
+	request.TransferEncoding, request.Trailer = nil, nil
 	request.Header["Content-Type"] = x.ownValues[1:2:2]
 	request.Header["Content-Length"] = x.ownValues[2:3:3]
 	delete(request.Header, "Content-Encoding")
+	delete(request.Header, "Expect") // the caller was told to continue when its body was read
 	return request
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -158,10 +159,14 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	}
 	x.setLimitHeaders(w.Header())
 	w.Header().Set("Content-Type", "application/json")
+	// The run sets headers of its own in the same memory, while others may still
+	// read these for their logs.
+	for name, values := range w.Header() {
+		w.Header()[name] = slices.Clone(values)
+	}
 	started := dialect.Started(origin(r) + "/api/v1/data/" + run.id)
 	// The run outlives its request, whose parts the server may use again.
 	request := r.Clone(context.WithoutCancel(r.Context()))
-	// The answer first: the run sets headers of its own in the same memory.
 	if _, err := w.Write(started); err != nil {
 		x.gate.logger.Debug("address of a run not sent", "request_id", x.requestID, "error", err)
 	}

@@ -77,7 +77,7 @@ func (x *exchange) outcome(r *reply, end ending) ledger.Outcome {
 		return ledger.OutcomeDeadline
 	case end.clientGone || r.writeError != nil:
 		return ledger.OutcomeClientGone
-	case !end.returned || x.failure != nil || r.readError != nil || r.status >= 500:
+	case !end.returned || x.failure != nil || r.readError != nil || r.status >= 500 || r.redirects():
 		return ledger.OutcomeUpstreamFailed
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		return ledger.OutcomeUpstreamFailed // the gateway's own credentials, not the caller's fault
@@ -89,13 +89,19 @@ func (x *exchange) outcome(r *reply, end ending) ledger.Outcome {
 	return ledger.OutcomeOK
 }
 
+// redirects says that the upstream sends the client elsewhere, where no gate
+// would be, instead of an answer.
+func (r *reply) redirects() bool {
+	return r.status >= 300 && r.status < 400 && r.x.custom == nil
+}
+
 // truncated says that the handler came back as if all were well, but the answer
 // has no end.
 func (r *reply) truncated() bool {
 	if r.mode == modeStream {
 		return r.x.custom == nil && !r.meter.Complete()
 	}
-	return r.declared >= 0 && r.size < r.declared
+	return r.declared >= 0 && r.size < r.declared && !r.bodiless
 }
 
 // free says that a call with this outcome is not charged: the client got nothing
@@ -250,7 +256,10 @@ func clamp(quantity *ledger.Quantity, worst ledger.Quantity) {
 func (x *exchange) settle(r *reply, settlement ledger.Settlement) error {
 	ctx := x.gate.settling.next()
 	quantity := settlement.Quantity
-	limits := x.gate.limiter.Settle(ctx, x.decision.Handle, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens})
+	if err := x.gate.limiter.Settle(ctx, x.decision.Handle, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens}); err != nil {
+		// The reservation lapses by itself. What is charged is not withheld for it.
+		x.gate.logger.Error("limits not settled", "request_id", x.requestID, "key", x.key.ID, "error", err)
+	}
 	var charge ledger.Charge
 	var err error
 	if free(settlement.Outcome, r) || x.fixed() && settlement.Outcome != ledger.OutcomeOK {
@@ -261,5 +270,5 @@ func (x *exchange) settle(r *reply, settlement ledger.Settlement) error {
 	x.mutex.Lock()
 	x.settled, x.charge = true, charge
 	x.mutex.Unlock()
-	return errors.Join(err, limits)
+	return err
 }

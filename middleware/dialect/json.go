@@ -299,11 +299,12 @@ func parseInteger(value []byte) (number int64, ok bool) {
 	return int64(sum), true
 }
 
-// unescapeSegment unescapes one path segment; more than one is refused.
+// unescapeSegment unescapes one path segment; more than one is refused, and so is
+// what is too long to name a model.
 func unescapeSegment(escaped string) (string, bool) {
 	if escaped == "" || strings.Contains(escaped, "/") {
 		return "", false
 	}
 	segment, err := url.PathUnescape(escaped)
-	return segment, err == nil && segment != "" && utf8.ValidString(segment)
+	return segment, err == nil && segment != "" && len(segment) <= maxModelName && utf8.ValidString(segment)
 }
