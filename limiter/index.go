@@ -66,12 +66,13 @@ func (x *index) put(w, hash uint64) {
 }
 
 // startGrowing takes a new table, sized for what is live now: graves are left
-// behind.
+// behind. It is at least a quarter of the old one. At least a quarter of the new
+// one is then filled by insertions before that is replaced in turn, each of which
+// moves 16 words: the old one is empty by then, and never overfills the new one.
 func (sh *shard) startGrowing() {
 	x := &sh.index
-	sh.moveSome(len(x.old)) // done long before, but for a table full of graves
 	size := 8
-	for size < 2*(x.live+1) {
+	for size < 2*(x.live+1) || 4*size < len(x.table) {
 		size *= 2
 	}
 	x.old, x.moved = x.table, 0
