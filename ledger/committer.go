@@ -19,9 +19,10 @@ func (l *Ledger) commitLoop() {
 		if l.durability == DurabilityInterval {
 			l.pause()
 		}
+		// After each commit, because under load there may be no last one.
 		for l.gather(); l.commitOne(); l.gather() {
+			l.snapshotInBackground()
 		}
-		l.snapshotInBackground()
 	}
 }
 

@@ -28,6 +28,7 @@ type Store struct {
 	path string
 	lock *fileLock
 
+	saving  sync.Mutex // one snapshot at a time; taken before writing
 	writing sync.Mutex // one transaction at a time
 	writer  *writer
 	readers *sql.DB
@@ -186,7 +187,7 @@ func (s *Store) Close() error {
 	if s.writer != nil {
 		problems = append(problems, s.writer.close())
 	}
-	s.readers, s.writer = nil, nil
+	s.writer = nil // the readers stay: closed, they say so themselves
 	if s.lock != nil {
 		problems = append(problems, s.lock.release())
 	}

@@ -23,6 +23,10 @@ const secondsPerDay = 86400
 // SaveSnapshot keeps a state. It writes in several commits, and entries go in
 // between; the last one makes the snapshot valid and removes those it replaces.
 func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) error {
+	// One after the other, because the parts of a snapshot that is still being
+	// written look like such left-overs too.
+	s.saving.Lock()
+	defer s.saving.Unlock()
 	// Parts that no snapshot owns are left from a process that died while writing.
 	if err := s.write(ctx, "DELETE FROM snapshot_part WHERE snapshot NOT IN (SELECT seq FROM snapshot)"); err != nil {
 		return err

@@ -148,13 +148,18 @@ func (w *writer) exec(ctx context.Context, statement string, arguments ...any) e
 	return err
 }
 
-// transaction runs work, all or nothing.
+// transaction runs work, all or nothing. What begins and ends it does not listen to
+// ctx: a transaction that was left open would take all later entries with it.
 func (w *writer) transaction(ctx context.Context, work func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	if err := work(); err != nil {
-		return errors.Join(err, w.exec(context.WithoutCancel(ctx), "ROLLBACK"))
+		return errors.Join(err, w.exec(ctx, "ROLLBACK"))
 	}
 	return w.exec(ctx, "COMMIT")
 }
