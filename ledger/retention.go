@@ -78,8 +78,12 @@ func (l *Ledger) prune(ctx context.Context, before time.Time) (int64, error) {
 	// The new start is made by reading the log once more, which proves at the same
 	// time that what goes away adds up.
 	c, err := baseline(ctx, l.store)
-	if err != nil || through <= c.sequence {
+	if err != nil {
 		return c.sequence, err
+	}
+	if through <= c.sequence {
+		// What an earlier call could not finish goes now.
+		return c.sequence, l.store.Prune(ctx, c.sequence)
 	}
 	err = l.store.Replay(ctx, c.sequence, func(e *Entry) error {
 		if e.Sequence > through {

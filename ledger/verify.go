@@ -44,6 +44,9 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 	if err := v.core.checkSums(); err != nil {
 		return v.report, err
 	}
+	if v.unpaid != 0 && !v.optional {
+		return v.report, corrupt(v.report.Last, "is not followed by the write-off of %d micro-credits that it calls for", v.unpaid)
+	}
 	for sequence := range v.hashes {
 		if sequence > v.core.sequence {
 			return v.report, fmt.Errorf("%w: the log ends before entry %d, which a snapshot has", ErrCorrupt, sequence)
@@ -61,16 +64,25 @@ type verifier struct {
 	resolved map[HoldID]uint64  // one bit for each hold, by the id without its last 6 bits
 	hashes   map[int64][32]byte // of snapshots not met yet
 	unpaid   Micro              // what the next entry must write off
-	hold     HoldID             // of the entry before
-	report   Report
+	// optional is set if there may also be none, because a checkpoint was charged.
+	optional bool
+	hold     HoldID // of the entry before
+	// closedBefore is the day up to which usage must stand in rows of their own:
+	// snapshots do not hold what was used before it.
+	closedBefore int32
+	report       Report
 }
 
 // entry checks one entry and applies it.
 func (v *verifier) entry(e *Entry) error {
-	if v.unpaid != 0 && (e.Kind != KindWriteOff || e.Hold != v.hold || e.Amount != v.unpaid) {
+	follows := e.Kind == KindWriteOff && e.Hold == v.hold && e.Amount == v.unpaid
+	if v.unpaid != 0 && !v.optional && !follows {
 		return corrupt(e.Sequence, "is not the write-off of %d micro-credits that entry %d calls for", v.unpaid, e.Sequence-1)
 	}
-	v.unpaid, v.hold = 0, e.Hold
+	if e.Kind == KindWriteOff && !follows {
+		return corrupt(e.Sequence, "writes off %d micro-credits that no call left unpaid", e.Amount)
+	}
+	v.unpaid, v.optional, v.hold = 0, false, e.Hold
 	if e.isCall() {
 		if err := v.call(e); err != nil {
 			return err
@@ -103,21 +115,30 @@ func (v *verifier) call(e *Entry) error {
 	}
 	v.resolved[e.Hold/64] |= bit
 	v.report.Calls++
-	if e.Kind == KindVoid || e.Outcome == OutcomeInterrupted || e.Outcome == OutcomeDeadline {
-		return nil // charged by a checkpoint, not by what the call consumed
+	if err := e.Quantity.validate(); err != nil {
+		return corrupt(e.Sequence, "%v", err)
 	}
 	price := defaultPrice
 	if e.PriceVersion != 0 {
-		if e.PriceVersion > int64(len(v.core.prices)) {
+		if e.PriceVersion < 0 || e.PriceVersion > int64(len(v.core.prices)) {
 			return corrupt(e.Sequence, "price version %d is unknown", e.PriceVersion)
 		}
-		price = v.core.prices[e.PriceVersion-1].price
+		priced := v.core.prices[e.PriceVersion-1]
+		if model := v.core.models.text[priced.model]; model != "" && model != e.Model {
+			return corrupt(e.Sequence, "price version %d is not one of model %q", e.PriceVersion, clip(e.Model))
+		}
+		price = priced.price
+	}
+	if e.Kind == KindVoid {
+		return nil
 	}
 	cost, _ := price.Cost(e.Quantity)
-	if e.Amount > cost {
+	// What a crash ended may be charged its whole hold.
+	if e.Amount > cost && e.Outcome != OutcomeInterrupted {
 		return corrupt(e.Sequence, "charge %d exceeds the price %d", e.Amount, cost)
 	}
-	v.unpaid = cost - e.Amount
+	v.unpaid = max(cost-e.Amount, 0)
+	v.optional = e.Outcome == OutcomeInterrupted || e.Outcome == OutcomeDeadline
 	return nil
 }
 
@@ -135,6 +156,7 @@ func (v *verifier) snapshot(sequence int64) error {
 		return corrupt(sequence, "the snapshot taken here is not what the log says")
 	}
 	delete(v.hashes, sequence)
+	v.closedBefore = v.core.closedBefore()
 	v.report.Snapshots++
 	return nil
 }
@@ -153,10 +175,19 @@ func (v *verifier) closedUsage(ctx context.Context, store Store, startsAt int64)
 	for _, row := range v.core.usageRows(UsageQuery{}) {
 		want[row.id()] = row
 	}
+	differs := func(row UsageRow) error {
+		return fmt.Errorf("%w: usage of key %s and model %q on %s is not what the log says",
+			ErrCorrupt, row.KeyID, clip(row.Model), row.Day.Format(time.DateOnly))
+	}
 	for _, row := range closed {
 		if row != want[row.id()] {
-			return fmt.Errorf("%w: usage of key %s and model %q on %s is not what the log says",
-				ErrCorrupt, row.KeyID, clip(row.Model), row.Day.Format(time.DateOnly))
+			return differs(row)
+		}
+		delete(want, row.id())
+	}
+	for _, row := range want {
+		if day(row.Day.UnixMicro()) < v.closedBefore {
+			return differs(row) // it is missing
 		}
 	}
 	return nil

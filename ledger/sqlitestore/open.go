@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	_ "modernc.org/sqlite" // the driver named sqlite
+
+	"github.com/penstockhq/penstock/ledger"
 )
 
 // FileName is the name of the ledger's file inside its directory.
@@ -172,6 +174,9 @@ func dataSource(path, mode string, pragmas ...string) string {
 func plain(err error) error {
 	if text := err.Error(); strings.Contains(text, "file is not a database") {
 		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	if text := err.Error(); strings.Contains(text, "malformed") {
+		return fmt.Errorf("%w: %w", ledger.ErrCorrupt, err)
 	}
 	return err
 }

@@ -48,6 +48,7 @@ func (s *Store) each(ctx context.Context, use func(*ledger.Entry) error, query s
 		return fmt.Errorf("read entries: %w", plain(err))
 	}
 	defer rows.Close()
+	last := int64(0)
 	for rows.Next() {
 		e, err := scan(rows)
 		if err != nil {
@@ -56,9 +57,10 @@ func (s *Store) each(ctx context.Context, use func(*ledger.Entry) error, query s
 		if err := use(e); err != nil {
 			return err
 		}
+		last = e.Sequence
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read entries: %w", err)
+		return fmt.Errorf("read entries after %d: %w", last, plain(err))
 	}
 	return nil
 }
@@ -76,7 +78,8 @@ func scan(rows *sql.Rows) (*ledger.Entry, error) {
 	err := rows.Scan(&e.Sequence, &at, &kind, &account, &key, &model, &request, &reference, &hold,
 		&input, &cached, &output, &duration, &amount, &balance, &price, &usage, &state, &e.Detail)
 	if err != nil {
-		return nil, err
+		// A value of another type; the sequence number is read before the others.
+		return nil, fmt.Errorf("%w: entry %d: %w", ledger.ErrCorrupt, e.Sequence, err)
 	}
 	if e.Kind, err = ledger.ParseKind(kind); err != nil {
 		return nil, fmt.Errorf("entry %d: %w", e.Sequence, err)

@@ -151,6 +151,9 @@ func checkFile(ctx context.Context, db interface {
 	if tables > 0 && application != applicationID {
 		return 0, fmt.Errorf("%w: it is a SQLite file of another program", ErrForeign)
 	}
+	if version < 0 {
+		return 0, fmt.Errorf("%w: its schema is version %d", ErrForeign, version)
+	}
 	if version > int64(len(migrations)) {
 		return 0, fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, version, len(migrations))
 	}

@@ -47,6 +47,7 @@ func TestUnusableFilesAreRefusedAndLeftAlone(t *testing.T) {
 		}), ErrForeign, "not a ledger"},
 		{"another program's database", make(sqlite("CREATE TABLE users (name TEXT)")), ErrForeign, "another program"},
 		{"a newer schema", make(sqlite(fmt.Sprintf("CREATE TABLE entry (x); PRAGMA application_id = %d; PRAGMA user_version = 99", applicationID))), ErrNewer, "version 99"},
+		{"a schema that never was", make(sqlite(fmt.Sprintf("CREATE TABLE entry (x); PRAGMA application_id = %d; PRAGMA user_version = -1", applicationID))), ErrForeign, "version -1"},
 		{"a directory that is a file", func(t *testing.T) string {
 			t.Helper()
 			path := filepath.Join(t.TempDir(), "plain")
@@ -262,6 +263,8 @@ func TestVerifyNamesTheFirstEntryThatWasTamperedWith(t *testing.T) {
 		"a foreign epoch":   "UPDATE entry SET hold = hold + (1 << 50) WHERE seq = 7",
 		"a changed key":     "UPDATE entry SET key_id = 'AAAAAAAAAA' WHERE seq = 7",
 		"a charge for free": "UPDATE entry SET kind = 'void' WHERE seq = 7",
+		"a negative count":  "UPDATE entry SET input_tokens = -3 WHERE seq = 7",
+		"no number":         "UPDATE entry SET amount = 'much' WHERE seq = 7",
 	} {
 		t.Run(name, func(t *testing.T) {
 			directory := t.TempDir()

@@ -1,0 +1,142 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// wantCorrupt verifies a store and wants an error with this text.
+func wantCorrupt(t *testing.T, store *Store, text string) {
+	t.Helper()
+	if _, err := ledger.Verify(t.Context(), store); !errors.Is(err, ledger.ErrCorrupt) || !strings.Contains(err.Error(), text) {
+		t.Errorf("verify: %v, want %q", err, text)
+	}
+}
+
+// testClock stands still until tomorrow is called.
+func testClock() (now func() time.Time, tomorrow func()) {
+	var days atomic.Int64
+	now = func() time.Time { return time.Date(2026, 11, 1+int(days.Load()), 12, 0, 0, 0, time.UTC) }
+	return now, func() { days.Add(1) }
+}
+
+func execute(t *testing.T, store *Store, statement string) {
+	t.Helper()
+	if err := store.writer.exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVerifyFindsWriteOffsThatAreMissingOrTooMany(t *testing.T) {
+	l, store, key := fill(t, t.TempDir(), 1)
+	hold, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: ledger.Quantity{Duration: time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	charge, err := l.Settle(t.Context(), hold.ID, ledger.Settlement{Quantity: ledger.Quantity{Duration: 200 * time.Minute}})
+	if err != nil || charge.WriteOff == 0 {
+		t.Fatalf("settle: %+v, %v", charge, err)
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, store, `INSERT INTO entry SELECT seq + 1, at, kind, account, key_id, model, request_id, reference, hold, input_tokens,
+		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail FROM entry WHERE seq = 7`)
+	wantCorrupt(t, store, "entry 8: writes off 100001000 micro-credits that no call left unpaid")
+	execute(t, store, "DELETE FROM entry WHERE seq > 6")
+	wantCorrupt(t, store, "entry 6: is not followed by the write-off of 100001000 micro-credits")
+}
+
+func TestVerifyKnowsWhichModelAPriceIsOf(t *testing.T) {
+	l, store, key := fill(t, t.TempDir(), 1)
+	for _, model := range []string{"m", "dear"} {
+		if err := l.SetPrice(t.Context(), model, ledger.Price{Minute: ledger.Credit}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := call(t, l, key.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, store, "UPDATE entry SET model = 'dear' WHERE seq = 8")
+	wantCorrupt(t, store, "entry 8: price version 1 is not one of model")
+}
+
+func TestVerifyMissesUsageOfADayThatIsOver(t *testing.T) {
+	now, tomorrow := testClock()
+	l, store, key := fill(t, t.TempDir(), 3, ledger.WithClock(now), ledger.WithSnapshotEvery(1))
+	last := l.Stats().Sequence
+	tomorrow()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if err := call(t, l, key.ID); err != nil {
+			t.Fatal(err)
+		}
+		list, err := store.Snapshots(t.Context())
+		if len(list) > 0 && list[0].Sequence > last {
+			break
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("snapshots: %+v, %v", list, err)
+		}
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, store, "DELETE FROM closed_usage")
+	wantCorrupt(t, store, "2026-11-01 is not what the log says")
+}
+
+// interrupted is a store whose first prune is interrupted.
+type interrupted struct {
+	*Store
+	cancel context.CancelFunc
+}
+
+func (s *interrupted) Prune(ctx context.Context, through int64) error {
+	if s.cancel == nil {
+		return s.Store.Prune(ctx, through)
+	}
+	s.cancel()
+	s.cancel = nil
+	return ctx.Err()
+}
+
+func TestAPruneThatWasInterruptedGoesOn(t *testing.T) {
+	now, tomorrow := testClock()
+	inner, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &interrupted{Store: inner}
+	l, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	for _, id := range []string{"a", "b"} {
+		if _, err := l.CreateAccount(t.Context(), id, ""); err != nil {
+			t.Fatal(err)
+		}
+		tomorrow()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	store.cancel = cancel
+	if _, err := l.Prune(ctx, now()); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted prune: %v", err)
+	}
+	through, err := l.Prune(t.Context(), now())
+	if err != nil || through != 2 {
+		t.Fatalf("prune: %d, %v", through, err)
+	}
+	if entries, err := l.Entries(t.Context(), 0, 1); err != nil || len(entries) != 1 || entries[0].Sequence != 3 {
+		t.Errorf("first entry after the prune: %+v, %v", entries, err)
+	}
+}
