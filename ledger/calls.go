@@ -51,12 +51,18 @@ func (l *Ledger) Extend(_ context.Context, id HoldID, worst Quantity) (Hold, err
 	if err := worst.validate(); err != nil {
 		return Hold{}, err
 	}
+	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.writable(); err != nil {
 		return Hold{}, err
 	}
-	return l.core.extend(id, worst)
+	before := l.core.holds[id].amount
+	hold, err := l.core.extend(id, worst)
+	if last, recorded := l.core.open[id]; err == nil && hold.Amount > before && recorded && l.crash == CrashFull {
+		err = l.appendCheckpoint(id, last.entry.Quantity, now)
+	}
+	return hold, err
 }
 
 // Checkpoint says what a running stream has consumed so far. After a crash the

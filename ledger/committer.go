@@ -45,9 +45,10 @@ const (
 func (l *Ledger) gather() {
 	l.mu.Lock()
 	waiting, running := len(l.batch.entries), len(l.core.holds)
-	busy := l.now().Sub(l.lastCommit) < gatherTime
+	wait := waiting > 0 && waiting < gatherEntries && running >= gatherCalls && l.durability == DurabilitySettle &&
+		l.now().Sub(l.lastCommit) < gatherTime
 	l.mu.Unlock()
-	if busy && waiting > 0 && waiting < gatherEntries && running >= gatherCalls && l.durability == DurabilitySettle {
+	if wait {
 		l.sleep(gatherTime)
 	}
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -205,12 +206,22 @@ func (c *core) applyCall(e *Entry) error {
 	delete(c.open, e.Hold)
 	row := c.usage.row(k, keyIndex, model, day(e.At.UnixMicro()))
 	row.requests++
-	row.input += e.Quantity.InputTokens
-	row.cached += e.Quantity.CachedTokens
-	row.output += e.Quantity.OutputTokens
-	row.duration += e.Quantity.Duration.Microseconds()
+	row.input = sumUp(row.input, e.Quantity.InputTokens)
+	row.cached = sumUp(row.cached, e.Quantity.CachedTokens)
+	row.output = sumUp(row.output, e.Quantity.OutputTokens)
+	// A time.Duration has to hold it, in nanoseconds.
+	row.duration = min(sumUp(row.duration, e.Quantity.Duration.Microseconds()), math.MaxInt64/1000)
 	row.charged += e.Amount
 	return nil
+}
+
+// sumUp adds to a sum of usage, which stops at the largest number there is: an
+// upstream that reports nonsense must not make it negative.
+func sumUp(sum, more int64) int64 {
+	if more > math.MaxInt64-sum {
+		return math.MaxInt64
+	}
+	return sum + more
 }
 
 // applyWriteOff records that a part of a price was not paid: it counts as revenue
@@ -272,10 +283,14 @@ func moment(microseconds int64) time.Time {
 	return time.UnixMicro(microseconds).UTC()
 }
 
-// micros is the inverse of moment.
+// micros is the inverse of moment. The one microsecond that would be taken for no
+// time at all gives way to the next.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.UnixMicro()
+	if at := t.UnixMicro(); at != 0 {
+		return at
+	}
+	return 1
 }

@@ -25,10 +25,10 @@ func (c *core) checkSums() error {
 	for _, h := range c.holds {
 		heldByHolds += h.amount
 	}
+	// The sums over all accounts may go round: a thousand accounts that were given
+	// the most there is exceed an int64. What must be equal still is.
 	s := c.system
 	switch {
-	case s.issued > 0 || s.revenue < 0 || s.writeOff > 0:
-		return c.broken("system accounts: issued %d, revenue %d, write-off %d", s.issued, s.revenue, s.writeOff)
 	case deposited+s.issued+s.adjusted != 0:
 		return c.broken("accounts were given %d, but %d were issued", deposited, -s.issued-s.adjusted)
 	case s.revenue+s.writeOff != spent || spent != spentByKeys:

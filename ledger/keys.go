@@ -156,7 +156,7 @@ type Budget struct {
 // that the caller read, or 0 for any; a *ConflictError carries the current one.
 // Revoked keys can not be changed: ErrRevoked.
 func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch KeyPatch) (Key, error) {
-	return l.changeKey(ctx, id, version, "updated", func(record *keyRecord) error { return patch.apply(record, l.now()) })
+	return l.changeKey(ctx, id, version, "updated", func(record *keyRecord) error { return patch.apply(record, l.now(), l.zone) })
 }
 
 // RevokeKey ends a key at once and for good. It returns when that is durable.
@@ -231,7 +231,7 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 }
 
 // apply changes a record as the patch says.
-func (p *KeyPatch) apply(record *keyRecord, now time.Time) error {
+func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) error {
 	check := NewKey{
 		Name: record.Name, Models: record.Policy.Models, Limits: record.Policy.Limits, Scopes: record.Policy.Scopes,
 		CIDRs: record.Policy.CIDRs, Metadata: record.Metadata, Role: record.Role, AllOwners: record.AllOwners,
@@ -250,7 +250,7 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time) error {
 		return err
 	}
 	if p.Limits != nil {
-		record.changeLimits(checked.Limits, p.Effective, now)
+		record.changeLimits(checked.Limits, p.Effective, now, zone)
 	}
 	record.Name, record.Metadata = checked.Name, checked.Metadata
 	record.Policy = keyPolicy{Models: checked.Models, Limits: checked.Limits, Scopes: checked.Scopes, CIDRs: checked.CIDRs}
@@ -267,19 +267,48 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time) error {
 }
 
 // changeLimits notes what the limits were, if they are to act later.
-func (r *keyRecord) changeLimits(limits []Limits, effective Effective, now time.Time) {
-	if slices.Equal(limits, r.Policy.Limits) {
-		return
-	}
+func (r *keyRecord) changeLimits(limits []Limits, effective Effective, now time.Time, zone *time.Location) {
 	if effective == EffectiveNow {
 		r.PreviousLimits, r.LimitsChangedAt = nil, 0
 		return
 	}
-	previous := slices.Clone(r.Policy.Limits)
-	if previous == nil {
-		previous = []Limits{}
+	if slices.Equal(limits, r.Policy.Limits) {
+		return
 	}
-	r.PreviousLimits, r.LimitsChangedAt = &previous, now.UnixMicro()
+	previous := r.limitsInForce(now, zone)
+	r.PreviousLimits, r.LimitsChangedAt = &previous, micros(now)
+}
+
+// limitsInForce returns the rows that bind now. While a change waits that is what
+// was before it, and between the next minute and the next midnight some of both.
+func (r *keyRecord) limitsInForce(now time.Time, zone *time.Location) []Limits {
+	rows := append([]Limits{}, r.Policy.Limits...)
+	if r.PreviousLimits == nil {
+		return rows
+	}
+	changed := moment(r.LimitsChangedAt)
+	minute := now.Before(changed.Truncate(time.Minute).Add(time.Minute))
+	daily := now.In(zone).Format(time.DateOnly) <= changed.In(zone).Format(time.DateOnly)
+	switch {
+	case minute:
+		return *r.PreviousLimits // no day ends before its last minute
+	case !daily:
+		return rows
+	}
+	for i := range rows {
+		rows[i].RPD, rows[i].TPD = 0, 0
+	}
+	for _, before := range *r.PreviousLimits {
+		at := slices.IndexFunc(rows, func(row Limits) bool {
+			return row.Model == before.Model && row.TokenType == before.TokenType
+		})
+		if at < 0 {
+			rows = append(rows, Limits{Model: before.Model, TokenType: before.TokenType})
+			at = len(rows) - 1
+		}
+		rows[at].RPD, rows[at].TPD = before.RPD, before.TPD
+	}
+	return rows
 }
 
 // set replaces a value if there is a new one.

@@ -250,7 +250,8 @@ func (l *Ledger) Ready() error {
 
 // Close makes everything durable and closes the store. Calls that still run are
 // resolved by the crash policy at the next start. Close returns the first write
-// error there ever was, so that a process can exit with a failure.
+// error there ever was, so that a process can exit with a failure. If ctx ends it
+// returns, and the rest is done when the disk answers: nobody waits for ever.
 func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if l.closing {
@@ -260,13 +261,19 @@ func (l *Ledger) Close(ctx context.Context) error {
 	l.closing = true
 	l.mu.Unlock()
 	close(l.stop)
-	finished := make(chan struct{})
-	go func() { l.done.Wait(); close(finished) }()
+	finished := make(chan error, 1)
+	go func() { finished <- l.finish(ctx) }()
 	select {
-	case <-finished:
+	case err := <-finished:
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("close ledger: %w", ctx.Err())
 	}
+}
+
+// finish is the part of Close that may take long.
+func (l *Ledger) finish(ctx context.Context) error {
+	l.done.Wait()
 	failed := l.drain()
 	if failed == nil && l.snapshotDue(minSnapshotAtClose) {
 		failed = l.snapshot(ctx)

@@ -38,6 +38,7 @@ const (
 // config is what options set.
 type config struct {
 	now             func() time.Time
+	zone            *time.Location
 	random          io.Reader
 	prefix          string
 	defaultPrice    *Price
@@ -58,7 +59,7 @@ type config struct {
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
-		now: time.Now, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
+		now: time.Now, zone: time.UTC, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
 		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
 		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, sleep: time.Sleep,
 	}
@@ -77,6 +78,18 @@ type Option func(*config) error
 // the calls' deadlines allow; it may run backwards, entries' times do not.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) error { c.now = now; return nil }
+}
+
+// WithZone sets the zone whose midnights end the days of limits, by default UTC. It
+// should be that of the limiter: where a key's limits are changed twice before the
+// first change acts, it tells which of them the second one follows.
+func WithZone(zone *time.Location) Option {
+	return func(c *config) error {
+		if zone != nil {
+			c.zone = zone
+		}
+		return nil
+	}
 }
 
 // WithRandom sets where keys' secrets and ids come from; by default crypto/rand.
