@@ -125,6 +125,9 @@ func (h *Handler) sdkGet(c *call) error {
 // but by leaving a field out. What it does not know of stays.
 func (h *Handler) sdkUpdate(c *call) error {
 	key, err := c.workspaceKey(c.parameters[0])
+	if err == nil {
+		err = c.outranked(&key)
+	}
 	if err != nil {
 		return err
 	}

@@ -62,3 +62,12 @@ func (h *Handler) authenticate(text string) (ledger.Key, error) {
 func (c *call) manages(owner string) bool {
 	return c.caller.Role == ledger.RoleAdmin && (c.caller.AllOwners || c.caller.Owner == owner)
 }
+
+// outranked refuses to let an admin of one owner change a key for all owners,
+// which may well belong to the same owner: its next text would be theirs.
+func (c *call) outranked(key *ledger.Key) error {
+	if key.AllOwners && !c.caller.AllOwners {
+		return forbidden("all_owners_required", "Forbidden: this key can only be changed by an admin key for all owners")
+	}
+	return nil
+}

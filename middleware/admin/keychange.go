@@ -20,7 +20,7 @@ type rotatedView struct {
 }
 
 func (h *Handler) patchKey(c *call) error {
-	key, err := c.managedKey(c.parameters[0])
+	key, err := c.changeableKey(c.parameters[0])
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func rowsOf(key *ledger.Key) (whole ledger.Limits, models []ledger.Limits) {
 }
 
 func (h *Handler) rotateKey(c *call) error {
-	if _, err := c.managedKey(c.parameters[0]); err != nil {
+	if _, err := c.changeableKey(c.parameters[0]); err != nil {
 		return err
 	}
 	overlap := usualOverlap

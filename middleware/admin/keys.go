@@ -105,6 +105,15 @@ func (c *call) managedKey(id string) (ledger.Key, error) {
 	return key, nil
 }
 
+// changeableKey returns a key that the caller may change.
+func (c *call) changeableKey(id string) (ledger.Key, error) {
+	key, err := c.managedKey(id)
+	if err == nil {
+		err = c.outranked(&key)
+	}
+	return key, err
+}
+
 func (h *Handler) getKey(c *call) error {
 	key, err := c.managedKey(c.parameters[0])
 	if err != nil {
@@ -131,7 +140,7 @@ func (h *Handler) revokeKey(c *call) error {
 
 // revoke ends a key and tells those who run its streams.
 func (c *call) revoke(id string) (ledger.Key, error) {
-	if _, err := c.managedKey(id); err != nil {
+	if _, err := c.changeableKey(id); err != nil {
 		return ledger.Key{}, err
 	}
 	key, err := c.handler.ledger.RevokeKey(c.context(), id)
