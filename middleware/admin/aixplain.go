@@ -95,8 +95,8 @@ func (h *Handler) sdkCreate(c *call) error {
 		return err
 	}
 	// Between the look at the names and the new key no other may take the name.
-	h.naming.Lock()
-	defer h.naming.Unlock()
+	h.names.mu.Lock()
+	defer h.names.mu.Unlock()
 	if err := c.nameTaken(form.name, ""); err != nil {
 		return err
 	}
@@ -139,8 +139,8 @@ func (h *Handler) sdkUpdate(c *call) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	h.naming.Lock()
-	defer h.naming.Unlock()
+	h.names.mu.Lock()
+	defer h.names.mu.Unlock()
 	if err := c.nameTaken(form.name, key.ID); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -18,8 +17,6 @@ type Handler struct {
 	limiter  Limiter
 	routes   []route
 	document []byte // OpenAPI
-	// naming is held while the name of a key is looked for and taken.
-	naming sync.Mutex
 }
 
 // call is one administrative request on its way to a reply.
@@ -39,7 +36,7 @@ func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
 			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
-			revoked: func(string) {}, throttle: NewThrottle(),
+			revoked: func(string) {}, throttle: NewThrottle(), names: NewNames(),
 		},
 		ledger:  keys,
 		limiter: limits,

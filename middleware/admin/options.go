@@ -18,6 +18,7 @@ type settings struct {
 	now           func() time.Time
 	clientAddress func(*http.Request) netip.Addr
 	throttle      *Throttle
+	names         *Names
 	revoked       func(keyID string)
 	defaults      ledger.Limits
 	bounds        Bounds
@@ -76,6 +77,13 @@ func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 // can outlive the handler. The default is one of the handler's own.
 func WithThrottle(throttle *Throttle) Option {
 	return func(s *settings) { s.throttle = throttle }
+}
+
+// WithNames sets the lock that keeps the names of keys unique on the aiXplain
+// routes. Handlers of one ledger must share one, also a handler and the one that
+// replaces it. The default is one of the handler's own.
+func WithNames(names *Names) Option {
+	return func(s *settings) { s.names = names }
 }
 
 // WithRevoked sets a function that is called after the revocation of a key is
