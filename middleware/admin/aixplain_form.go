@@ -88,6 +88,7 @@ func (h *Handler) aixplainForm(f *fields, key *ledger.Key) aixplainForm {
 	} else if key == nil || key.Role == ledger.RoleMember {
 		whole = h.defaultRow()
 		whole.MaxInFlight = cmp.Or(inFlightOf(key, ""), whole.MaxInFlight)
+		whole = h.raise(whole)
 	}
 	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
 		form.limits = append(form.limits, whole)

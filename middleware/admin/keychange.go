@@ -61,7 +61,7 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 	}
 	if f.has("limits") || f.has("model_limits") {
 		whole, models := rowsOf(key)
-		patch.Limits = new(f.limitRows(whole, models))
+		patch.Limits = new(f.limitRows(whole, ledger.Limits{TokenType: "total"}, models))
 	}
 	if f.word("effective", "now", "now", "next_window") == "next_window" {
 		patch.Effective = ledger.EffectiveNextWindow

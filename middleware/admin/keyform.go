@@ -42,9 +42,14 @@ func limitFields(row *ledger.Limits) [5]struct {
 	}
 }
 
-// limitsInto lays the limits that are given over those of row.
-func limitsInto(f *fields, row *ledger.Limits) {
-	for _, limit := range limitFields(row) {
+// limitsInto lays the limits that are given over those of row. One that is null
+// becomes that of null.
+func limitsInto(f *fields, row *ledger.Limits, null ledger.Limits) {
+	nulls := limitFields(&null)
+	for i, limit := range limitFields(row) {
+		if f.isNull(limit.name) {
+			*limit.value = *nulls[i].value
+		}
 		if number, present := f.integer(limit.name, 0, maxLimit); present {
 			*limit.value = number
 		}
@@ -72,10 +77,15 @@ func (h *Handler) bounded(f *fields, row ledger.Limits) {
 }
 
 // limitRows reads limits and model_limits. Limits of the whole key that are not
-// given stay as they are in whole; model rows are replaced as one list.
-func (f keyForm) limitRows(whole ledger.Limits, models []ledger.Limits) []ledger.Limits {
+// given stay as they are in whole, those that are null become those of null;
+// model rows are replaced as one list.
+func (f keyForm) limitRows(whole, null ledger.Limits, models []ledger.Limits) []ledger.Limits {
+	if f.isNull("limits") {
+		whole = null
+		f.handler.bounded(&fields{path: f.path + "limits.", failure: f.failure}, whole)
+	}
 	if object := f.object("limits"); object != nil {
-		limitsInto(object, &whole)
+		limitsInto(object, &whole, null)
 		f.handler.bounded(object, whole)
 	}
 	if f.has("model_limits") {
@@ -83,7 +93,7 @@ func (f keyForm) limitRows(whole ledger.Limits, models []ledger.Limits) []ledger
 		for _, object := range f.objects("model_limits", maxModels) {
 			row := ledger.Limits{Model: object.text("model", maxName), TokenType: "total"}
 			f.handler.checkModel(object, "model", row.Model)
-			limitsInto(object, &row)
+			limitsInto(object, &row, ledger.Limits{})
 			models = append(models, row)
 		}
 	}
@@ -186,9 +196,9 @@ func (f keyForm) newKey(now time.Time) ledger.NewKey {
 	}
 	whole := ledger.Limits{TokenType: "total"}
 	if made.Role == ledger.RoleMember {
-		whole = f.handler.defaultRow()
+		whole = f.handler.raise(f.handler.defaultRow())
 	}
-	made.Limits = f.limitRows(whole, nil)
+	made.Limits = f.limitRows(whole, whole, nil)
 	made.Budget, made.HasBudget = f.amount("budget")
 	made.ExpiresAt, _ = f.moment("expires_at", now, time.RFC3339)
 	f.done()

@@ -20,11 +20,11 @@ var (
 	pageSize = schema{"type": "integer", "minimum": 1, "maximum": maxPage, "default": 100}
 
 	limitMembers = map[string]schema{
-		"rpm": count, "tpm": count, "rpd": count, "tpd": count, "max_in_flight": count,
+		"rpm": nullable(count), "tpm": nullable(count), "rpd": nullable(count), "tpd": nullable(count), "max_in_flight": nullable(count),
 		"token_type": oneOf("total", "input", "output"),
 	}
 	keyMembers = map[string]schema{
-		"name": text, "models": texts, "limits": object(limitMembers),
+		"name": text, "models": texts, "limits": nullable(object(limitMembers)),
 		"model_limits": arrayOf(object(with(limitMembers, map[string]schema{"model": text}), "model")),
 		"budget":       nullable(credits), "expires_at": instant, "scopes": {"type": []string{"array", "null"}, "items": oneOf(scopes...)},
 		"cidrs": texts, "metadata": {"type": []string{"object", "null"}, "additionalProperties": text},
