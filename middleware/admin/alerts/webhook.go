@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -178,6 +179,11 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 	request.Header.Set("Webhook-Signature", "v1,"+w.sign(id, timestamp, body))
 	response, err := w.client.Do(request)
 	if err != nil {
+		// The error quotes the URL, and for many receivers the path is the secret.
+		var quoting *url.Error
+		if errors.As(err, &quoting) {
+			err = quoting.Err
+		}
 		return true, err
 	}
 	defer response.Body.Close()

@@ -1,11 +1,13 @@
 package alerts
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -121,5 +123,23 @@ func TestAWebhookNeedsAnAddressAndASecret(t *testing.T) {
 			hook.Close()
 			t.Errorf("%v was accepted", c)
 		}
+	}
+}
+
+// The URL of many receivers is the secret.
+func TestAnUnreachableWebhookDoesNotLogItsURL(t *testing.T) {
+	listener := httptest.NewServer(nil)
+	url := listener.URL
+	listener.Close()
+	var log bytes.Buffer
+	hook, err := NewWebhook(url+"/services/T0KEN?key=S3CRET", []byte("secret"), WithPause(time.Microsecond),
+		WithWebhookLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook.Deliver(Alert{ID: "alert_1"})
+	hook.Close()
+	if text := log.String(); !strings.Contains(text, "alert_1") || strings.Contains(text, "T0KEN") || strings.Contains(text, "S3CRET") {
+		t.Errorf("the log says %s", text)
 	}
 }
