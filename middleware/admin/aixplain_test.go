@@ -184,8 +184,8 @@ func TestEachCallerGetsItsErrorInTheShapeOfTheSDK(t *testing.T) {
 		{"GET", "/sdk/api-keys", s.member, 403, "Forbidden: this needs an admin key"},
 		{"DELETE", "/sdk/api-keys/x", s.member, 403, "Forbidden: this needs an admin key"},
 		{"GET", "/sdk/api-keys/x/usage-limits", s.member, 403, "Forbidden: this needs an admin key"},
-		{"PATCH", "/sdk/api-keys", s.admin, 405, "the method is not supported here, use GET, POST"},
-		{"PUT", "/sdk/api-keys/usage-limits", s.admin, 405, "the method is not supported here, use GET"},
+		{"PATCH", "/sdk/api-keys", s.admin, 405, "the method is not supported here, use GET, HEAD, POST"},
+		{"PUT", "/sdk/api-keys/usage-limits", s.admin, 405, "the method is not supported here, use GET, HEAD"},
 		{"GET", "/sdk/other", s.admin, 404, "no such path"},
 	} {
 		got := s.call(c.method, c.path, c.key, "")

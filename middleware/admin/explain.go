@@ -93,10 +93,14 @@ func (h *Handler) explain(c *call) error {
 		return err
 	}
 	id, model := q.text("key"), q.text("model")
-	tokens := limiter.Tokens{Input: q.integer("input_tokens", 0, 0, maxLimit), Output: q.integer("output_tokens", 0, 0, maxLimit)}
+	tokens := limiter.Tokens{
+		Input:  q.integer("input_tokens", 0, 0, limiter.MaxTokens),
+		Output: q.integer("output_tokens", 0, 0, limiter.MaxTokens),
+	}
 	if err := q.done(); err != nil {
 		return err
 	}
+	model = h.modelID(model) // what calls by its path are counted as
 	key := c.caller
 	if id != "" && id != key.ID {
 		if key.Role != ledger.RoleAdmin {

@@ -16,6 +16,9 @@ import (
 // honest one is a key with a few hundred model limits.
 const maxBody = 256 << 10
 
+// maxTexts bounds the strings of an array, which are compared with each other.
+const maxTexts = 1000
+
 // fields reads the members of a JSON object one by one. It keeps the first
 // problem that it meets and names the member by its full path, tells absent
 // from null, and knows at the end which members nobody asked for. Struct
@@ -64,7 +67,11 @@ func (f *fields) split(object []byte) map[string]json.RawMessage {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	opening, err := decoder.Token()
 	if err != nil || opening != json.Delim('{') {
-		f.fail(badJSON(f.name("the body") + " is not a JSON object"))
+		if f.path != "" {
+			f.fail(invalid(f.path[:len(f.path)-1], "not a JSON object"))
+			return nil
+		}
+		f.fail(badJSON("the body is not a JSON object"))
 		return nil
 	}
 	members := make(map[string]json.RawMessage)
@@ -91,14 +98,6 @@ func (f *fields) split(object []byte) map[string]json.RawMessage {
 		f.fail(badJSON("the body has more than one JSON value"))
 	}
 	return members
-}
-
-// name returns the path of this object, or top for the outermost one.
-func (f *fields) name(top string) string {
-	if f.path == "" {
-		return top
-	}
-	return f.path[:len(f.path)-1]
 }
 
 // fail keeps the first problem.
@@ -152,12 +151,13 @@ func (f *fields) text(name string, limit int) string {
 	return text
 }
 
-// word reads a string that must be one of a few.
+// word reads a string that must be one of a few. Absent and null mean absent.
 func (f *fields) word(name, absent string, allowed ...string) string {
-	text := f.text(name, maxName)
-	if text == "" {
+	if !f.has(name) || f.isNull(name) {
+		f.take(name)
 		return absent
 	}
+	text := f.text(name, maxName)
 	if !slices.Contains(allowed, text) {
 		f.refuse(name, "%s is not one of %v", shown(text), allowed)
 		return absent
@@ -192,7 +192,7 @@ func (f *fields) integer(name string, low, high int64) (number int64, present bo
 	return number, true
 }
 
-// texts reads an array of strings.
+// texts reads an array of at most maxTexts different strings.
 func (f *fields) texts(name string) []string {
 	raw, present := f.value(name)
 	if !present {
@@ -201,6 +201,10 @@ func (f *fields) texts(name string) []string {
 	var texts []string
 	if json.Unmarshal(raw, &texts) != nil {
 		f.refuse(name, "not an array of strings")
+		return nil
+	}
+	if len(texts) > maxTexts {
+		f.refuse(name, "%d entries, at most %d are allowed", len(texts), maxTexts)
 		return nil
 	}
 	for i, text := range texts {

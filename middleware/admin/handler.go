@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -51,7 +52,7 @@ func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{handler: h, writer: w, request: r, dialect: dialectOf(r.URL.Path), id: rand.Text()}
+	c := &call{handler: h, writer: w, request: r, dialect: dialectOf("/" + strings.TrimLeft(r.URL.Path, "/")), id: rand.Text()}
 	w.Header().Set("X-Request-Id", c.id)
 	if err := h.serve(c); err != nil {
 		c.refuse(problemOf(err))

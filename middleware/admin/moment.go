@@ -31,7 +31,8 @@ func (f *fields) moment(name string, now time.Time, forms ...string) (moment tim
 
 func parseMoment(text string, forms ...string) (time.Time, error) {
 	for _, form := range forms {
-		if moment, err := time.Parse(form, text); err == nil {
+		// A zone can push the last day of 9999 into a year that RFC 3339 can not write.
+		if moment, err := time.Parse(form, text); err == nil && moment.UTC().Year() <= 9999 {
 			return moment.UTC(), nil
 		}
 	}

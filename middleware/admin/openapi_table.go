@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
@@ -12,6 +13,7 @@ var (
 	text     = schema{"type": "string"}
 	flag     = schema{"type": "boolean"}
 	count    = schema{"type": "integer", "minimum": 0, "maximum": int64(maxLimit)}
+	tokens   = schema{"type": "integer", "minimum": 0, "maximum": int64(limiter.MaxTokens)}
 	version  = schema{"type": "integer", "minimum": 1}
 	day      = schema{"type": "string", "format": "date"}
 	instant  = schema{"type": []string{"string", "null"}, "format": "date-time"}
@@ -88,7 +90,7 @@ var operations = map[string]operation{
 	"GET /admin/v1/models": {summary: "List models and prices.", reply: modelPage{}},
 	"GET /admin/v1/explain": {
 		summary: "Tell each limit of a key, what fills it, and when a call fits.", reply: explanation{},
-		query: map[string]schema{"key": text, "model": text, "input_tokens": count, "output_tokens": count},
+		query: map[string]schema{"key": text, "model": text, "input_tokens": tokens, "output_tokens": tokens},
 	},
 	"GET /admin/v1/alerts":    {summary: "List the last alerts.", reply: alertPage{}, query: map[string]schema{"owner": text, "limit": pageSize}},
 	"GET /admin/v1/me":        {summary: "Show the caller's own key.", reply: keyView{}},

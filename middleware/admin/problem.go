@@ -92,6 +92,18 @@ func (p *problem) kind() string {
 	return "invalid_request_error"
 }
 
+// fieldOf returns the ledger's name of a field as it is on the wire. The names of
+// metadata are the caller's own text.
+func fieldOf(wrong *ledger.InvalidError) string {
+	if name, ok := strings.CutPrefix(wrong.Field, "metadata."); ok {
+		return "metadata." + clip(name)
+	}
+	if wrong.Field == "idempotency_key" {
+		return "Idempotency-Key"
+	}
+	return wrong.Field
+}
+
 // problemOf turns any error of a handler into a problem. What is not known here
 // is a fault of ours: its text stays in the log.
 func problemOf(err error) *problem {
@@ -102,7 +114,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &wrong):
-		return invalid(wrong.Field, "%s", wrong.Reason)
+		return invalid(fieldOf(wrong), "%s", wrong.Reason)
 	case errors.As(err, &conflict):
 		return &problem{
 			status: http.StatusConflict, code: "version_conflict", param: "version", version: conflict.Current,
@@ -111,7 +123,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, ledger.ErrNotFound):
 		return &problem{status: http.StatusNotFound, code: "not_found", message: "not found", cause: err}
 	case errors.Is(err, ledger.ErrExists):
-		return &problem{status: http.StatusConflict, code: "exists", message: err.Error()}
+		return &problem{status: http.StatusConflict, code: "exists", message: "there is one with this id already", cause: err}
 	case errors.Is(err, ledger.ErrRevoked):
 		return &problem{status: http.StatusConflict, code: "key_revoked", message: "a revoked key can not be changed"}
 	case errors.Is(err, ledger.ErrIdempotencyReused):

@@ -137,6 +137,9 @@ func (h *Handler) allowed(path string) string {
 	for _, route := range h.routes {
 		if route.path == path {
 			methods = append(methods, route.method)
+			if route.method == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
 		}
 	}
 	return strings.Join(methods, ", ")
