@@ -50,7 +50,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 
 // ready returns the handler, which exists once the ledger is open.
 func (a *Admin) ready() (*admin.Handler, error) {
-	if err := a.app.open(); err != nil {
+	if err := a.app.begin(); err != nil {
 		return nil, err
 	}
 	a.build.Do(func() { a.handler = admin.New(a.app.engine.ledger, a.app.engine.limiter, a.options()...) })

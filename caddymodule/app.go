@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // so that zones are known where the machine has no database of them
 
@@ -84,6 +85,10 @@ type App struct {
 	engine   *engine
 	lease    *lease // nil until the engine was acquired
 	previous *App   // whose prices come back if this configuration does not come up
+	stopped  bool   // nothing of it comes into force any more; guarded by the engine
+
+	beginning sync.Once
+	failure   error // of beginning
 }
 
 // LedgerStore is a module of the namespace `penstock.ledgers`: it knows where a
@@ -138,21 +143,27 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.engine.metrics.register(ctx.GetMetricsRegistry())
 }
 
-// open opens the ledger if it is not open yet.
-func (a *App) open() error { return a.engine.open(a) }
+// begin opens the ledger if it is not open yet and puts the configuration into
+// force, once. Starting the app does it, or the first call: Caddy starts its apps in
+// no order, so a server may take calls while the app still waits, for a model to be
+// loaded perhaps, and those calls must not run at the prices of before.
+func (a *App) begin() error {
+	a.beginning.Do(func() {
+		if a.failure = a.engine.open(a); a.failure == nil {
+			a.failure = a.enforce(context.Background())
+		}
+	})
+	return a.failure
+}
 
-// Start implements caddy.App: it opens the ledger and puts the prices into force.
+// Start implements caddy.App.
 func (a *App) Start() error {
-	ctx := context.Background()
-	if err := a.open(); err != nil {
-		return err
+	if err := a.begin(); err != nil {
+		// Caddy stops only the apps that did start.
+		return errors.Join(err, a.Stop())
 	}
 	if a.engine.zone.String() != a.zone.String() {
 		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.zone.String())
-	}
-	if err := a.enforce(ctx); err != nil {
-		// Caddy stops only the apps that did start.
-		return errors.Join(err, a.Stop())
 	}
 	return nil
 }
@@ -171,15 +182,17 @@ func (a *App) enforce(ctx context.Context) error {
 // Stop implements caddy.App. Calls may still run: the ledger stays open for them.
 func (a *App) Stop() error { return a.engine.stop(context.Background(), a) }
 
-// Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed.
-func (a *App) Cleanup() error {
+// Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed,
+// and a start of the other apps that failed before it was this one's turn.
+func (a *App) Cleanup() (err error) {
 	if a.lease != nil {
+		err = a.Stop()
 		a.lease.retire()
 	}
 	if a.notifier != nil {
 		a.notifier.close()
 	}
-	return nil
+	return err
 }
 
 // Validate implements caddy.Validator.

@@ -138,6 +138,9 @@ func observeLedger(log *slog.Logger) func(ledger.Event) {
 func (e *engine) apply(ctx context.Context, app *App) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if app.stopped {
+		return errRetired
+	}
 	app.previous, e.current = e.current, app
 	if err := e.setPrices(ctx, app); err != nil {
 		return err
@@ -150,6 +153,7 @@ func (e *engine) apply(ctx context.Context, app *App) error {
 func (e *engine) stop(ctx context.Context, app *App) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	app.stopped = true
 	if e.current != app {
 		if e.current != nil {
 			e.current.previous = nil // it came up: there is no way back

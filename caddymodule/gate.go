@@ -188,7 +188,7 @@ func (g *Gate) options() []middleware.Option {
 
 // ready returns the gate, which exists once the ledger is open.
 func (g *Gate) ready() (*middleware.Gate, error) {
-	if err := g.app.open(); err != nil {
+	if err := g.app.begin(); err != nil {
 		return nil, err
 	}
 	g.build.Do(func() {
