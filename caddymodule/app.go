@@ -87,6 +87,8 @@ type App struct {
 	previous *App   // whose prices come back if this configuration does not come up
 	stopped  bool   // nothing of it comes into force any more; guarded by the engine
 
+	fixedCosts map[string]ledger.Micro // of all gates, by path
+
 	beginning sync.Once
 	failure   error // of beginning
 }
@@ -240,6 +242,24 @@ func (a *App) CheckModel(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown model %q; the global option penstock has %s", name, strings.Join(a.modelNames(), ", "))
+}
+
+// claimFixedCosts takes in the fixed costs of a gate. The ledger has one price for
+// a path, so two gates can not differ about it.
+func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
+	for path, cost := range costs {
+		if known, ok := a.fixedCosts[path]; ok && known != cost {
+			return fmt.Errorf("fixed cost of %s: %s here and %s in another gate; a path has one price", path, cost, known)
+		}
+		if _, ok := a.Models[path]; ok {
+			return fmt.Errorf("fixed cost of %s: a model of that name has a price already", path)
+		}
+		if a.fixedCosts == nil {
+			a.fixedCosts = make(map[string]ledger.Micro)
+		}
+		a.fixedCosts[path] = cost
+	}
+	return nil
 }
 
 // modelNames returns the names of the models in order.

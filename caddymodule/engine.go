@@ -192,6 +192,11 @@ func (e *engine) setPrices(ctx context.Context, app *App) error {
 			return fmt.Errorf("model %s: %w", name, err)
 		}
 	}
+	for path, cost := range app.fixedCosts {
+		if err := e.ledger.SetPrice(ctx, path, ledger.Price{Request: cost}); err != nil {
+			return fmt.Errorf("fixed cost of %s: %w", path, err)
+		}
+	}
 	return nil
 }
 

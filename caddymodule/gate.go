@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,7 +77,8 @@ type Gate struct {
 	AllowUnmetered []string `json:"allow_unmetered,omitempty"`
 
 	// Paths that the gate can not measure but lets pass for a fixed price: credits
-	// for each call that is answered with success, by path. Default: none.
+	// for each call that is answered with success, by path. A path has one price in
+	// all gates. Default: none.
 	FixedCosts map[string]string `json:"fixed_costs,omitempty"`
 
 	// What happens to the running streams of a key that is revoked: `finish` lets
@@ -106,7 +108,11 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return err
 	}
 	g.app = app.(*App)
-	return nil
+	costs, err := g.fixedCosts()
+	if err != nil {
+		return err
+	}
+	return g.app.claimFixedCosts(costs)
 }
 
 // Validate implements caddy.Validator.
@@ -126,8 +132,12 @@ func (g *Gate) Validate() error {
 	if _, known := revokeWords[g.OnRevoke]; !known {
 		return fmt.Errorf("on_revoke: unknown value %q; known are finish, abort", g.OnRevoke)
 	}
-	_, err := g.fixedCosts()
-	return err
+	for _, path := range g.AllowUnmetered {
+		if !strings.HasPrefix(path, "/") {
+			return fmt.Errorf("allow_unmetered: path %q does not begin with a slash", path)
+		}
+	}
+	return nil
 }
 
 // fixedCosts returns the fixed prices by path.
@@ -136,6 +146,9 @@ func (g *Gate) fixedCosts() (map[string]ledger.Micro, error) {
 	for path, text := range g.FixedCosts {
 		if path == "" || path[0] != '/' {
 			return nil, fmt.Errorf("fixed cost: path %q does not begin with a slash", path)
+		}
+		if strings.HasSuffix(path, "*") {
+			return nil, fmt.Errorf("fixed cost: path %q ends in *, and only whole paths can have a price", path)
 		}
 		cost, err := ledger.ParseMicro(text)
 		if err == nil && cost <= 0 {

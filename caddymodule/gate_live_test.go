@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -258,5 +259,40 @@ func TestAdministrationCreatesToppedUpKeysThatCallAndEndsThem(t *testing.T) {
 	}
 	if reply := call(t, "POST", chatURL, key.Key, chat(false)); reply.status != 401 {
 		t.Errorf("after the revocation: %+v", reply)
+	}
+}
+
+func TestAPathHasOneFixedCostInAllGates(t *testing.T) {
+	const options = "\n\t\tbootstrap demo"
+	site := func(cost string) string {
+		return "route {\n\tpenstock {\n\t\tfixed_cost /rerank " + cost + "\n\t}\n\trespond ranked\n}"
+	}
+	g := start(t, options, site("0.25"))
+	other := func(cost string) string {
+		return fmt.Sprintf("%shttp://%s {\n%s\n}\n", g.config(options, site("0.25")), freeAddress(t), site(cost))
+	}
+	if err := load(t, other("0.25")); err != nil {
+		t.Errorf("two gates that agree: %v", err)
+	}
+	if err := load(t, other("0.75")); err == nil || !strings.Contains(err.Error(), "0.750000 here and 0.250000") && !strings.Contains(err.Error(), "0.250000 here and 0.750000") {
+		t.Errorf("two gates that differ: %v", err)
+	}
+	if err := load(t, g.config(options+"\n\t\tmodel /rerank", site("1"))); err == nil || !strings.Contains(err.Error(), "a model of that name") {
+		t.Errorf("a model and a path of one name: %v", err)
+	}
+
+	// A configuration that does not come up leaves the price as it was.
+	next, _ := provisioned(t, g, options)
+	if err := next.claimFixedCosts(map[string]ledger.Micro{"/rerank": ledger.Credit}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(next.begin(), next.Cleanup()); err != nil {
+		t.Fatal(err)
+	}
+	if reply := call(t, "GET", g.url+"/rerank", g.key("demo.key"), ""); reply.status != 200 {
+		t.Errorf("the call: %+v", reply)
+	}
+	if entries := g.settled(); len(entries) != 1 || entries[0].Amount.String() != "0.250000" {
+		t.Errorf("the entries are %+v", entries)
 	}
 }
