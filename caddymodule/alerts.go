@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -92,10 +93,18 @@ func newNotifier(ctx caddy.Context, app *App) (*notifier, error) {
 			return nil, err
 		}
 	}
-	if parsed, err := url.Parse(n.url); n.url != "" && (err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https") {
-		return nil, errors.New("webhook: not an http or https URL")
+	if n.url != "" && !isWebURL(n.url) {
+		return nil, errWebhookURL
 	}
 	return n, nil
+}
+
+// errWebhookURL does not repeat the URL, which may hold a secret.
+var errWebhookURL = errors.New("webhook: not an http or https URL")
+
+func isWebURL(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && parsed.Host != "" && (parsed.Scheme == "http" || parsed.Scheme == "https")
 }
 
 // use makes the monitor tell its alerts here.
@@ -165,6 +174,9 @@ func (a *App) unmarshalAlerts(d *caddyfile.Dispenser) error {
 			}
 			if !d.AllArgs(&a.Alerts.Webhook, &a.Alerts.WebhookSecret) {
 				return d.Errf("webhook: expected a URL and a secret, for example: webhook https://example.com/alerts {env.PENSTOCK_WEBHOOK_SECRET}")
+			}
+			if !strings.Contains(a.Alerts.Webhook, "{") && !isWebURL(a.Alerts.Webhook) {
+				return d.WrapErr(errWebhookURL)
 			}
 		default:
 			return unknown(d, "option of alerts", []string{"thresholds", "webhook"})

@@ -220,6 +220,9 @@ func (a *App) Validate() error {
 			return fmt.Errorf("model %s: %w", name, err)
 		}
 	}
+	if err := a.validatePaths(); err != nil {
+		return err
+	}
 	if a.Alerts != nil {
 		if err := a.Alerts.validate(); err != nil {
 			return fmt.Errorf("alerts: %w", err)
@@ -232,6 +235,25 @@ func (a *App) Validate() error {
 	}
 	if a.Bootstrap != "" && a.Bootstrap != bootstrapDemo {
 		return fmt.Errorf("bootstrap: unknown value %q; known is %s", a.Bootstrap, bootstrapDemo)
+	}
+	return nil
+}
+
+// validatePaths checks that a second name stands for one model.
+func (a *App) validatePaths() error {
+	owners := make(map[string]string)
+	for _, name := range a.modelNames() {
+		model := a.Models[name]
+		if model == nil || model.Path == "" {
+			continue
+		}
+		if _, ok := a.Models[model.Path]; ok && model.Path != name {
+			return fmt.Errorf("model %s: path %s is the name of another model", name, model.Path)
+		}
+		if other, ok := owners[model.Path]; ok {
+			return fmt.Errorf("model %s: path %s is the path of model %s already", name, model.Path, other)
+		}
+		owners[model.Path] = name
 	}
 	return nil
 }

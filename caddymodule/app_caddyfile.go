@@ -209,6 +209,9 @@ func (a *App) unmarshalModel(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("model %s: unexpected argument %q", name, d.Val())
 	}
+	if name == "" {
+		return d.Err("model: the name is empty")
+	}
 	if a.Models[name] != nil {
 		return d.Errf("model %s is already specified", name)
 	}
@@ -225,6 +228,9 @@ func (a *App) unmarshalModel(d *caddyfile.Dispenser) error {
 		a.Models = make(map[string]*Model)
 	}
 	a.Models[name] = model
+	if err := a.validatePaths(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

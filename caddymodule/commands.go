@@ -36,6 +36,7 @@ func addCommands(penstock *cobra.Command) {
 	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key, - for standard input")
 	flags.BoolVar(&c.json, "json", false, "print JSON for machines instead of tables")
 	// A command that only groups others says what there is.
+	penstock.Args = cobra.NoArgs
 	penstock.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	penstock.AddCommand(c.keysCommand(), c.accountsCommand(), c.usageCommand(), c.explainCommand(), c.ledgerCommand())
 }

@@ -55,7 +55,12 @@ func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) err
 	}
 	store, err := sqlitestore.Open(cmd.Context(), c.directory())
 	if errors.Is(err, sqlitestore.ErrLocked) {
-		return c.remote(cmd, "http://localhost:8080", use)
+		err := c.remote(cmd, "http://localhost:8080", use)
+		var unreachable *net.OpError
+		if errors.As(err, &unreachable) {
+			return fmt.Errorf("%w; the data directory %s is in use, is its instance at another --address?", err, c.directory())
+		}
+		return err
 	}
 	if err != nil {
 		return err
@@ -72,12 +77,7 @@ func (c *console) remote(cmd *cobra.Command, address string, use func(*client) e
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
-	err = use(&client{base: strings.TrimSuffix(address, "/"), key: key, http: http.DefaultClient})
-	var unreachable *net.OpError
-	if errors.As(err, &unreachable) {
-		return fmt.Errorf("%w; the data directory %s is in use, is its instance at another --address?", err, c.directory())
-	}
-	return err
+	return use(&client{base: strings.TrimSuffix(address, "/"), key: key, http: http.DefaultClient})
 }
 
 // maxKeyFile bounds what is read as a key.
@@ -89,10 +89,10 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 	file := c.keyFile
 	switch {
 	case file == "-":
-		return readSecret(stdin)
+		return readKey(stdin, "standard input")
 	case file == "":
 		if key := os.Getenv("PENSTOCK_ADMIN_KEY"); key != "" {
-			return strings.TrimSpace(key), nil
+			return readKey(strings.NewReader(key), "PENSTOCK_ADMIN_KEY")
 		}
 		file = filepath.Join(filepath.Dir(sqlitestore.FilePath(c.directory())), adminKeyFile)
 	}
@@ -104,7 +104,17 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 		return "", err
 	}
 	defer opened.Close()
-	return readSecret(opened)
+	return readKey(opened, file)
+}
+
+// readKey reads the admin key. What is none would make a header that can not be
+// sent, with an error that does not name the place.
+func readKey(from io.Reader, place string) (string, error) {
+	key, err := readSecret(from)
+	if err == nil && (key == "" || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f })) {
+		err = fmt.Errorf("%s holds no admin key: expected one line with the key and nothing else", place)
+	}
+	return key, err
 }
 
 func readSecret(from io.Reader) (string, error) {

@@ -37,13 +37,15 @@ func newTerminal(t *testing.T) *terminal {
 // run runs caddy penstock with arguments and returns what it printed.
 func (s *terminal) run(arguments ...string) (string, error) {
 	s.t.Helper()
-	root := &cobra.Command{Use: "penstock", SilenceUsage: true, SilenceErrors: true}
-	addCommands(root)
+	root := &cobra.Command{Use: "caddy", SilenceUsage: true, SilenceErrors: true}
+	penstock := &cobra.Command{Use: "penstock"}
+	addCommands(penstock)
+	root.AddCommand(penstock)
 	var output bytes.Buffer
 	root.SetOut(&output)
 	root.SetErr(&output)
 	root.SetIn(strings.NewReader(s.stdin))
-	root.SetArgs(append(arguments, "--data", s.data))
+	root.SetArgs(append(append([]string{"penstock"}, arguments...), "--data", s.data))
 	err := root.ExecuteContext(s.t.Context())
 	return output.String(), err
 }
@@ -245,4 +247,57 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	if _, err := s.run("keys", "list"); err == nil || !strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong key: %v", err)
 	}
+}
+
+func TestCommandsSayWhatIsWrong(t *testing.T) {
+	s := newTerminal(t)
+	s.must("keys", "create", "a")
+	id := keyID(t, s)
+	folder := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	two, empty := write("two", "one\ntwo\n"), write("empty", "")
+	one := write("one", "one\n")
+	for _, test := range []struct {
+		want      string
+		arguments []string
+	}{
+		{`unknown command "kyes"`, []string{"kyes"}},
+		{"--limit -1 is negative", []string{"keys", "list", "--limit", "-1"}},
+		{"rpm is given twice", []string{"keys", "create", "b", "--model-limit", "tiny:rpm=1,rpm=2"}},
+		{"token_type is given twice", []string{"keys", "create", "b", "--model-limit", "tiny:token_type=input,token_type=output"}},
+		{"--overlap 500ms: expected whole seconds", []string{"keys", "rotate", id, "--overlap", "500ms"}},
+		{two + " holds no admin key", []string{"keys", "list", "--address", "127.0.0.1:1", "--key-file", two}},
+		{empty + " holds no admin key", []string{"keys", "list", "--address", "127.0.0.1:1", "--key-file", empty}},
+		{"refused", []string{"keys", "list", "--address", "127.0.0.1:1", "--key-file", one}},
+	} {
+		_, err := s.run(test.arguments...)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v: %v, want %s", test.arguments, err, test.want)
+			continue
+		}
+		// Nobody looked whether the directory is in use.
+		if strings.Contains(err.Error(), "in use") {
+			t.Errorf("%v: %v", test.arguments, err)
+		}
+	}
+	s.stdin = "one\ntwo"
+	if _, err := s.run("keys", "list", "--address", "127.0.0.1:1", "--key-file", "-"); err == nil || !strings.Contains(err.Error(), "standard input holds no admin key") {
+		t.Errorf("two lines on standard input: %v", err)
+	}
+}
+
+// keyID returns the id of the only key.
+func keyID(t *testing.T, s *terminal) string {
+	t.Helper()
+	var keys []record
+	if err := json.Unmarshal([]byte(s.must("keys", "list", "--json")), &keys); err != nil || len(keys) != 1 {
+		t.Fatalf("%d keys: %v", len(keys), err)
+	}
+	return keys[0].text("id")
 }
