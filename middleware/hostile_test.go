@@ -274,6 +274,11 @@ func TestHostileUpstreams(t *testing.T) {
 			w.Header().Set("X-Penstock-Credits-Charged", "77")
 			w.Header().Set("X-Inference-Ms", "99999999")
 		}, stream: true, status: 200, outcome: ledger.OutcomeOK, says: "[DONE]"},
+		"a trailer that names a charge, unannounced": {
+			upstream: raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
+				fmt.Sprintf("%x\r\n%s\r\n0\r\nX-Penstock-Credits-Charged: 77\r\nX-Request-Id: theirs\r\n\r\n", len(finishEvent+usageEvent+doneEvent), finishEvent+usageEvent+doneEvent)),
+			stream: true, status: 200, outcome: ledger.OutcomeOK, says: "[DONE]",
+		},
 		"usage of 2^62": {upstream: func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, usage(`{"prompt_tokens":4611686018427387904,"completion_tokens":3}`))
 		}, status: 200, outcome: ledger.OutcomeOK},
@@ -317,4 +322,43 @@ func TestHostileUpstreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However a path is written, no call gets past the gate without a meter.
+func TestHostileCallers(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) { t.Error("reached the upstream: " + r.URL.String()) }, ledger.NewKey{},
+		middleware.WithModels(middleware.Model{Name: "tiny"}))
+	bodies := map[string]string{
+		"/v1/chat/completions": plainBody, "/v1/completions": `{"model":"tiny","prompt":"hi"}`, "/v1/embeddings": `{"model":"tiny","input":"hi"}`,
+		"/v1/responses": `{"model":"tiny","input":"hi"}`, "/v1/messages": plainBody, "/api/infer": `{"model":"tiny","prompt":"hi"}`,
+		"/api/v1/model": `{"model":"tiny","prompt":"hi"}`, "/api/generate": `{"model":"tiny","prompt":"hi"}`, "/api/chat": plainBody,
+		"/api/embed": `{"model":"tiny","input":"hi"}`, "/completion": `{"prompt":"hi"}`, "/generate": `{"inputs":"hi"}`,
+		"/generate_stream": `{"inputs":"hi"}`, "/api/v2/execute/tiny": `{"text":"hi"}`, "/api/v1/execute/tiny": `{"text":"hi"}`,
+	}
+	for path, body := range bodies {
+		last := path[len(path)-1:]
+		for _, written := range []string{
+			"//" + path, path + "/", path + "//", "/." + path, "/x/.." + path, strings.ToUpper(path), path + "%00/", path + ";a=b/", path + "%2f",
+			strings.TrimSuffix(path, last) + fmt.Sprintf("%%%x", last) + "/", strings.Replace(path, "/", "/%2e%2e/", 1),
+		} {
+			if got := h.post(written, body); got.status != 404 && got.status != 400 {
+				t.Errorf("POST %s: %d %.200s", written, got.status, got.body)
+			}
+		}
+		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "post", "TRACE"} {
+			if got := h.do(method, path, body, "X-Api-Key", h.text); got.status != 404 {
+				t.Errorf("%s %s: %d %.200s", method, path, got.status, got.body)
+			}
+		}
+		for _, hostile := range []string{
+			`{"mod\u0065l":"big",` + body[1:], `{"model":"big","model":"tiny",` + body[1:], `{"max_tokens":1,"MAX_TOKENS":9,` + body[1:],
+			`{"stre\u0061m":true,` + body[1:], body + body, "[" + body + "]", `{"n":1000000,` + body[1:], `{"x":` + strings.Repeat("[", 1000) + `,` + body[1:],
+		} {
+			got := h.post(path, hostile)
+			if got.status != 400 && got.status != 404 {
+				t.Errorf("%s with %.60s: %d %.200s", path, hostile, got.status, got.body)
+			}
+		}
+	}
+	h.untouched()
 }

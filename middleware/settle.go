@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,6 +176,11 @@ func (r *reply) drain(returned bool) {
 		}
 	}
 	header := r.w.Header()
+	for name := range header { // trailers that were not announced
+		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && own(trailer) {
+			delete(header, name)
+		}
+	}
 	for _, name := range []string{headerInference, http.TrailerPrefix + headerInference} {
 		if values, ok := header[name]; ok {
 			delete(header, name)

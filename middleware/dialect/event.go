@@ -365,13 +365,13 @@ var contentKeys = [...][]byte{
 // piece stands. The key that was found last is tried first.
 func (m *Meter) count(data []byte) span {
 	if text := textAfter(data, contentKeys[m.key]); text.end > text.start {
-		m.counted(text.end - text.start)
+		m.counted(sizeOf(text.of(data)))
 		return text
 	}
 	for i, key := range contentKeys {
 		if text := textAfter(data, key); text.end > text.start {
 			m.key = i
-			m.counted(text.end - text.start)
+			m.counted(sizeOf(text.of(data)))
 			return text
 		}
 	}
@@ -386,6 +386,24 @@ func (m *Meter) counted(size int) {
 		return
 	}
 	m.content += int64(size)
+}
+
+// sizeOf returns the size of a text in bytes, about as a model wrote it: some
+// servers escape every letter beyond ASCII, six bytes for what are mostly three.
+func sizeOf(text []byte) int {
+	size := len(text)
+	for {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 || at+1 == len(text) {
+			return size
+		}
+		if text[at+1] == 'u' {
+			size -= 3
+		} else {
+			size--
+		}
+		text = text[at+2:]
+	}
 }
 
 // textAfter returns the place of the text that follows key, without its quotes.

@@ -15,8 +15,8 @@ type frame struct {
 	total bool
 }
 
-// read returns the length of the text of an event that has this frame, and the
-// place of its running total if it has one. The length is 0 if the event has
+// read returns the size of the text of an event that has this frame, and the
+// place of its running total if it has one. The size is 0 if the event has
 // another frame or no text.
 func (f *frame) read(data []byte) (text int, total span) {
 	start := len(f.before)
@@ -31,7 +31,7 @@ func (f *frame) read(data []byte) (text int, total span) {
 		if !bytes.Equal(data[end:], f.after) {
 			return 0, span{}
 		}
-		return end - start, span{}
+		return sizeOf(data[start:end]), span{}
 	}
 	if !bytes.HasPrefix(data[end:], f.after) {
 		return 0, span{}
@@ -39,7 +39,7 @@ func (f *frame) read(data []byte) (text int, total span) {
 	if total = lastObject(data, end+len(f.after)-len(usageMember)); total.end == 0 {
 		return 0, span{}
 	}
-	return end - start, total
+	return sizeOf(data[start:end]), total
 }
 
 // learn takes the frame of an event that reports nothing.

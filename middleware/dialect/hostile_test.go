@@ -76,6 +76,16 @@ func TestTextThatGrowsIsCountedOnce(t *testing.T) {
 	}
 }
 
+func TestEscapedLettersCountAsLetters(t *testing.T) {
+	letters := `\u4f60\u597d\n\"`
+	event := `{"choices":[{"index":0,"delta":{"content":"` + letters + `"},"finish_reason":null}]}`
+	stream := sse(strings.Split(strings.Repeat(event+"|", 100), "|")[:100]...)
+	// Two letters of three bytes and two of one, a hundred times.
+	if meter, _ := playStream(t, Chat, stream, 1<<10); meter.Counted() != 800/4 {
+		t.Errorf("%d tokens counted of 200", meter.Counted())
+	}
+}
+
 func TestAFinishIsNoticedHoweverItIsSpaced(t *testing.T) {
 	for _, chunk := range []string{
 		`{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}`,
