@@ -100,7 +100,6 @@ func (h *Handler) explain(c *call) error {
 	if err := q.done(); err != nil {
 		return err
 	}
-	model = h.modelID(model) // what calls by its path are counted as
 	key := c.caller
 	if id != "" && id != key.ID {
 		if key.Role != ledger.RoleAdmin {
