@@ -37,7 +37,7 @@ func New(keys Ledger, limits Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
 			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
-			revoked: func(string) {}, throttle: NewThrottle(), names: NewNames(),
+			revoked: func(string) {}, throttle: NewThrottle(), names: NewNames(), zone: time.UTC,
 		},
 		ledger:  keys,
 		limiter: limits,

@@ -115,7 +115,7 @@ func (h *Handler) rotateKey(c *call) error {
 		return err
 	}
 	c.audit("key rotated", key.ID)
-	c.json(http.StatusOK, rotatedView{secretView{viewKey(&key, h.now()), secret.Reveal()}, formatMoment(until)})
+	c.json(http.StatusOK, rotatedView{secretView{h.viewKey(&key), secret.Reveal()}, formatMoment(until)})
 	return nil
 }
 

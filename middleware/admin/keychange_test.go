@@ -139,3 +139,26 @@ func TestAKeyIsFoundByItsText(t *testing.T) {
 	s.call("POST", "/admin/v1/keys/lookup", s.admin, `{}`).want(400)
 	s.call("GET", "/admin/v1/keys/lookup", s.admin, "").want(405)
 }
+
+func TestAChangeIsPendingUntilItsWindowsEnd(t *testing.T) {
+	s := newServer(t, WithZone(time.FixedZone("east", 3600)))
+	pending := func(change string) (now, nextMinute, atMidnight bool) {
+		made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","limits":{"rpm":10,"rpd":100}}`).want(201)
+		path := "/admin/v1/keys/" + made.text("id")
+		s.call("PATCH", path, s.admin, `{"version":1,"effective":"next_window","limits":`+change+`}`).want(200)
+		waits := func() bool { return s.call("GET", path, s.admin, "").want(200).object("pending") != nil }
+		now = waits()
+		s.advance(time.Minute)
+		nextMinute = waits()
+		s.advance(13 * time.Hour) // it is 00:01 in the zone, 23:01 in UTC
+		atMidnight = waits()
+		s.advance(-13*time.Hour - time.Minute)
+		return now, nextMinute, atMidnight
+	}
+	if now, nextMinute, atMidnight := pending(`{"rpm":5}`); !now || nextMinute || atMidnight {
+		t.Errorf("a limit per minute is pending now %v, a minute later %v, at midnight %v", now, nextMinute, atMidnight)
+	}
+	if now, nextMinute, atMidnight := pending(`{"rpd":50}`); !now || !nextMinute || atMidnight {
+		t.Errorf("a limit per day is pending now %v, a minute later %v, at midnight %v", now, nextMinute, atMidnight)
+	}
+}

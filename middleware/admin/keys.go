@@ -36,7 +36,7 @@ func (h *Handler) createKey(c *call) error {
 		return err
 	}
 	c.audit("key created", key.ID)
-	c.json(http.StatusCreated, secretView{viewKey(&key, h.now()), secret.Reveal()})
+	c.json(http.StatusCreated, secretView{h.viewKey(&key), secret.Reveal()})
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (h *Handler) listKeys(c *call) error {
 	}
 	page := keyPage{Keys: make([]keyView, len(keys)), Next: next}
 	for i := range keys {
-		page.Keys[i] = viewKey(&keys[i], h.now())
+		page.Keys[i] = h.viewKey(&keys[i])
 	}
 	c.json(http.StatusOK, page)
 	return nil
@@ -126,7 +126,7 @@ func (h *Handler) getKey(c *call) error {
 // keyReply shows a key; its version is the entity tag.
 func (c *call) keyReply(key *ledger.Key) {
 	c.writer.Header().Set("ETag", versionTag(key.Version))
-	c.json(http.StatusOK, viewKey(key, c.handler.now()))
+	c.json(http.StatusOK, c.handler.viewKey(key))
 }
 
 func (h *Handler) revokeKey(c *call) error {

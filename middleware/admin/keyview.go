@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"maps"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -81,17 +82,42 @@ func splitRows(rows []ledger.Limits) (whole limitsView, models []limitsView) {
 	return whole, models
 }
 
-func viewKey(key *ledger.Key, now time.Time) keyView {
+// waits tells whether limits from before a change are still in force: those per
+// minute until the next minute, those per day until the next midnight.
+func (h *Handler) waits(key *ledger.Key) bool {
+	if key.PreviousLimits == nil {
+		return false
+	}
+	now, changed := h.now(), key.LimitsChangedAt
+	if now.Before(changed.Truncate(time.Minute).Add(time.Minute)) {
+		return true
+	}
+	sameDay := now.In(h.zone).Format(time.DateOnly) <= changed.In(h.zone).Format(time.DateOnly)
+	return sameDay && !maps.Equal(dayLimits(key.PreviousLimits), dayLimits(key.Limits))
+}
+
+// dayLimits returns the limits per day, keyed by what they count.
+func dayLimits(rows []ledger.Limits) map[ledger.Limits]ledger.Limits {
+	limits := make(map[ledger.Limits]ledger.Limits)
+	for _, row := range rows {
+		if row.RPD != 0 || row.TPD != 0 {
+			limits[ledger.Limits{Model: row.Model, TokenType: row.TokenType}] = ledger.Limits{RPD: row.RPD, TPD: row.TPD}
+		}
+	}
+	return limits
+}
+
+func (h *Handler) viewKey(key *ledger.Key) keyView {
 	view := keyView{
 		ID: key.ID, Name: key.Name, Owner: key.Owner, Hint: key.Hint, Role: key.Role.String(),
-		AllOwners: key.AllOwners, State: stateNames[key.State(now)],
+		AllOwners: key.AllOwners, State: stateNames[key.State(h.now())],
 		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
 		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
 		CreatedAt: formatMoment(key.CreatedAt), ExpiresAt: formatMoment(key.ExpiresAt), RevokedAt: formatMoment(key.RevokedAt),
 		Metadata: key.Metadata, Version: key.Version,
 	}
 	view.Limits, view.ModelLimits = splitRows(key.Limits)
-	if key.PreviousLimits != nil {
+	if h.waits(key) {
 		pending := &pendingView{ChangedAt: formatMoment(key.LimitsChangedAt)}
 		pending.PreviousLimits, pending.PreviousModelLimits = splitRows(key.PreviousLimits)
 		view.Pending = pending

@@ -19,6 +19,7 @@ type settings struct {
 	clientAddress func(*http.Request) netip.Addr
 	throttle      *Throttle
 	names         *Names
+	zone          *time.Location
 	revoked       func(keyID string)
 	defaults      ledger.Limits
 	bounds        Bounds
@@ -84,6 +85,12 @@ func WithThrottle(throttle *Throttle) Option {
 // replaces it. The default is one of the handler's own.
 func WithNames(names *Names) Option {
 	return func(s *settings) { s.names = names }
+}
+
+// WithZone sets the zone whose midnights end the days of limits, as the limiter
+// and the ledger have it. The default is UTC.
+func WithZone(zone *time.Location) Option {
+	return func(s *settings) { s.zone = zone }
 }
 
 // WithRevoked sets a function that is called after the revocation of a key is
