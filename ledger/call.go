@@ -73,7 +73,7 @@ type HoldRequest struct {
 	KeyID     string
 	Model     string
 	Worst     Quantity  // upper bound of what the call may consume
-	Deadline  time.Time // when the gateway cuts the call
+	Deadline  time.Time // when the gateway cuts the call; best from time.Now, whose times no set clock moves
 	Stream    bool      // decides what a crash does to the call
 	RequestID string    // goes into the entry
 }

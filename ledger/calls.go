@@ -90,7 +90,7 @@ func (l *Ledger) Checkpoint(id HoldID, soFar Quantity) error {
 	if cost = min(cost, h.amount); cost <= h.checkpointed {
 		return nil
 	}
-	due := now.UnixMicro()-h.checkpointAt >= l.checkpointEvery.Microseconds()
+	due := now.Sub(h.checkpointAt) >= l.checkpointEvery
 	if !due && cost-h.checkpointed < (h.amount+9)/10 {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (l *Ledger) appendCheckpoint(id HoldID, soFar Quantity, now time.Time) erro
 	if err := l.append(&e); err != nil {
 		return err
 	}
-	h.checkpointAt, h.checkpointed = now.UnixMicro(), e.Amount
+	h.checkpointAt, h.checkpointed = now, e.Amount
 	l.core.holds[id] = h
 	return nil
 }

@@ -17,7 +17,12 @@ func (l *Ledger) commitLoop() {
 			return
 		}
 		if l.durability == DurabilityInterval {
+			// What comes meanwhile waits for the next interval; it has left a wake.
 			l.pause()
+			if l.commitOne() {
+				l.snapshotInBackground()
+			}
+			continue
 		}
 		// After each commit, because under load there may be no last one.
 		for l.gather(); l.commitOne(); l.gather() {
@@ -138,9 +143,11 @@ func (l *Ledger) expire() {
 	if l.failed != nil {
 		return
 	}
-	limit := l.now().Add(-l.grace).UnixMicro()
+	// Times keep their monotonic part here: a wall clock that is set forward must not
+	// end the calls that run.
+	now := l.now()
 	for id, h := range l.core.holds {
-		if h.deadline == 0 || h.deadline >= limit {
+		if h.deadline.IsZero() || now.Sub(h.deadline) <= l.grace {
 			continue
 		}
 		e := l.core.draft(KindVoid, id, &h)

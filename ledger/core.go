@@ -79,10 +79,10 @@ type openHold struct {
 	version             int64
 	price               Price
 	amount              Micro
-	deadline            int64 // microseconds; 0: none
+	deadline            time.Time // zero: none
 	requestID           string
 	stream              bool
-	checkpointAt        int64
+	checkpointAt        time.Time
 	checkpointed        Micro
 }
 

@@ -27,8 +27,8 @@ func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	k := &c.keys.rows[keyIndex]
 	h := openHold{
 		key: keyIndex, account: k.owner, model: model, version: version, price: price,
-		deadline: micros(request.Deadline), requestID: request.RequestID, stream: request.Stream,
-		checkpointAt: now.UnixMicro(),
+		deadline: request.Deadline, requestID: request.RequestID, stream: request.Stream,
+		checkpointAt: now,
 	}
 	amount, err := c.cover(&h, request.Worst)
 	if err != nil {

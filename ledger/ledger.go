@@ -142,11 +142,19 @@ func (l *Ledger) append(e *Entry) error {
 		l.waitSince = now
 	}
 	l.batch.entries = append(l.batch.entries, *e)
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	signal(l.wake)
+	if len(l.batch.entries) == l.maxPending/4 {
+		signal(l.urgent) // no interval is worth a refusal
 	}
 	return nil
+}
+
+// signal leaves word for a goroutine that is told once, however often that happens.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // admitting returns why nothing is admitted now, nil if calls are.
@@ -219,11 +227,8 @@ func (l *Ledger) undurable() *batch {
 
 // wait waits until a batch is durable.
 func (l *Ledger) wait(ctx context.Context, b *batch, urgent bool) error {
-	if urgent && l.durability == DurabilityInterval {
-		select {
-		case l.urgent <- struct{}{}:
-		default:
-		}
+	if urgent {
+		signal(l.urgent)
 	}
 	if l.manual {
 		for l.commitOne() {
