@@ -21,6 +21,8 @@ type Ledger struct {
 	config
 	store Store
 
+	pruning sync.Mutex // one prune at a time; taken before mu
+
 	mu         sync.Mutex
 	core       *core
 	batch      *batch    // entries that wait for the next commit

@@ -46,6 +46,9 @@ func (l *Ledger) Export(ctx context.Context, w io.Writer, after int64, before ti
 // returns the sequence number of the last entry that is gone. Export first what
 // is to be kept elsewhere.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
+	// Another one would take away what this one reads.
+	l.pruning.Lock()
+	defer l.pruning.Unlock()
 	through, err := l.prune(ctx, before)
 	if err != nil {
 		err = fmt.Errorf("prune: %w", err)
@@ -93,6 +96,9 @@ func (l *Ledger) prune(ctx context.Context, before time.Time) (int64, error) {
 	})
 	if err != nil && !errors.Is(err, errEnough) {
 		return 0, err
+	}
+	if c.sequence != through {
+		return 0, fmt.Errorf("%w: the log ends at entry %d, not at %d", ErrCorrupt, c.sequence, through)
 	}
 	if err := c.checkSums(); err != nil {
 		return 0, err

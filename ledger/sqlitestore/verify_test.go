@@ -140,3 +140,56 @@ func TestAPruneThatWasInterruptedGoesOn(t *testing.T) {
 		t.Errorf("first entry after the prune: %+v, %v", entries, err)
 	}
 }
+
+// overtaken is a store that lets another prune begin when the first one reads.
+type overtaken struct {
+	*Store
+	other atomic.Pointer[func()]
+}
+
+func (s *overtaken) Replay(ctx context.Context, after int64, use func(*ledger.Entry) error) error {
+	if other := s.other.Swap(nil); other != nil {
+		(*other)()
+	}
+	return s.Store.Replay(ctx, after, use)
+}
+
+func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
+	now, tomorrow := testClock()
+	inner, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &overtaken{Store: inner}
+	l, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	for _, id := range []string{"a", "b"} {
+		if _, err := l.CreateAccount(t.Context(), id, ""); err != nil {
+			t.Fatal(err)
+		}
+		tomorrow()
+	}
+	second := make(chan error, 1)
+	other := func() {
+		go func() {
+			_, err := l.Prune(context.Background(), now())
+			second <- err
+		}()
+		select {
+		case err := <-second:
+			second <- err
+		case <-time.After(100 * time.Millisecond): // it waits for its turn
+		}
+	}
+	store.other.Store(&other)
+	_, err = l.Prune(t.Context(), now())
+	if err := errors.Join(err, <-second, l.Ready()); err != nil {
+		t.Error(err)
+	}
+	if report, err := ledger.Verify(t.Context(), inner); err != nil || report.Accounts != 2 {
+		t.Errorf("verify: %+v, %v", report, err)
+	}
+}
