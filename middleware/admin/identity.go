@@ -25,9 +25,12 @@ func (h *Handler) identify(c *call, need access) error {
 			message: "too many failed attempts to authenticate from this address",
 		}
 	}
-	caller, err := h.authenticate(middleware.Credential(c.request.Header))
+	text := middleware.Credential(c.request.Header)
+	caller, err := h.authenticate(text)
 	if errors.Is(err, ledger.ErrUnknownKey) {
-		h.throttle.fail(address, now)
+		if text != "" { // a probe without a key guesses nothing
+			h.throttle.fail(address, now)
+		}
 		return unauthorized()
 	}
 	if err != nil {

@@ -58,3 +58,15 @@ func TestANetworkIsOneCaller(t *testing.T) {
 		}
 	}
 }
+
+func TestCallsWithoutAKeyShutNobodyOut(t *testing.T) {
+	s := newServer(t)
+	for range 2 * failureBurst {
+		s.call("GET", "/admin/v1/me", "", "").want(401)
+	}
+	s.call("GET", "/admin/v1/me", s.admin, "").want(200)
+	for range failureBurst {
+		s.call("GET", "/admin/v1/me", "pk_m_wrong", "").want(401)
+	}
+	s.call("GET", "/admin/v1/me", s.admin, "").want(429)
+}
