@@ -85,6 +85,10 @@ func (x *exchange) refuseEnding(r *reply, outcome ledger.Outcome) *dialect.Refus
 		switch {
 		case errors.Is(r.readError, errNoChat):
 			refusal.Message = errNoChat.Error()
+		case errors.Is(r.readError, errOnlyError):
+			if text := upstreamMessage(r.kept); text != "" {
+				refusal.Message = text
+			}
 		case r.meter.Produced() || r.sent:
 			refusal.Message = "the upstream failed before the answer was complete"
 		case x.failureStatus == http.StatusServiceUnavailable:

@@ -38,6 +38,7 @@ const (
 var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
 	errNoChat        = errors.New("the upstream's reply is no chat completion")
+	errOnlyError     = errors.New("the upstream answered with an error and the status of success")
 	errPacked        = errors.New("the upstream's reply is in an encoding that can not be read")
 	errAfterEnd      = errors.New("the upstream goes on after the end of its stream")
 )

@@ -157,7 +157,7 @@ func (x *exchange) observe(r *reply, outcome ledger.Outcome, settlement ledger.S
 }
 
 // drain takes what is left in the unpacker, in the event reader and in trailers,
-// and reads what is to be translated.
+// and reads what is to be translated or is no answer at all.
 func (r *reply) drain(returned bool) {
 	if r.unpack != nil {
 		if err := r.unpack.close(); err != nil && r.readError == nil {
@@ -173,6 +173,11 @@ func (r *reply) drain(returned bool) {
 		var ok bool
 		if r.text, ok = dialect.ChatText(r.kept); !ok {
 			r.readError = errNoChat
+		}
+	}
+	if r.mode == modeWhole && r.wrote && r.x.custom == nil && r.readError == nil && dialect.SaysError(r.kept) {
+		if _, reported := r.meter.Reported(); !reported {
+			r.readError = errOnlyError
 		}
 	}
 	header := r.w.Header()

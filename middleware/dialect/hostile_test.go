@@ -47,6 +47,41 @@ func TestALongLastEventIsTheLastHoweverItIsCut(t *testing.T) {
 	}
 }
 
+// The last event of the servers' own APIs repeats the prompt, or brings the
+// tokens of the whole conversation.
+func TestALongLastEventOfServersOwnAPIs(t *testing.T) {
+	long := strings.Repeat("x", 200<<10)
+	for _, test := range []struct {
+		operation Operation
+		format    Format
+		last      string
+	}{
+		{OllamaGenerate, NDJSON, `{"response":"","context":"` + long + `","done":true,"prompt_eval_count":9,"eval_count":3}` + "\n"},
+		{LlamaCompletion, SSE, `data: {"content":"","prompt":"` + long + `","tokens_predicted":3,"tokens_evaluated":9,"stop":true}` + "\n\n"},
+		{GenerateStream, SSE, `data: {"generated_text":"` + long + `","details":{"generated_tokens":3,"input_length":9}}` + "\n\n"},
+	} {
+		piece := `{"response":"four","content":"four","token":{"text":"four"}}` + "\n"
+		if test.format == SSE {
+			piece = "data: " + piece + "\n"
+		}
+		meter := NewMeter(&Call{Route: Route{Operation: test.operation}}, false)
+		var out tape
+		stream := piece + test.last
+		for from := 0; from < len(stream); from += 1000 {
+			if err := meter.Stream(test.format, []byte(stream[from:min(from+1000, len(stream))]), &out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		usage, ok := meter.Reported()
+		if !meter.Complete() || !ok || usage != (Usage{Input: 9, Output: 3}) || meter.Counted() != 1 {
+			t.Errorf("%s: complete %v, usage %v, %d tokens counted", test.operation, meter.Complete(), usage, meter.Counted())
+		}
+		if out.last.Len() == 0 || out.passed.Len()+out.last.Len() != len(stream) {
+			t.Errorf("%s: %d bytes passed and %d are held back of %d", test.operation, out.passed.Len(), out.last.Len(), len(stream))
+		}
+	}
+}
+
 func TestWhatAResponsesStreamRepeatsIsCountedOnce(t *testing.T) {
 	text := strings.Repeat("word", 100)
 	var stream strings.Builder

@@ -1,0 +1,71 @@
+package dialect
+
+import "bytes"
+
+// contentKeys are the members that hold a piece of an answer.
+var contentKeys = [...][]byte{
+	[]byte(`"content":`), []byte(`"text":`), []byte(`"delta":`), []byte(`"response":`), []byte(`"reasoning_content":`),
+	[]byte(`"reasoning":`), []byte(`"arguments":`), []byte(`"thinking":`), []byte(`"partial_json":`),
+}
+
+// count counts an event that carries a piece of an answer and returns where the
+// piece stands. The key that was found last is tried first.
+func (m *Meter) count(data []byte) span {
+	if text := textAfter(data, contentKeys[m.key]); text.end > text.start {
+		m.counted(sizeOf(text.of(data)))
+		return text
+	}
+	for i, key := range contentKeys {
+		if text := textAfter(data, key); text.end > text.start {
+			m.key = i
+			m.counted(sizeOf(text.of(data)))
+			return text
+		}
+	}
+	return span{}
+}
+
+func (m *Meter) counted(size int) {
+	m.events++
+	m.produced = true
+	if m.operation == Generate { // each event of SGLang holds the whole text so far
+		m.content = max(m.content, int64(size))
+		return
+	}
+	m.content += int64(size)
+}
+
+// sizeOf returns the size of a text in bytes, about as a model wrote it: some
+// servers escape every letter beyond ASCII, six bytes for what are mostly three.
+func sizeOf(text []byte) int {
+	size := len(text)
+	for {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 || at+1 == len(text) {
+			return size
+		}
+		if text[at+1] == 'u' {
+			size -= 3
+		} else {
+			size--
+		}
+		text = text[at+2:]
+	}
+}
+
+// textAfter returns the place of the text that follows key, without its quotes.
+func textAfter(data, key []byte) span {
+	found := bytes.Index(data, key)
+	if found < 0 {
+		return span{}
+	}
+	at := skipSpace(data, found+len(key))
+	if at >= len(data) || data[at] != '"' {
+		return span{}
+	}
+	end := skipString(data, at)
+	if end < 0 {
+		return span{at + 1, len(data)}
+	}
+	return span{at + 1, end - 1}
+}
