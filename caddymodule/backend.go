@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,6 +146,52 @@ func (b *Backend) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// Validate implements caddy.Validator. What depends on the model is checked when it
+// is loaded.
+func (b *Backend) Validate() error {
+	depth := 0
+	if b.QueueDepth != nil {
+		depth = *b.QueueDepth
+	}
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"slots", int64(b.Slots)},
+		{"queue_depth", int64(depth)},
+		{"queue_wait", int64(b.QueueWait)},
+		{"context", int64(b.Context)},
+		{"step_tokens", int64(b.StepTokens)},
+		{"threads", int64(b.Threads)},
+		{"max_body", b.MaxBody},
+		{"write_timeout", int64(b.WriteTimeout)},
+	} {
+		if field.value < 0 {
+			return fmt.Errorf("%s %d is negative", field.name, field.value)
+		}
+	}
+	if b.Device != "" && !slices.Contains(devices, b.Device) {
+		return fmt.Errorf("device: unknown value %q; known are %s", b.Device, strings.Join(devices, ", "))
+	}
+	return checkNames(b.ModelNames)
+}
+
+// devices lists the values of Backend.Device.
+var devices = []string{"auto", "cpu"}
+
+// checkNames refuses names under which no model could be asked for.
+func checkNames(names []string) error {
+	for i, name := range names {
+		if name == "" {
+			return errors.New("model_name: a name is empty")
+		}
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("model_name: %s is given twice", name)
+		}
+	}
+	return nil
+}
+
 // options returns the server's options for what is set.
 func (b *Backend) options(log *slog.Logger) []gpubackend.Option {
 	options := []gpubackend.Option{gpubackend.WithLogger(log), gpubackend.WithModelFile(b.ModelFile)}
@@ -225,6 +273,7 @@ func (*Backends) Stop() error { return nil }
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Backend)(nil)
+	_ caddy.Validator             = (*Backend)(nil)
 	_ caddy.CleanerUpper          = (*Backend)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Backend)(nil)
 	_ caddy.App                   = (*Backends)(nil)

@@ -23,7 +23,7 @@ func parseBackend(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 var backendOptions = map[string]func(*Backend, *caddyfile.Dispenser) error{
 	"model_file":    func(b *Backend, d *caddyfile.Dispenser) error { return oneArgument(d, &b.ModelFile) },
 	"model_name":    (*Backend).unmarshalModelNames,
-	"device":        func(b *Backend, d *caddyfile.Dispenser) error { return oneOf(d, &b.Device, "auto", "cpu") },
+	"device":        func(b *Backend, d *caddyfile.Dispenser) error { return oneOf(d, &b.Device, devices...) },
 	"slots":         func(b *Backend, d *caddyfile.Dispenser) error { return oneWhole(d, &b.Slots) },
 	"queue":         (*Backend).unmarshalQueue,
 	"context":       func(b *Backend, d *caddyfile.Dispenser) error { return oneWhole(d, &b.Context) },
@@ -78,6 +78,9 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (b *Backend) unmarshalModelNames(d *caddyfile.Dispenser) error {
 	if b.ModelNames = d.RemainingArgs(); len(b.ModelNames) == 0 {
 		return d.ArgErr()
+	}
+	if err := checkNames(b.ModelNames); err != nil {
+		return d.WrapErr(err)
 	}
 	return nil
 }

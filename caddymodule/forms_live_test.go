@@ -166,3 +166,20 @@ func TestBackendOutlivesReloadsAndRefusesABadModel(t *testing.T) {
 		t.Errorf("%d models stay loaded", len(left))
 	}
 }
+
+func TestWrongFieldsOfABackendAreRefusedBeforeItStarts(t *testing.T) {
+	for field, want := range map[string]string{
+		`"slots":-1`: "slots -1", `"queue_depth":-1`: "queue_depth -1", `"queue_wait":-5`: "queue_wait -5", `"context":-1`: "context -1",
+		`"step_tokens":-1`: "step_tokens -1", `"threads":-1`: "threads -1", `"max_body":-1`: "max_body -1", `"write_timeout":-1`: "write_timeout -1",
+		`"device":"tpu"`: `unknown value "tpu"`, `"model_names":["a","a"]`: "a is given twice",
+	} {
+		var config caddy.Config
+		if err := json.Unmarshal(toJSON(t, "http://127.0.0.1:1 {\n\tpenstock_backend\n}\n"), &config); err != nil {
+			t.Fatal(err)
+		}
+		config.AppsRaw["http"] = []byte(strings.Replace(string(config.AppsRaw["http"]), `"handler":"penstock_backend"`, `"handler":"penstock_backend",`+field, 1))
+		if err := caddy.Validate(&config); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -296,3 +296,25 @@ func TestAPathHasOneFixedCostInAllGates(t *testing.T) {
 		t.Errorf("the entries are %+v", entries)
 	}
 }
+
+func TestTheLogSaysWhyAnUpstreamFailed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	nobody := freeAddress(t)
+	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g.url = "http://" + g.address
+	mustLoad(t, "%s", strings.Replace(g.config(demoOptions, "penstock_proxy "+nobody),
+		"{\n", "{\n\tlog {\n\t\toutput file "+file+"\n\t}\n", 1))
+	reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false))
+	if reply.status != 502 || strings.Contains(reply.body, nobody) {
+		t.Errorf("the caller got %+v", reply)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"status":502`, "connection refused", `"upstream":"` + nobody, `"model":"tiny"`, reply.header.Get("X-Request-Id")} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the log has no %s", want)
+		}
+	}
+}

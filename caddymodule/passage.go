@@ -100,7 +100,20 @@ func (p *passage) fail(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, http.StatusText(status), status) // a handler's own refusal
 		return
 	}
+	p.log(r, status, err, known.Err)
 	middleware.ReportFailure(r.Context(), status, err)
+}
+
+// log tells the operator why a handler failed. Caddy would, but sees no error: the
+// gate answers the caller, who hears no reasons.
+func (p *passage) log(r *http.Request, status int, err, cause error) {
+	if cause != nil {
+		err = cause // without the place in Caddy's source
+	}
+	call, _ := middleware.CallFrom(r.Context())
+	upstream, _ := replacer(r).GetString("http.reverse_proxy.upstream.hostport")
+	lastingLog(string(p.gate.CaddyModule().ID)).Error("the handler behind the gate failed",
+		"status", status, "error", err, "upstream", upstream, "model", call.Model, "request_id", call.RequestID)
 }
 
 // finish returns the error that is left to Caddy.

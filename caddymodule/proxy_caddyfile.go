@@ -65,6 +65,11 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
 		return nil, err
 	}
+	if len(proxy.Upstreams) == 0 && proxy.DynamicUpstreamsRaw == nil {
+		head := caddyfile.NewDispenser(proxyTokens)
+		head.Next() // to its line
+		return nil, head.Err("no upstream; name one, for example: penstock_proxy localhost:9100")
+	}
 	if err := checkPolicy(h, proxy, proxyTokens); err != nil {
 		return nil, err
 	}
