@@ -95,7 +95,7 @@ func (w *Webhook) Deliver(alert Alert) {
 }
 
 // Close finishes the attempt that is under way, makes one for each alert that is
-// still queued, and ends the webhook. Both take ten seconds at most.
+// still queued or waits for another attempt, and ends the webhook. Both take ten seconds at most.
 func (w *Webhook) Close() {
 	w.stop()
 	<-w.done
@@ -158,7 +158,7 @@ func (w *Webhook) deliver(ctx context.Context, alert Alert) {
 		case <-time.After(pause):
 			pause *= 2
 		case <-ctx.Done():
-			w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID))
+			w.drain(alert)
 			return
 		}
 	}
