@@ -34,6 +34,27 @@ type failure struct{ first error }
 
 // readFields reads the body of a request, which must be one JSON object.
 func readFields(w http.ResponseWriter, r *http.Request) (*fields, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return parseFields(body)
+}
+
+// readOptionalFields reads a body that may be absent. The length does not tell:
+// it is unknown in HTTP/3 and with chunks.
+func readOptionalFields(w http.ResponseWriter, r *http.Request) (*fields, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	return parseFields(body)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
@@ -45,7 +66,7 @@ func readFields(w http.ResponseWriter, r *http.Request) (*fields, error) {
 		}
 		return nil, &problem{status: http.StatusBadRequest, code: "body_unreadable", message: "the body could not be read", cause: err}
 	}
-	return parseFields(body)
+	return body, nil
 }
 
 func parseFields(body []byte) (*fields, error) {

@@ -95,19 +95,17 @@ func (h *Handler) rotateKey(c *call) error {
 	if _, err := c.changeableKey(c.parameters[0]); err != nil {
 		return err
 	}
+	f, err := readOptionalFields(c.writer, c.request)
+	if err != nil {
+		return err
+	}
 	overlap := usualOverlap
-	if c.request.ContentLength != 0 {
-		f, err := readFields(c.writer, c.request)
-		if err != nil {
-			return err
-		}
-		if seconds, present := f.integer("overlap_seconds", 0, int64(ledger.MaxOverlap/time.Second)); present {
-			overlap = time.Duration(seconds) * time.Second
-		}
-		f.done()
-		if err := f.err(); err != nil {
-			return err
-		}
+	if seconds, present := f.integer("overlap_seconds", 0, int64(ledger.MaxOverlap/time.Second)); present {
+		overlap = time.Duration(seconds) * time.Second
+	}
+	f.done()
+	if err := f.err(); err != nil {
+		return err
 	}
 	until := h.now().Add(overlap)
 	key, secret, err := h.ledger.RotateKey(c.context(), c.parameters[0], overlap)

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -160,5 +162,19 @@ func TestAChangeIsPendingUntilItsWindowsEnd(t *testing.T) {
 	}
 	if now, nextMinute, atMidnight := pending(`{"rpd":50}`); !now || !nextMinute || atMidnight {
 		t.Errorf("a limit per day is pending now %v, a minute later %v, at midnight %v", now, nextMinute, atMidnight)
+	}
+}
+
+// HTTP/3 and chunked requests do not say that they have no body.
+func TestARotationWithoutABodyMayLeaveTheLengthOpen(t *testing.T) {
+	s := newServer(t)
+	own := s.call("GET", "/admin/v1/me", s.member, "").want(200)
+	request := httptest.NewRequest("POST", "/admin/v1/keys/"+own.text("id")+"/rotate", http.NoBody)
+	request.ContentLength = -1
+	request.Header.Set("Authorization", "Bearer "+s.admin)
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request)
+	if recorder.Code != 200 {
+		t.Errorf("status %d", recorder.Code)
 	}
 }
