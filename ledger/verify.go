@@ -88,8 +88,17 @@ func (v *verifier) entry(e *Entry) error {
 			return err
 		}
 	}
+	// The next start would charge it.
+	if e.Kind == KindCheckpoint && v.wasResolved(e.Hold) {
+		return corrupt(e.Sequence, "hold %s was resolved before", e.Hold)
+	}
 	if err := v.core.apply(e); err != nil {
 		return err
+	}
+	if e.Kind == KindCheckpoint || e.Kind == KindWriteOff { // they move no balance
+		if funds := v.core.accounts[v.core.owners[e.Account]].funds(); e.Balance != funds {
+			return corrupt(e.Sequence, "balance is %d, not %d", funds, e.Balance)
+		}
 	}
 	if v.report.First == 0 {
 		v.report.First = e.Sequence
@@ -109,11 +118,10 @@ func (v *verifier) call(e *Entry) error {
 	if e.Hold.Counter() == 0 || e.Hold.Epoch() > v.core.epoch {
 		return corrupt(e.Sequence, "hold %s was never given out", e.Hold)
 	}
-	bit := uint64(1) << (e.Hold % 64)
-	if v.resolved[e.Hold/64]&bit != 0 {
+	if v.wasResolved(e.Hold) {
 		return corrupt(e.Sequence, "hold %s was resolved before", e.Hold)
 	}
-	v.resolved[e.Hold/64] |= bit
+	v.resolved[e.Hold/64] |= 1 << (e.Hold % 64)
 	v.report.Calls++
 	if err := e.Quantity.validate(); err != nil {
 		return corrupt(e.Sequence, "%v", err)
@@ -141,6 +149,8 @@ func (v *verifier) call(e *Entry) error {
 	v.optional = e.Outcome == OutcomeInterrupted || e.Outcome == OutcomeDeadline
 	return nil
 }
+
+func (v *verifier) wasResolved(id HoldID) bool { return v.resolved[id/64]&(1<<(id%64)) != 0 }
 
 // snapshot compares the state with a snapshot that was taken here.
 func (v *verifier) snapshot(sequence int64) error {

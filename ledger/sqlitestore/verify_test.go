@@ -53,6 +53,25 @@ func TestVerifyFindsWriteOffsThatAreMissingOrTooMany(t *testing.T) {
 	wantCorrupt(t, store, "entry 6: is not followed by the write-off of 100001000 micro-credits")
 }
 
+func TestVerifyChecksWhatStreamsReport(t *testing.T) {
+	l, store, key := fill(t, t.TempDir(), 1, ledger.WithCrashPolicy(ledger.CrashFull))
+	hold, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: ledger.Quantity{Duration: time.Second}, Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Settle(t.Context(), hold.ID, ledger.Settlement{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, store, `INSERT INTO entry SELECT 8, (SELECT max(at) FROM entry), kind, account, key_id, model, request_id, reference, hold, input_tokens,
+		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail FROM entry WHERE seq = 6`)
+	wantCorrupt(t, store, "entry 8: hold "+hold.ID.String()+" was resolved before")
+	execute(t, store, "UPDATE entry SET balance = balance - 1 WHERE seq = 6")
+	wantCorrupt(t, store, "entry 6: balance is 99999000, not 99998999")
+}
+
 func TestVerifyKnowsWhichModelAPriceIsOf(t *testing.T) {
 	l, store, key := fill(t, t.TempDir(), 1)
 	for _, model := range []string{"m", "dear"} {
