@@ -376,3 +376,16 @@ func TestAnErrorWithTheStatusOfSuccessIsNotCharged(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+func TestAnEarlyFigureIsNotCharged(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n")
+		for range 40 {
+			io.WriteString(w, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n")
+		}
+		io.WriteString(w, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+	}, ledger.NewKey{})
+	h.post("/v1/messages", streamBody)
+	h.ended(1, ledger.OutcomeOK, ledger.UsageCounted, 9, 40, true)
+}

@@ -214,7 +214,7 @@ func (x *exchange) settlement(r *reply, outcome ledger.Outcome, wall time.Durati
 	case ok && (outcome == ledger.OutcomeOK || reported.Output > 0):
 		settlement.Usage = ledger.UsageReported
 		quantity.InputTokens, quantity.CachedTokens, quantity.OutputTokens = reported.Input, reported.Cached, reported.Output
-		if counted := r.meter.Counted(); x.cutBeforeReport(outcome) && counted > reported.Output {
+		if counted := r.meter.Counted(); r.meter.Early() && counted > reported.Output {
 			settlement.Usage, quantity.OutputTokens = ledger.UsageCounted, counted
 		}
 	case outcome != ledger.OutcomeOK || r.mode == modeStream:
@@ -235,12 +235,6 @@ func (x *exchange) settlement(r *reply, outcome ledger.Outcome, wall time.Durati
 }
 
 func (x *exchange) fixed() bool { return x.custom != nil && x.custom.fixed > 0 }
-
-// cutBeforeReport says that what was reported may be an early figure: Anthropic's
-// streams begin with one, and repeat it only at the end.
-func (x *exchange) cutBeforeReport(outcome ledger.Outcome) bool {
-	return outcome != ledger.OutcomeOK && x.call.Route.Operation == dialect.Messages
-}
 
 // compute returns the time that is charged: what the handler or a trusted
 // upstream says, but never more than the gate saw. The caller holds x.mutex.

@@ -191,6 +191,11 @@ func lastObject(data []byte, start int) span {
 // runningTotal keeps a usage object to be read when it is asked for: some servers
 // send one with every chunk, and only the last counts.
 func (m *Meter) runningTotal(data []byte, usage span) {
+	if len(m.total) > 0 || m.walker.tally.seen {
+		if !bytes.ContainsAny(usage.of(data), "123456789") {
+			return // zeros take nothing back
+		}
+	}
 	m.total = append(m.total[:0], '{')
 	m.total = append(m.total, data[usage.start+1:usage.end]...)
 	m.total = append(m.total, '}')
@@ -283,6 +288,7 @@ func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 		text = m.count(data)
 	}
 	if bytes.Contains(data, usageName) {
+		m.early = string(kind) == "message_start"
 		m.walk(data)
 	} else if string(kind) == "content_block_delta" {
 		m.frame.learn(data, text, false)

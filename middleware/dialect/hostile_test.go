@@ -209,3 +209,29 @@ func TestNestingCostsNoTime(t *testing.T) {
 		t.Errorf("%s for a nested body, %s for a flat one", deep, flat)
 	}
 }
+
+func TestZerosAfterTheTotalTakeNothingBack(t *testing.T) {
+	for _, total := range []string{sumOf, running, strings.ReplaceAll(sumOf, `":`, `": `)} {
+		meter, _ := playStream(t, Chat, sse(delta, total, zeroSum)+doneLine, 1<<10)
+		if usage, ok := meter.Reported(); !ok || usage.Input != 9 || usage.Output == 0 {
+			t.Errorf("%v %v after %s", usage, ok, total)
+		}
+	}
+}
+
+// What message_start says of the output is an early figure.
+func TestAnEarlyFigureIsNoTotal(t *testing.T) {
+	var stream strings.Builder
+	stream.WriteString("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n")
+	for range 50 {
+		stream.WriteString("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n")
+	}
+	early := stream.String()
+	end := "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	last := "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":50}}\n\n"
+	for text, want := range map[string]bool{early + end: true, early + last + end: false, early: true, early + last: false} {
+		if meter, _ := playStream(t, Messages, text, 1<<10); meter.Early() != want {
+			t.Errorf("early is %v after %q", meter.Early(), text[max(0, len(text)-150):])
+		}
+	}
+}

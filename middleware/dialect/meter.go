@@ -19,6 +19,7 @@ type Meter struct {
 	terminal bool  // the end of the stream was seen
 	failed   bool  // the upstream sent an error event
 	produced bool  // a piece of the answer was seen
+	early    bool  // usage came at the beginning of the stream only
 	large    largeEvent
 	frame    frame
 	total    []byte // usage that was not read yet
@@ -168,6 +169,10 @@ func (m *Meter) Reported() (Usage, bool) {
 	sum := m.walker.total()
 	return sum.usage(m.operation == Messages)
 }
+
+// Early says that the output was reported only at the beginning of the stream, as
+// Anthropic's servers do, where it is no total.
+func (m *Meter) Early() bool { return m.early }
 
 // Counted returns the output tokens as counted from the stream: a token for each
 // event, or one for four bytes where that is more.
