@@ -362,30 +362,3 @@ func TestHostileCallers(t *testing.T) {
 	}
 	h.untouched()
 }
-
-func TestAnErrorWithTheStatusOfSuccessIsNotCharged(t *testing.T) {
-	reply := `{"error":{"message":"out of memory","type":"server_error"}}`
-	h := build(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, reply) }, ledger.NewKey{})
-	got := h.post("/v1/chat/completions", plainBody)
-	if got.status != 502 || !strings.Contains(got.body, `"message":"out of memory"`) {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
-	reply = `{"error":null,` + chatReply[1:]
-	if got := h.post("/v1/chat/completions", plainBody); got.status != 200 || got.body != reply {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-}
-
-func TestAnEarlyFigureIsNotCharged(t *testing.T) {
-	h := build(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n")
-		for range 40 {
-			io.WriteString(w, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n")
-		}
-		io.WriteString(w, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
-	}, ledger.NewKey{})
-	h.post("/v1/messages", streamBody)
-	h.ended(1, ledger.OutcomeOK, ledger.UsageCounted, 9, 40, true)
-}

@@ -50,7 +50,11 @@ func (x *exchange) produced(output int64) error {
 	x.mutex.Lock()
 	defer x.mutex.Unlock()
 	x.soFar = ledger.Quantity{InputTokens: x.reserved.Input, OutputTokens: min(output, x.worst.OutputTokens)}
-	if output <= x.worst.OutputTokens+outputSlack || x.custom != nil {
+	slack := int64(outputSlack)
+	if x.call.Route.Operation == dialect.Completions { // which can repeat the prompt in each answer
+		slack += x.call.TextBytes / bytesPerToken * x.call.Answers
+	}
+	if output <= x.worst.OutputTokens+slack || x.custom != nil {
 		return nil
 	}
 	worst := x.worst

@@ -1,0 +1,55 @@
+package middleware_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+func TestAnErrorWithTheStatusOfSuccessIsNotCharged(t *testing.T) {
+	reply := `{"error":{"message":"out of memory","type":"server_error"}}`
+	h := build(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, reply) }, ledger.NewKey{})
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 502 || !strings.Contains(got.body, `"message":"out of memory"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
+	reply = `{"error":null,` + chatReply[1:]
+	if got := h.post("/v1/chat/completions", plainBody); got.status != 200 || got.body != reply {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestAnEarlyFigureIsNotCharged(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n")
+		for range 40 {
+			io.WriteString(w, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n")
+		}
+		io.WriteString(w, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+	}, ledger.NewKey{})
+	h.post("/v1/messages", streamBody)
+	h.ended(1, ledger.OutcomeOK, ledger.UsageCounted, 9, 40, true)
+}
+
+func TestAPromptThatIsEchoedNeedsNoMoreCredit(t *testing.T) {
+	prompt := strings.Repeat("word", 1000)
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, "data: {\"choices\":[{\"text\":%q}]}\n\ndata: {\"choices\":[{\"text\":\"four\",\"finish_reason\":\"stop\"}]}\n\n", prompt)
+		io.WriteString(w, `data: {"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":1}}`+"\n\n"+doneEvent)
+	}, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Output: 100_000 * ledger.Credit}); err != nil { // 0.1 for a token of 10
+		t.Fatal(err)
+	}
+	got := h.post("/v1/completions", `{"model":"tiny","stream":true,"echo":true,"max_tokens":16,"prompt":"`+prompt+`"}`)
+	if !strings.HasSuffix(got.body, doneEvent) {
+		t.Errorf("%.100s ... %s", got.body, got.body[max(0, len(got.body)-300):])
+	}
+	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 1000, 1, true)
+}
