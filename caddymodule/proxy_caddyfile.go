@@ -39,6 +39,10 @@ const idleConnectionsPerHost = 1024
 // It becomes one route with the two handlers. Unless told otherwise the proxy
 // balances with the policy penstock and keeps enough idle connections for many
 // streams.
+//
+// In a named route, &(name), it needs a matcher, such as /*: where all routes of
+// one have no matcher, Caddy 2.11.9 keeps but the first handler of the first route,
+// which would be the gate with nothing behind it.
 func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
