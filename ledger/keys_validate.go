@@ -142,6 +142,12 @@ func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
 			}
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
+		if network.Addr().Is4In6() { // callers' addresses never come in this form
+			if network.Bits() < 96 {
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q reaches beyond IPv4", clip(text))}
+			}
+			network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
+		}
 		networks = append(networks, network.Masked())
 	}
 	return networks, nil

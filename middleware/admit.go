@@ -125,7 +125,7 @@ func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limite
 		row := limiter.Row{Model: limits.Model, Limits: toLimits(limits)}
 		if key.PreviousLimits != nil {
 			previous := limiter.Limits{}
-			if before := rowOf(key.PreviousLimits, limits.Model); before != nil {
+			if before := rowLike(limits, key.PreviousLimits); before != nil {
 				previous = toLimits(before)
 			}
 			row.Previous, row.ChangedAt = &previous, key.LimitsChangedAt
@@ -134,7 +134,7 @@ func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limite
 	}
 	for i := range key.PreviousLimits {
 		before := &key.PreviousLimits[i]
-		if before.Model != "" && before.Model != model || rowOf(key.Limits, before.Model) != nil {
+		if before.Model != "" && before.Model != model || rowLike(before, key.Limits) != nil {
 			continue
 		}
 		previous := toLimits(before)
@@ -143,9 +143,11 @@ func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limite
 	return rows
 }
 
-func rowOf(rows []ledger.Limits, model string) *ledger.Limits {
+// rowLike returns the row that counts the same as row: a model may have one for
+// each type of tokens.
+func rowLike(row *ledger.Limits, rows []ledger.Limits) *ledger.Limits {
 	for i := range rows {
-		if rows[i].Model == model {
+		if rows[i].Model == row.Model && tokenType(rows[i].TokenType) == tokenType(row.TokenType) {
 			return &rows[i]
 		}
 	}
@@ -153,12 +155,17 @@ func rowOf(rows []ledger.Limits, model string) *ledger.Limits {
 }
 
 func toLimits(row *ledger.Limits) limiter.Limits {
-	limits := limiter.Limits{RPM: row.RPM, TPM: row.TPM, RPD: row.RPD, TPD: row.TPD, MaxInFlight: row.MaxInFlight}
-	switch row.TokenType {
-	case "input":
-		limits.TokenType = limiter.TokensInput
-	case "output":
-		limits.TokenType = limiter.TokensOutput
+	return limiter.Limits{
+		RPM: row.RPM, TPM: row.TPM, RPD: row.RPD, TPD: row.TPD, MaxInFlight: row.MaxInFlight, TokenType: tokenType(row.TokenType),
 	}
-	return limits
+}
+
+func tokenType(name string) limiter.TokenType {
+	switch name {
+	case "input":
+		return limiter.TokensInput
+	case "output":
+		return limiter.TokensOutput
+	}
+	return limiter.TokensTotal
 }
