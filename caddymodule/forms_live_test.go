@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -180,6 +181,37 @@ func TestWrongFieldsOfABackendAreRefusedBeforeItStarts(t *testing.T) {
 		config.AppsRaw["http"] = []byte(strings.Replace(string(config.AppsRaw["http"]), `"handler":"penstock_backend"`, `"handler":"penstock_backend",`+field, 1))
 		if err := caddy.Validate(&config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+func TestTheExampleLogsNoHeaderThatHoldsAKey(t *testing.T) {
+	text, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": "Caddyfile.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Logging struct {
+			Logs map[string]struct {
+				Encoder struct {
+					Fields map[string]struct{ Filter string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	// The default log gets the errors, the other one the calls.
+	for _, log := range []string{"default", "log0"} {
+		for _, header := range []string{"X-Api-Key", "Api-Key"} {
+			if filter := config.Logging.Logs[log].Encoder.Fields["request>headers>"+header].Filter; filter != "delete" {
+				t.Errorf("the log %s writes %s", log, header)
+			}
 		}
 	}
 }
