@@ -45,6 +45,7 @@ type engine struct {
 	store    LedgerStore
 	metrics  *metrics
 	throttle *admin.Throttle // a reload must not give an attacker new tries
+	names    *admin.Names
 
 	opening sync.Once
 	failure error // of opening
@@ -65,7 +66,7 @@ func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 	identity := store.Identity()
 	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
 		return &engine{
-			store: store, metrics: newMetrics(), throttle: admin.NewThrottle(),
+			store: store, metrics: newMetrics(), throttle: admin.NewThrottle(), names: admin.NewNames(),
 			runs: middleware.NewRuns(middleware.DefaultMaxRuns),
 		}, nil
 	})
@@ -88,10 +89,10 @@ func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 func (e *engine) open(app *App) error {
 	e.opening.Do(func() {
 		ctx := context.Background() // an open ledger outlives the configuration
+		e.zone = app.zone
 		if e.failure = e.openLedger(ctx); e.failure != nil {
 			return
 		}
-		e.zone = app.zone
 		e.limiter = limiter.New(limiter.WithZone(app.zone))
 		if err := e.restoreLimits(ctx, app.log); err != nil {
 			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.limiter.Close(), e.ledger.Close(ctx))
@@ -117,7 +118,8 @@ func (e *engine) openLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.ledger, err = ledger.Open(ctx, store, ledger.WithEvents(observeLedger(lastingLog("penstock")), ledger.Thresholds{}))
+	e.ledger, err = ledger.Open(ctx, store, ledger.WithZone(e.zone),
+		ledger.WithEvents(observeLedger(lastingLog("penstock")), ledger.Thresholds{}))
 	return err
 }
 

@@ -228,8 +228,24 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if g.Errors == errorsPassthrough {
 		r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
 	}
+	if route, ok := dialect.Classify(r.Method, r.URL.EscapedPath()); ok && route.Operation == dialect.ExecuteAsync {
+		r = detached(w, r)
+	}
 	gate.Serve(w, r, passed)
 	return passed.finish()
+}
+
+// detached returns the request with variables and placeholders of its own. A call
+// in the background uses them while the handlers around the gate and the access
+// log still use those of the request, and neither is made for two at once.
+func detached(w http.ResponseWriter, r *http.Request) *http.Request {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	variables, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	copied := caddyhttp.PrepareRequest(r.Clone(r.Context()), caddy.NewReplacer(), w, server)
+	for name, value := range variables {
+		caddyhttp.SetVar(copied.Context(), name, value)
+	}
+	return copied
 }
 
 // errRetired is for calls that come so late to a configuration that its ledger

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 )
@@ -308,9 +309,11 @@ func TestTheLogSaysWhyAnUpstreamFailed(t *testing.T) {
 	if reply.status != 502 || strings.Contains(reply.body, nobody) {
 		t.Errorf("the caller got %+v", reply)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	// The line is written when the answer may have arrived already.
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && !strings.Contains(string(text), `"status":502`); {
+		time.Sleep(time.Millisecond)
+		text, _ = os.ReadFile(file) // not there yet
 	}
 	for _, want := range []string{`"status":502`, "connection refused", `"upstream":"` + nobody, `"model":"tiny"`, reply.header.Get("X-Request-Id")} {
 		if !strings.Contains(string(text), want) {

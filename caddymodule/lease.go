@@ -62,13 +62,26 @@ func (l *lease) begin() bool {
 
 // end counts a call out that begin let in.
 func (l *lease) end() {
-	l.mu.Lock()
-	l.calls--
-	last := l.retired && l.calls == 0
-	l.mu.Unlock()
-	if last {
+	if l.isLast() {
 		l.giveBack()
 	}
+}
+
+// endBehind is end for what runs behind a gate. If that is the last to end, it is a
+// call in the background, which is settled only when it has ended here: giving
+// back waits for that, so it must not wait for giving back.
+func (l *lease) endBehind() {
+	if l.isLast() {
+		go l.giveBack()
+	}
+}
+
+// isLast counts a call out and says whether the share is to be given back now.
+func (l *lease) isLast() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls--
+	return l.retired && l.calls == 0
 }
 
 // retire says that the configuration is no longer in use. More calls of retire

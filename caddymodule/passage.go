@@ -35,7 +35,7 @@ func (p *passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		middleware.ReportFailure(r.Context(), http.StatusServiceUnavailable, errRetired)
 		return
 	}
-	defer p.gate.app.lease.end()
+	defer p.gate.app.lease.endBehind()
 	p.begin(r)
 	if err := p.next.ServeHTTP(w, r); err != nil {
 		p.fail(w, r, err)

@@ -66,7 +66,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
 	if r.ContentLength > 0 && (encoding == "" || encoding == "identity") {
 		raw, err := x.readKnown(r.Body, int(r.ContentLength))
-		return raw, refuseRead(err, limit)
+		return raw, refuseRead(err)
 	}
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
 	switch encoding {
@@ -74,7 +74,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	case "gzip":
 		unpacked, err := gzip.NewReader(source)
 		if err != nil {
-			return nil, refuseRead(err, limit)
+			return nil, refuseRead(err)
 		}
 		source = io.LimitReader(unpacked, limit+1)
 	default:
@@ -85,7 +85,7 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *di
 	}
 	var buffer bytes.Buffer
 	if _, err := buffer.ReadFrom(source); err != nil {
-		return nil, refuseRead(err, limit)
+		return nil, refuseRead(err)
 	}
 	if int64(buffer.Len()) > limit {
 		return nil, refuseLarge(limit)
@@ -115,13 +115,13 @@ func (x *exchange) readKnown(source io.Reader, length int) ([]byte, error) {
 	return raw, err
 }
 
-func refuseRead(err error, limit int64) *dialect.Refusal {
+func refuseRead(err error) *dialect.Refusal {
 	if err == nil {
 		return nil
 	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return refuseLarge(limit)
+		return refuseLarge(large.Limit) // perhaps that of a handler before the gate
 	}
 	return &dialect.Refusal{Reason: dialect.BadRequest, Code: "unreadable_body", Message: "the body could not be read to its end", Final: true}
 }

@@ -478,3 +478,14 @@ func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
 		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)
 	}
 }
+
+func TestAHandlerThatWritesNothingIsNoAnswer(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(http.ResponseWriter, *http.Request) {})
+	if got := h.post("/v1/chat/completions", request1K); got.status != http.StatusBadGateway {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if spent := h.account().Spent; spent != 0 {
+		t.Errorf("charged %s", spent)
+	}
+}

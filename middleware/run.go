@@ -16,6 +16,7 @@ var (
 	errDeadline = errors.New("the call ran into its time limit")
 	errCredit   = errors.New("the credit ran out")
 	errRevoked  = errors.New("the key was revoked")
+	errNoAnswer = errors.New("the handler wrote no answer")
 )
 
 // chatPath is where translated calls go.

@@ -128,7 +128,7 @@ func (x *exchange) finish(r *reply, end ending) {
 	failure := x.failure
 	x.mutex.Unlock()
 	if end.returned && !r.wrote && failure == nil && end.cause == nil {
-		r.WriteHeader(http.StatusOK) // what net/http does
+		x.answerNothing(r)
 	}
 	r.drain(end.returned)
 	outcome := x.outcome(r, end)
@@ -142,6 +142,19 @@ func (x *exchange) finish(r *reply, end ending) {
 	if r.sent && r.mode == modeBody && outcome != ledger.OutcomeOK && end.returned && outcome != ledger.OutcomeClientGone {
 		panic(http.ErrAbortHandler) // a cut body must not look complete
 	}
+}
+
+// answerNothing ends a call whose handler has written nothing. On a path with a
+// fixed cost that is an empty answer, as net/http has it; no model answers so, and
+// nobody pays for a gate that has no handler behind it.
+func (x *exchange) answerNothing(r *reply) {
+	if x.custom != nil {
+		r.WriteHeader(http.StatusOK)
+		return
+	}
+	x.mutex.Lock()
+	x.failure, x.failureStatus = errNoAnswer, http.StatusBadGateway
+	x.mutex.Unlock()
 }
 
 // observe tells the observer how the call ended.

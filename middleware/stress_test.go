@@ -69,6 +69,10 @@ func TestCallsThatEndEarlyDoNotTouchEachOther(t *testing.T) {
 			transport := upstream.Client().Transport.(*http.Transport)
 			defer transport.CloseIdleConnections()
 			h := build(t, chat, ledger.NewKey{})
+			// Calls whose clients left hold credit until their handlers have returned.
+			if _, err := h.ledger.TopUp(t.Context(), h.key.Owner, 1000*ledger.Credit, "for all at once"); err != nil {
+				t.Fatal(err)
+			}
 			proxy := &httputil.ReverseProxy{
 				Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport,
 				ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
