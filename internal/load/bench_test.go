@@ -95,7 +95,7 @@ func BenchmarkCalls(b *testing.B) {
 
 // BenchmarkStreams reports what a chunk of a stream costs the gateway.
 func BenchmarkStreams(b *testing.B) {
-	const callers, chunks, interval = 300, 40, 50 * time.Millisecond
+	const callers, chunks, interval = 300, 100, 50 * time.Millisecond
 	b.Run(fmt.Sprintf("streams=%d", callers), func(b *testing.B) {
 		p := startPair(b, streams(b, chunks, interval))
 		text := strings.Replace(body(160), "{", `{"stream":true,`, 1)
