@@ -237,10 +237,23 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	if explained := s.must("explain", s.object("keys", "create", "c", "--rpm", "3").text("id"), "--model", "tiny"); !strings.Contains(explained, "fits now") || !strings.Contains(explained, "rpm") {
 		t.Errorf("explain prints\n%s", explained)
 	}
+	narrow := s.object("keys", "create", "d", "--model", "tiny").text("id")
+	for words, arguments := range map[string][]string{
+		"fits now":               {narrow, "--model", "tiny"},
+		"may not use this model": {narrow, "--model", "other"},
+	} {
+		if explained := s.must(append([]string{"explain"}, arguments...)...); !strings.Contains(explained, words) {
+			t.Errorf("explain %v prints\n%s", arguments, explained)
+		}
+	}
+	s.must("keys", "revoke", narrow)
+	if explained := s.must("explain", narrow, "--model", "tiny"); !strings.Contains(explained, "the key is revoked") {
+		t.Errorf("explain of a revoked key prints\n%s", explained)
+	}
 	if usage := s.must("usage", "--by", "owner,model"); !strings.HasPrefix(usage, "OWNER") || !strings.Contains(usage, "TOTAL") {
 		t.Errorf("usage prints\n%s", usage)
 	}
-	if report := s.object("ledger", "verify"); report.text("keys") != "3" {
+	if report := s.object("ledger", "verify"); report.text("keys") != "4" {
 		t.Errorf("a ledger in use verifies as %v", report)
 	}
 	t.Setenv("PENSTOCK_ADMIN_KEY", "wrong")

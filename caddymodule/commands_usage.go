@@ -106,6 +106,25 @@ func (c *console) explainCommand() *cobra.Command {
 	return cmd
 }
 
+// verdictOf says whether a call would be let in now, and what is in its way.
+func verdictOf(explained record) (verdict, detail string) {
+	if state := explained.text("state"); state != "active" {
+		return "never fits", "the key is " + state
+	}
+	if explained["model_allowed"] == false {
+		return "never fits", "the key may not use this model, or there is no such model"
+	}
+	refusal := explained.object("refusal")
+	if refusal == nil {
+		return "fits now", ""
+	}
+	verdict = "fits in " + milliseconds(refusal["retry_after_ms"])
+	if refusal["never"] == true {
+		verdict = "never fits"
+	}
+	return verdict, fmt.Sprintf("%s: %s of %s used, %s needed", refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
+}
+
 func printExplained(cmd *cobra.Command, explained record) error {
 	account := explained.object("account")
 	t := newTable(cmd.OutOrStdout())
@@ -114,14 +133,7 @@ func printExplained(cmd *cobra.Command, explained record) error {
 	if explained["budget"] != nil {
 		t.row("budget", "", explained.text("budget_left")+" credits left of "+explained.text("budget"))
 	}
-	verdict, detail := "fits now", ""
-	if refusal := explained.object("refusal"); refusal != nil {
-		verdict = "fits in " + milliseconds(refusal["retry_after_ms"])
-		if refusal["never"] == true {
-			verdict = "never fits"
-		}
-		detail = fmt.Sprintf("%s: %s of %s used, %s needed", refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
-	}
+	verdict, detail := verdictOf(explained)
 	t.row("call", verdict, detail)
 	if err := t.flush(); err != nil {
 		return err
