@@ -37,9 +37,10 @@ type exchange struct {
 	dispatched time.Time
 	firstByte  time.Time
 
-	bodyMutex sync.Mutex
-	rewritten bool // body is not received
-	dropped   bool // the bodies are gone
+	bodyMutex sync.Mutex // of received and body, which transports read on their own
+	rewritten bool       // body is not received
+	dropped   bool       // the bodies are gone
+	later     bool       // the call goes on in the background when Serve returns
 
 	// Parts that live as long as the call, here so that they are one piece of memory.
 	context     callContext
@@ -47,7 +48,6 @@ type exchange struct {
 	reply       reply
 	rows        [2]limiter.Row // of the key, for all models and for this one
 	ownValues   [3]string      // values of headers
-	later       bool           // the call goes on in the background
 	idValue     [1]string
 	chargeValue [1]string
 	lengthValue [1]string
