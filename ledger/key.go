@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,21 @@ type Key struct {
 	RevokedAt       time.Time // zero: not revoked
 	Metadata        map[string]string
 	Version         int64 // grows by one with each change
+}
+
+// AllowsFrom says whether the key may be used from a client's address. IPv4
+// addresses must come in their own form, see netip.Addr.Unmap.
+func (k *Key) AllowsFrom(address netip.Addr) bool {
+	return len(k.CIDRs) == 0 ||
+		slices.ContainsFunc(k.CIDRs, func(network netip.Prefix) bool { return network.Contains(address) })
+}
+
+// PreviousBind says which of the limits from before a change are in force at now:
+// those per minute until the next full minute, those per day until the next
+// midnight in zone.
+func PreviousBind(changed, now time.Time, zone *time.Location) (minute, day bool) {
+	return now.Before(changed.Truncate(time.Minute).Add(time.Minute)),
+		now.In(zone).Format(time.DateOnly) <= changed.In(zone).Format(time.DateOnly)
 }
 
 // NewKey is what a key is made from. All but Name have a default.

@@ -286,13 +286,11 @@ func (r *keyRecord) limitsInForce(now time.Time, zone *time.Location) []Limits {
 	if r.PreviousLimits == nil {
 		return rows
 	}
-	changed := moment(r.LimitsChangedAt)
-	minute := now.Before(changed.Truncate(time.Minute).Add(time.Minute))
-	daily := now.In(zone).Format(time.DateOnly) <= changed.In(zone).Format(time.DateOnly)
+	minute, day := PreviousBind(moment(r.LimitsChangedAt), now, zone)
 	switch {
 	case minute:
 		return *r.PreviousLimits // no day ends before its last minute
-	case !daily:
+	case !day:
 		return rows
 	}
 	for i := range rows {

@@ -116,6 +116,7 @@ func LimitRows(key *ledger.Key, model string) []limiter.Row {
 	return appendLimitRows(nil, key, model)
 }
 
+// appendLimitRows is LimitRows into memory that a call has already.
 func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limiter.Row {
 	for i := range key.Limits {
 		limits := &key.Limits[i]

@@ -196,11 +196,8 @@ func (x *exchange) inScope(r *http.Request, operation dialect.Operation) *dialec
 	if len(x.key.Scopes) > 0 && scope != "" && !slices.Contains(x.key.Scopes, scope) {
 		return refuseForbidden("this key may not be used for " + scope)
 	}
-	if len(x.key.CIDRs) > 0 {
-		address := x.gate.clientAddress(r)
-		if !slices.ContainsFunc(x.key.CIDRs, func(network netip.Prefix) bool { return network.Contains(address) }) {
-			return refuseForbidden("this key may not be used from this network")
-		}
+	if len(x.key.CIDRs) > 0 && !x.key.AllowsFrom(x.gate.clientAddress(r)) {
+		return refuseForbidden("this key may not be used from this network")
 	}
 	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"net/netip"
-	"slices"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
@@ -37,9 +35,8 @@ func (h *Handler) identify(c *call, need access) error {
 		return err
 	}
 	c.caller = caller
-	inside := func(allowed netip.Prefix) bool { return allowed.Contains(client) }
 	switch {
-	case len(caller.CIDRs) > 0 && !slices.ContainsFunc(caller.CIDRs, inside):
+	case !caller.AllowsFrom(client):
 		return forbidden("network_not_allowed", "Forbidden: this key may not be used from this network")
 	case need >= accessAdmin && caller.Role != ledger.RoleAdmin:
 		return forbidden("admin_key_required", "Forbidden: this needs an admin key")

@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"maps"
-	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 )
@@ -82,18 +81,13 @@ func splitRows(rows []ledger.Limits) (whole limitsView, models []limitsView) {
 	return whole, models
 }
 
-// waits tells whether limits from before a change are still in force: those per
-// minute until the next minute, those per day until the next midnight.
+// waits tells whether limits from before a change are still in force.
 func (h *Handler) waits(key *ledger.Key) bool {
 	if key.PreviousLimits == nil {
 		return false
 	}
-	now, changed := h.now(), key.LimitsChangedAt
-	if now.Before(changed.Truncate(time.Minute).Add(time.Minute)) {
-		return true
-	}
-	sameDay := now.In(h.zone).Format(time.DateOnly) <= changed.In(h.zone).Format(time.DateOnly)
-	return sameDay && !maps.Equal(dayLimits(key.PreviousLimits), dayLimits(key.Limits))
+	minute, day := ledger.PreviousBind(key.LimitsChangedAt, h.now(), h.zone)
+	return minute || day && !maps.Equal(dayLimits(key.PreviousLimits), dayLimits(key.Limits))
 }
 
 // dayLimits returns the limits per day, keyed by what they count.
