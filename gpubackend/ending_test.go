@@ -73,22 +73,34 @@ func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 	}
 }
 
-func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
-	s, front := startGated(t, func(*engine.Batch) error { return nil }, WithWriteTimeout(50*time.Millisecond))
+// largeChat asks for more than the kernel takes in for a caller that does not read:
+// many answers with the alternatives of each token. largeWholeChat asks for it in
+// one piece.
+var (
+	largeChat      = strings.Replace(endlessChat, `"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, 1)
+	largeWholeChat = strings.Replace(largeChat, `"stream":true`, `"stream":false`, 1)
+)
+
+// askAndNotRead sends a chat call on a connection with a small buffer.
+func askAndNotRead(t *testing.T, front *httptest.Server, body string) net.Conn {
+	t.Helper()
 	connection, err := net.Dial("tcp", front.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
-	// The kernel takes in more than one answer, so many are asked for on a small buffer.
 	if err := connection.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	body := strings.Replace(endlessChat, `"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, 1)
 	request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(body))
 	if err := request.Write(connection); err != nil {
 		t.Fatal(err)
 	}
+	return connection
+}
+
+func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
+	s, front := startGated(t, func(*engine.Batch) error { return nil }, WithWriteTimeout(50*time.Millisecond))
+	defer askAndNotRead(t, front, largeChat).Close()
 	eventually(t, "the request was given up", func() bool { return s.scheduler.Status().Cancelled > 0 })
 	eventually(t, "all slots came free", func() bool { return s.scheduler.Status().Running == 0 })
 }
@@ -104,19 +116,7 @@ func TestWholeReplyIsNotKeptForAClientThatDoesNotRead(t *testing.T) {
 		s.ServeHTTP(w, r)
 	}))
 	defer front.Close()
-	connection, err := net.Dial("tcp", front.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	if err := connection.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-		t.Fatal(err)
-	}
-	body := strings.NewReplacer(`"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, `"stream":true`, `"stream":false`).Replace(endlessChat)
-	request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(body))
-	if err := request.Write(connection); err != nil {
-		t.Fatal(err)
-	}
+	defer askAndNotRead(t, front, largeWholeChat).Close()
 	eventually(t, "the request ran", func() bool { return answering.Load() == 1 && s.scheduler.Status().Finished == 16 })
 	eventually(t, "the reply was given up", func() bool { return answering.Load() == 0 })
 }
@@ -130,9 +130,8 @@ func TestLargeReplyOutlivesItsDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	body := strings.NewReplacer(`"max_tokens":400`, `"max_tokens":480,"n":16,"logprobs":true,"top_logprobs":20`, `"stream":true`, `"stream":false`).Replace(endlessChat)
 	slow := bufio.NewReader(slowly{connection})
-	for _, one := range []string{body, `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1}`} {
+	for _, one := range []string{largeWholeChat, `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1}`} {
 		request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(one))
 		if err := request.Write(connection); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -20,8 +21,12 @@ func TestModelIsServedWhateverItsFileCallsIt(t *testing.T) {
 		config := testmodel.Tiny()
 		config.Extra = map[string]any{"general.name": inFile}
 		path := filepath.Join(t.TempDir(), "some\xfffile.gguf")
-		if err := os.WriteFile(path, testmodel.Build(config), 0o600); err != nil {
-			t.Skip("this file system wants names in UTF-8:", err)
+		err := os.WriteFile(path, testmodel.Build(config), 0o600)
+		if err != nil && runtime.GOOS == "darwin" {
+			t.Skip("its file systems want names in UTF-8:", err)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		_, front := start(t, WithModelFile(path), WithVLLMMetrics())
 		reply, err := front.Client().Get(front.URL + "/v1/models")

@@ -46,17 +46,19 @@ func round(b *testing.B, g *gateway, count int, work func()) float64 {
 	return float64(g.used(b)-before) / float64(count)
 }
 
-func report(b *testing.B, unit string, gate, bare []float64) {
-	ratios := make([]float64, len(gate))
-	for i := range gate {
-		ratios[i] = gate[i] / bare[i]
+// compare measures both gateways in turns and reports what a unit costs each.
+func compare(b *testing.B, unit string, gate, bare func() float64) {
+	var with, without, ratios []float64
+	for b.Loop() {
+		with, without = append(with, gate()), append(without, bare())
+		ratios = append(ratios, with[len(with)-1]/without[len(without)-1])
 	}
-	for _, numbers := range [][]float64{gate, bare, ratios} {
+	for _, numbers := range [][]float64{with, without, ratios} {
 		slices.Sort(numbers)
 	}
-	middle := len(gate) / 2
-	b.ReportMetric(gate[middle]/1000, "gate-us/"+unit)
-	b.ReportMetric(bare[middle]/1000, "bare-us/"+unit)
+	middle := len(ratios) / 2
+	b.ReportMetric(with[middle]/1000, "gate-us/"+unit)
+	b.ReportMetric(without[middle]/1000, "bare-us/"+unit)
 	b.ReportMetric(ratios[middle], "ratio")
 	b.ReportMetric(ratios[0], "least-ratio")
 	b.ReportMetric(ratios[len(ratios)-1], "most-ratio")
@@ -83,12 +85,7 @@ func BenchmarkCalls(b *testing.B) {
 					return round(b, g, test.callers*test.times, func() { c.send(call, text, test.times, http.StatusOK) })
 				}
 			}
-			gate, bare := measure(p.gate), measure(p.bare)
-			var with, without []float64
-			for b.Loop() {
-				with, without = append(with, gate()), append(without, bare())
-			}
-			report(b, "call", with, without)
+			compare(b, "call", measure(p.gate), measure(p.bare))
 		})
 	}
 }
@@ -105,12 +102,7 @@ func BenchmarkStreams(b *testing.B) {
 				return round(b, g, callers*chunks, func() { c.send(listen, call, 1, http.StatusOK) })
 			}
 		}
-		gate, bare := measure(p.gate), measure(p.bare)
-		var with, without []float64
-		for b.Loop() {
-			with, without = append(with, gate()), append(without, bare())
-		}
-		report(b, "chunk", with, without)
+		compare(b, "chunk", measure(p.gate), measure(p.bare))
 	})
 }
 
@@ -120,14 +112,12 @@ func BenchmarkRefusals(b *testing.B) {
 	b.Run("unknown-key", func(b *testing.B) {
 		p := startPair(b, answers(b))
 		const callers, times = 32, 150
-		refused, passed := dial(b, p.gate, callers), dial(b, p.bare, callers)
-		unknown := request(p.gate, "sk-unknown", body(160))
-		known := request(p.bare, "sk-unknown", body(160))
-		var with, without []float64
-		for b.Loop() {
-			with = append(with, round(b, p.gate, callers*times, func() { refused.send(call, unknown, times, http.StatusUnauthorized) }))
-			without = append(without, round(b, p.bare, callers*times, func() { passed.send(call, known, times, http.StatusOK) }))
+		measure := func(g *gateway, status int) func() float64 {
+			c, text := dial(b, g, callers), request(g, "sk-unknown", body(160))
+			return func() float64 {
+				return round(b, g, callers*times, func() { c.send(call, text, times, status) })
+			}
 		}
-		report(b, "refusal", with, without)
+		compare(b, "refusal", measure(p.gate, http.StatusUnauthorized), measure(p.bare, http.StatusOK))
 	})
 }

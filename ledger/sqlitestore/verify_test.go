@@ -128,24 +128,32 @@ func (s *interrupted) Prune(ctx context.Context, through int64) error {
 	return ctx.Err()
 }
 
-func TestAPruneThatWasInterruptedGoesOn(t *testing.T) {
+// openTwoDays opens a ledger with an account made on each of two days, which are
+// over by now.
+func openTwoDays(t *testing.T, store ledger.Store) (l *ledger.Ledger, now func() time.Time) {
+	t.Helper()
 	now, tomorrow := testClock()
-	inner, err := Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := &interrupted{Store: inner}
 	l, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close(context.Background())
+	t.Cleanup(func() { l.Close(context.Background()) })
 	for _, id := range []string{"a", "b"} {
 		if _, err := l.CreateAccount(t.Context(), id, ""); err != nil {
 			t.Fatal(err)
 		}
 		tomorrow()
 	}
+	return l, now
+}
+
+func TestAPruneThatWasInterruptedGoesOn(t *testing.T) {
+	inner, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &interrupted{Store: inner}
+	l, now := openTwoDays(t, store)
 	ctx, cancel := context.WithCancel(t.Context())
 	store.cancel = cancel
 	if _, err := l.Prune(ctx, now()); !errors.Is(err, context.Canceled) {
@@ -174,23 +182,12 @@ func (s *overtaken) Replay(ctx context.Context, after int64, use func(*ledger.En
 }
 
 func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
-	now, tomorrow := testClock()
 	inner, err := Open(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	store := &overtaken{Store: inner}
-	l, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close(context.Background())
-	for _, id := range []string{"a", "b"} {
-		if _, err := l.CreateAccount(t.Context(), id, ""); err != nil {
-			t.Fatal(err)
-		}
-		tomorrow()
-	}
+	l, now := openTwoDays(t, store)
 	second := make(chan error, 1)
 	other := func() {
 		go func() {
