@@ -14,8 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/middleware/admin"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // Alerts tells when somebody hears of a key or an account that comes near its

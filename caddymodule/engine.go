@@ -12,12 +12,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // engines holds the engines of this process by the identity of their ledger, so

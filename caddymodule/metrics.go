@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // metrics are an engine's Prometheus metrics. They live as long as the engine, so

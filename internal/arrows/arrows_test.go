@@ -30,6 +30,7 @@ func TestArrowsPointDown(t *testing.T) {
 	}{
 		{"./limiter/...", []string{caddy, module + "/ledger", module + "/middleware", module + "/caddymodule", module + "/gpubackend", "net/http"}},
 		{"./ledger/...", []string{caddy, module + "/limiter", module + "/middleware", module + "/caddymodule", module + "/gpubackend", "net/http"}},
+		{"./alerts", []string{module + "/limiter", module + "/ledger", module + "/middleware", module + "/caddymodule", module + "/gpubackend"}},
 		{"./middleware/...", []string{caddy, module + "/caddymodule", module + "/gpubackend"}},
 		{"./examples/...", []string{caddy}},
 		{"./gpubackend/...", []string{caddy, module + "/limiter", module + "/ledger", module + "/middleware", module + "/caddymodule"}},

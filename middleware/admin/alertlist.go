@@ -3,7 +3,7 @@ package admin
 import (
 	"net/http"
 
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
+	"github.com/penstockhq/penstock/alerts"
 )
 
 // Alerts lists what was told; *alerts.Monitor has it.

@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // Levels tells alerts how much of its limits a key has used up. It is safe for

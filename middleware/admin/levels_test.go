@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {

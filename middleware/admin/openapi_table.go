@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
 )
 
 // Pieces of schemas.

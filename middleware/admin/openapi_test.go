@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/middleware/admin/alerts"
+	"github.com/penstockhq/penstock/alerts"
 )
 
 // conforms compares a reply of any test with the document. It knows the words of
