@@ -45,8 +45,10 @@ func upstreamHeader(header http.Header) http.Header {
 	return copied
 }
 
-// remoteAddress is the connection's client address.
-func remoteAddress(r *http.Request) netip.Addr {
+// RemoteAddress is the address of the connection's peer, IPv4 also where it came in
+// its IPv6 form. Headers are not read: without a trusted proxy in front, callers
+// could write any address into them.
+func RemoteAddress(r *http.Request) netip.Addr {
 	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

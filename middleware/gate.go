@@ -53,7 +53,7 @@ func New(ledger Ledger, limiter Limiter, options ...Option) func(http.Handler) h
 func NewGate(ledger Ledger, limiter Limiter, options ...Option) *Gate {
 	g := &Gate{
 		ledger: ledger, limiter: limiter, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
-		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
+		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: RemoteAddress,
 		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
 	}
 	for _, option := range options {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // accountView is an account on the wire.
@@ -43,49 +44,49 @@ func viewAccount(account *ledger.Account) accountView {
 		Available: account.Available.String(), AvailableMicro: account.Available,
 		Held: account.Held.String(), HeldMicro: account.Held,
 		Spent: account.Spent.String(), SpentMicro: account.Spent,
-		CreatedAt: formatMoment(account.CreatedAt),
+		CreatedAt: rest.FormatMoment(account.CreatedAt),
 	}
 }
 
-func (h *Handler) createAccount(c *call) error {
-	f, err := readFields(c.writer, c.request)
+func (h *Handler) createAccount(c *rest.Call) error {
+	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
-	id, name := f.text("id", maxName), f.text("name", maxName)
-	f.done()
-	if err := f.err(); err != nil {
+	id, name := f.Text("id", maxName), f.Text("name", maxName)
+	f.Done()
+	if err := f.Err(); err != nil {
 		return err
 	}
-	account, err := h.ledger.CreateAccount(c.context(), id, name)
+	account, err := h.ledger.CreateAccount(c.Context(), id, name)
 	if err != nil {
 		return err
 	}
-	c.audit("account created", id)
-	c.json(http.StatusCreated, viewAccount(&account))
+	h.audit(c, "account created", id)
+	c.JSON(http.StatusCreated, viewAccount(&account))
 	return nil
 }
 
-func (h *Handler) listAccounts(c *call) error {
-	q, err := readQuery(c)
+func (h *Handler) listAccounts(c *rest.Call) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
-	after, limit := q.text("after"), int(q.integer("limit", 100, 1, maxPage))
-	if err := q.done(); err != nil {
+	after, limit := q.Text("after"), int(q.Integer("limit", 100, 1, rest.MaxPage))
+	if err := q.Done(); err != nil {
 		return err
 	}
 	page := accountPage{Accounts: []accountView{}}
-	if !c.caller.AllOwners {
-		if account, ok := h.ledger.Account(c.caller.Owner); ok && after == "" {
+	if !c.Caller.AllOwners {
+		if account, ok := h.ledger.Account(c.Caller.Owner); ok && after == "" {
 			page.Accounts = append(page.Accounts, viewAccount(&account))
 		}
-		c.json(http.StatusOK, page)
+		c.JSON(http.StatusOK, page)
 		return nil
 	}
 	accounts, next, err := h.ledger.ListAccounts(after, limit)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return invalid("after", "%s is no cursor of this list", shown(after))
+		return rest.Invalid("after", "%s is no cursor of this list", rest.Shown(after))
 	}
 	if err != nil {
 		return err
@@ -94,52 +95,52 @@ func (h *Handler) listAccounts(c *call) error {
 		page.Accounts = append(page.Accounts, viewAccount(&accounts[i]))
 	}
 	page.Next = next
-	c.json(http.StatusOK, page)
+	c.JSON(http.StatusOK, page)
 	return nil
 }
 
-func (h *Handler) getAccount(c *call) error {
-	id := c.parameters[0]
+func (h *Handler) getAccount(c *rest.Call) error {
+	id := c.Parameters[0]
 	account, ok := h.ledger.Account(id)
-	if !ok || !c.manages(id) {
-		return notFound("account", id)
+	if !ok || !c.Manages(id) {
+		return rest.NotFound("account", id)
 	}
-	c.json(http.StatusOK, viewAccount(&account))
+	c.JSON(http.StatusOK, viewAccount(&account))
 	return nil
 }
 
 // topUp adds credit. The header Idempotency-Key is required, because a client
 // that got no reply has to be able to ask again without paying twice.
-func (h *Handler) topUp(c *call) error {
-	key := c.request.Header.Get("Idempotency-Key")
+func (h *Handler) topUp(c *rest.Call) error {
+	key := c.Request.Header.Get("Idempotency-Key")
 	if key == "" {
-		return invalid("Idempotency-Key", "this header is required: a text of your choice for this top-up alone")
+		return rest.Invalid("Idempotency-Key", "this header is required: a text of your choice for this top-up alone")
 	}
-	f, err := readFields(c.writer, c.request)
+	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
-	amount, present := f.amount("amount")
+	amount, present := f.Amount("amount")
 	if !present {
-		f.refuse("amount", "required: credits as a decimal string or a whole number")
+		f.Refuse("amount", "required: credits as a decimal string or a whole number")
 	}
-	f.done()
-	if err := f.err(); err != nil {
+	f.Done()
+	if err := f.Err(); err != nil {
 		return err
 	}
-	id := c.parameters[0]
-	made, err := h.ledger.TopUp(c.context(), id, amount, key)
+	id := c.Parameters[0]
+	made, err := h.ledger.TopUp(c.Context(), id, amount, key)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return notFound("account", id)
+		return rest.NotFound("account", id)
 	}
 	if err != nil {
 		return err
 	}
-	c.audit("account topped up", id)
+	h.audit(c, "account topped up", id)
 	status := http.StatusCreated
 	if made.Replayed {
 		status = http.StatusOK
 	}
-	c.json(status, topUpView{made.Sequence, made.Replayed, amount.String(), amount, viewAccount(&made.Account)})
+	c.JSON(status, topUpView{made.Sequence, made.Replayed, amount.String(), amount, viewAccount(&made.Account)})
 	return nil
 }

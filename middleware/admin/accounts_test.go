@@ -1,37 +1,34 @@
 package admin
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"testing"
 )
 
-func sha256Of(text string) [32]byte { return sha256.Sum256([]byte(text)) }
-
 func TestAnAccountIsMadeAndToppedUpOnce(t *testing.T) {
 	s := newServer(t)
-	s.call("POST", "/admin/v1/accounts", s.admin, `{"id":"acme","name":"Acme Ltd"}`).want(201)
-	if got := s.call("POST", "/admin/v1/accounts", s.admin, `{"id":"acme"}`).want(409); got.errorCode() != "exists" {
-		t.Error(got.body)
+	s.Call("POST", "/admin/v1/accounts", s.Admin, `{"id":"acme","name":"Acme Ltd"}`).Want(201)
+	if got := s.Call("POST", "/admin/v1/accounts", s.Admin, `{"id":"acme"}`).Want(409); got.ErrorCode() != "exists" {
+		t.Error(got.Body)
 	}
 	const path = "/admin/v1/accounts/acme/topups"
-	first := s.call("POST", path, s.admin, `{"amount":"12.5"}`, "Idempotency-Key", "one").want(201)
-	if first.object("account")["available"] != "12.500000" || first.object("account")["available_micro"] != 12.5e6 || first.number("seq") == 0 {
-		t.Error(first.body)
+	first := s.Call("POST", path, s.Admin, `{"amount":"12.5"}`, "Idempotency-Key", "one").Want(201)
+	if first.Object("account")["available"] != "12.500000" || first.Object("account")["available_micro"] != 12.5e6 || first.Number("seq") == 0 {
+		t.Error(first.Body)
 	}
-	again := s.call("POST", path, s.admin, `{"amount":"12.500000"}`, "Idempotency-Key", "one").want(200)
-	if again.fields()["replayed"] != true || again.number("seq") != first.number("seq") || again.object("account")["available_micro"] != 12.5e6 {
-		t.Error(again.body)
+	again := s.Call("POST", path, s.Admin, `{"amount":"12.500000"}`, "Idempotency-Key", "one").Want(200)
+	if again.Fields()["replayed"] != true || again.Number("seq") != first.Number("seq") || again.Object("account")["available_micro"] != 12.5e6 {
+		t.Error(again.Body)
 	}
-	s.call("POST", path, s.admin, `{"amount":13}`, "Idempotency-Key", "one").want(422)
-	s.call("POST", path, s.admin, `{"amount":3}`, "Idempotency-Key", "two").want(201)
-	if got := s.call("GET", "/admin/v1/accounts/acme", s.admin, "").want(200); got.text("available") != "15.500000" || got.text("name") != "Acme Ltd" {
-		t.Error(got.body)
+	s.Call("POST", path, s.Admin, `{"amount":13}`, "Idempotency-Key", "one").Want(422)
+	s.Call("POST", path, s.Admin, `{"amount":3}`, "Idempotency-Key", "two").Want(201)
+	if got := s.Call("GET", "/admin/v1/accounts/acme", s.Admin, "").Want(200); got.Text("available") != "15.500000" || got.Text("name") != "Acme Ltd" {
+		t.Error(got.Body)
 	}
-	if got := s.call("GET", "/admin/v1/accounts", s.admin, "").want(200).list("accounts"); len(got) != 2 {
+	if got := s.Call("GET", "/admin/v1/accounts", s.Admin, "").Want(200).List("accounts"); len(got) != 2 {
 		t.Errorf("%d accounts", len(got))
 	}
-	s.call("POST", "/admin/v1/accounts/nobody/topups", s.admin, `{"amount":3}`, "Idempotency-Key", "three").want(404)
+	s.Call("POST", "/admin/v1/accounts/nobody/topups", s.Admin, `{"amount":3}`, "Idempotency-Key", "three").Want(404)
 }
 
 func TestATopUpNamesTheFieldThatIsWrong(t *testing.T) {
@@ -41,15 +38,15 @@ func TestATopUpNamesTheFieldThatIsWrong(t *testing.T) {
 		`{}`: "amount", `{"amount":0}`: "amount", `{"amount":"-1"}`: "amount", `{"amount":1.5}`: "amount", `{"amount":null}`: "amount",
 		`{"amount":"0.0000001"}`: "amount", `{"amount":9007199255}`: "amount", `{"amount":1,"note":"x"}`: "note",
 	} {
-		got := s.call("POST", path, s.admin, body, "Idempotency-Key", "k").want(400)
-		if got.object("error")["param"] != param {
-			t.Errorf("%s: %s", body, got.body)
+		got := s.Call("POST", path, s.Admin, body, "Idempotency-Key", "k").Want(400)
+		if got.Param() != param {
+			t.Errorf("%s: %s", body, got.Body)
 		}
 	}
-	if got := s.call("POST", path, s.admin, `{"amount":1}`).want(400); got.object("error")["param"] != "Idempotency-Key" {
-		t.Error(got.body)
+	if got := s.Call("POST", path, s.Admin, `{"amount":1}`).Want(400); got.Param() != "Idempotency-Key" {
+		t.Error(got.Body)
 	}
-	if account, _ := s.ledger.Account("default"); account.Available != 0 {
+	if account, _ := s.Ledger.Account("default"); account.Available != 0 {
 		t.Errorf("refused top-ups added %s", account.Available)
 	}
 }
@@ -57,14 +54,14 @@ func TestATopUpNamesTheFieldThatIsWrong(t *testing.T) {
 func TestAccountsAreListedInPages(t *testing.T) {
 	s := newServer(t)
 	for i := range 4 {
-		s.call("POST", "/admin/v1/accounts", s.admin, fmt.Sprintf(`{"id":"a%d"}`, i)).want(201)
+		s.Call("POST", "/admin/v1/accounts", s.Admin, fmt.Sprintf(`{"id":"a%d"}`, i)).Want(201)
 	}
-	page := s.call("GET", "/admin/v1/accounts?limit=2", s.admin, "").want(200)
-	rest := s.call("GET", "/admin/v1/accounts?limit=10&after="+page.text("next"), s.admin, "").want(200)
-	if len(page.list("accounts")) != 2 || len(rest.list("accounts")) != 3 || rest.text("next") != "" {
-		t.Errorf("%s then %s", page.body, rest.body)
+	page := s.Call("GET", "/admin/v1/accounts?limit=2", s.Admin, "").Want(200)
+	last := s.Call("GET", "/admin/v1/accounts?limit=10&after="+page.Text("next"), s.Admin, "").Want(200)
+	if len(page.List("accounts")) != 2 || len(last.List("accounts")) != 3 || last.Text("next") != "" {
+		t.Errorf("%s then %s", page.Body, last.Body)
 	}
-	if got := s.call("GET", "/admin/v1/accounts?after=nobody", s.admin, "").want(400); got.object("error")["param"] != "after" {
-		t.Error(got.body)
+	if got := s.Call("GET", "/admin/v1/accounts?after=nobody", s.Admin, "").Want(400); got.Param() != "after" {
+		t.Error(got.Body)
 	}
 }

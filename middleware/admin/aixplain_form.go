@@ -5,7 +5,14 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
+
+// sdkTimeForms are the datetime forms that the aiXplain SDK sends beside
+// RFC 3339: Python's isoformat of a time without a zone, and a bare date. They
+// mean UTC. Fractions of any length are accepted with each clock time.
+var sdkTimeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"}
 
 // aixplainLimits is a row of limits as the aiXplain SDK writes and reads it. All
 // four numbers are always there: its older half breaks without them.
@@ -36,10 +43,10 @@ type aixplainKey struct {
 func viewAixplain(key *ledger.Key, text string) aixplainKey {
 	view := aixplainKey{
 		ID: key.ID, Name: key.Name, AccessKey: cmp.Or(text, mask(key.Hint)), IsAdmin: key.Role == ledger.RoleAdmin,
-		ExpiresAt: formatMoment(key.ExpiresAt), AssetsLimits: []aixplainLimits{},
+		ExpiresAt: rest.FormatMoment(key.ExpiresAt), AssetsLimits: []aixplainLimits{},
 	}
 	if key.HasBudget {
-		view.Budget = amountNumber(key.Budget)
+		view.Budget = rest.AmountNumber(key.Budget)
 	}
 	for _, row := range key.Limits {
 		limits := aixplainLimits{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD}
@@ -72,15 +79,15 @@ type aixplainForm struct {
 // already. Limits that are left out travel as 0, so 0 means no limit; where the
 // configuration demands one, it means the highest that is allowed. Limits that
 // the SDK does not know stay as they are.
-func (h *Handler) aixplainForm(f *fields, key *ledger.Key) aixplainForm {
-	form := aixplainForm{name: f.text("name", maxName)}
+func (h *Handler) aixplainForm(f *rest.Fields, key *ledger.Key) aixplainForm {
+	form := aixplainForm{name: f.Text("name", maxName)}
 	if form.name == "" {
-		f.refuse("name", "required")
+		f.Refuse("name", "required")
 	}
-	form.budget, form.hasBudget = f.numberAmount("budget")
-	form.expiresAt, _ = f.moment("expiresAt", h.now(), sdkTimeForms[:]...)
+	form.budget, form.hasBudget = f.NumberAmount("budget")
+	form.expiresAt, _ = f.Moment("expiresAt", h.now(), sdkTimeForms[:]...)
 	whole := ledger.Limits{TokenType: "total"}
-	if global := f.object("globalLimits"); global != nil {
+	if global := f.Object("globalLimits"); global != nil {
 		whole.MaxInFlight = inFlightOf(key, "")
 		aixplainRow(global, &whole)
 		whole = h.raise(whole)
@@ -93,8 +100,8 @@ func (h *Handler) aixplainForm(f *fields, key *ledger.Key) aixplainForm {
 	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
 		form.limits = append(form.limits, whole)
 	}
-	for _, asset := range f.objects("assetsLimits", maxModels) {
-		row := ledger.Limits{Model: h.modelID(asset.text("assetId", maxName))}
+	for _, asset := range f.Objects("assetsLimits", maxModels) {
+		row := ledger.Limits{Model: h.modelID(asset.Text("assetId", maxName))}
 		row.MaxInFlight = inFlightOf(key, row.Model)
 		h.checkModel(asset, "assetId", row.Model)
 		aixplainRow(asset, &row)
@@ -116,12 +123,12 @@ func inFlightOf(key *ledger.Key, model string) int64 {
 	return 0
 }
 
-func aixplainRow(f *fields, row *ledger.Limits) {
-	row.TPM, _ = f.integer("tpm", 0, maxLimit)
-	row.TPD, _ = f.integer("tpd", 0, maxLimit)
-	row.RPM, _ = f.integer("rpm", 0, maxLimit)
-	row.RPD, _ = f.integer("rpd", 0, maxLimit)
-	row.TokenType = f.word("tokenType", "total", "total", "input", "output")
+func aixplainRow(f *rest.Fields, row *ledger.Limits) {
+	row.TPM, _ = f.Integer("tpm", 0, schema.MaxInteger)
+	row.TPD, _ = f.Integer("tpd", 0, schema.MaxInteger)
+	row.RPM, _ = f.Integer("rpm", 0, schema.MaxInteger)
+	row.RPD, _ = f.Integer("rpd", 0, schema.MaxInteger)
+	row.TokenType = f.Word("tokenType", "total", "total", "input", "output")
 }
 
 // raise sets limits of 0 to the highest allowed value, where there is one.

@@ -3,6 +3,8 @@ package admin
 import (
 	"cmp"
 	"net/http"
+
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // aixplainModel is a model as both halves of the aiXplain SDK read it. The words
@@ -43,21 +45,21 @@ func (m *Model) title() string { return cmp.Or(m.Name, m.ID) }
 
 // sdkModel answers for one model, by its id or by its path. Admin keys may read
 // models too, as the SDK resolves paths before it makes a key.
-func (h *Handler) sdkModel(c *call) error {
-	model := h.model(h.modelID(c.parameters[0]))
+func (h *Handler) sdkModel(c *rest.Call) error {
+	model := h.model(h.modelID(c.Parameters[0]))
 	if model == nil {
-		return notFound("model", c.parameters[0])
+		return rest.NotFound("model", c.Parameters[0])
 	}
 	price := h.ledger.Price(model.ID)
 	view := aixplainModel{
 		ID: model.ID, Name: model.title(), Description: model.Description, Status: "onboarded", Supplier: aixplainNamed{ID: "penstock", Name: "Penstock"},
 		Function: aixplainNamed{ID: "text-generation", Name: "Text Generation"}, Version: aixplainNamed{ID: "1"},
-		Pricing: aixplainPricing{Price: amountNumber(price.Minute), Currency: "credits per minute"},
+		Pricing: aixplainPricing{Price: rest.AmountNumber(price.Minute), Currency: "credits per minute"},
 		Params:  []any{}, SupportsStreaming: true, ConnectionType: []string{"synchronous"},
 	}
 	if model.Path != "" {
 		view.AssetInfo = &aixplainAsset{InstanceID: model.Path}
 	}
-	c.json(http.StatusOK, view)
+	c.JSON(http.StatusOK, view)
 	return nil
 }

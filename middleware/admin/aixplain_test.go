@@ -3,13 +3,17 @@ package admin
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // sdkStep is one request as the SDK puts it on the wire, and the reply that it
@@ -26,23 +30,23 @@ var requestIDs = regexp.MustCompile(`"requestId":"[A-Z0-9]+"`)
 
 // play makes the requests in turn with the header that a half of the SDK uses.
 func (s *server) play(steps []sdkStep, header ...string) {
-	s.t.Helper()
+	s.T.Helper()
 	id, key := "", ""
 	for _, step := range steps {
 		request := strings.ReplaceAll(step.request, "ID", id)
 		method, rest, _ := strings.Cut(request, " ")
 		path, body, _ := strings.Cut(rest, " ")
-		got := s.call(method, path, "", body, append(header, "Content-Type", "application/json")...)
-		if method == "POST" && got.status == 201 {
-			id, key = got.text("id"), got.text("accessKey")
+		got := s.Call(method, path, "", body, append(header, "Content-Type", "application/json")...)
+		if method == "POST" && got.Status == 201 {
+			id, key = got.Text("id"), got.Text("accessKey")
 		}
-		text := strings.TrimSpace(requestIDs.ReplaceAllString(got.body, `"requestId":"R"`))
+		text := strings.TrimSpace(requestIDs.ReplaceAllString(got.Body, `"requestId":"R"`))
 		if key != "" {
 			text = strings.ReplaceAll(strings.ReplaceAll(text, key, "KEY"), key[:4]+"..."+key[len(key)-4:], "MASK")
 			text = strings.ReplaceAll(text, id, "ID")
 		}
-		if got.status != step.status || text != step.reply {
-			s.t.Errorf("%s: %s\n got %d %s\nwant %d %s", step.what, step.request, got.status, text, step.status, step.reply)
+		if got.Status != step.status || text != step.reply {
+			s.T.Errorf("%s: %s\n got %d %s\nwant %d %s", step.what, step.request, got.Status, text, step.status, step.reply)
 		}
 	}
 }
@@ -51,7 +55,7 @@ func aixplainServer(t *testing.T) *server {
 	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}),
 		WithModels(Model{ID: "669a63646eb56306647e1091", Name: "Tiny", Path: "acme/tiny/acme"}))
 	// The SDK works in the workspace of its admin key, here an empty one.
-	s.admin = s.mint(ledger.NewKey{Name: "sdk admin", Owner: "team", Role: ledger.RoleAdmin})
+	s.Admin = s.Mint(ledger.NewKey{Name: "sdk admin", Owner: "team", Role: ledger.RoleAdmin})
 	return s
 }
 
@@ -111,7 +115,7 @@ func TestTheSecondGenerationSDKManagesAKey(t *testing.T) {
 			"its name is free again", `POST /sdk/api-keys {"name":"team-b","budget":null,"assetsLimits":[]}`, 201,
 			`{"id":"ID","name":"team-b","accessKey":"KEY","isAdmin":false,"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`,
 		},
-	}, "X-Api-Key", s.admin)
+	}, "X-Api-Key", s.Admin)
 }
 
 // The first generation authenticates with Token, joins its base URL with a double
@@ -135,39 +139,39 @@ func TestTheFirstGenerationSDKManagesAKey(t *testing.T) {
 			"delete", `DELETE /sdk/api-keys/ID `, 200,
 			`{"id":"ID","name":"team-a","accessKey":"MASK","isAdmin":false,"budget":0.1,"expiresAt":null,"globalLimits":null,"assetsLimits":[{"assetId":"669a63646eb56306647e1091","tpm":0,"tpd":0,"rpm":1,"rpd":0,"tokenType":"total"}]}`,
 		},
-	}, "Authorization", "Token "+s.admin)
+	}, "Authorization", "Token "+s.Admin)
 }
 
 func TestTheSDKsListIsABareArrayOfMaskedKeys(t *testing.T) {
 	s := aixplainServer(t)
 	for i := range 3 {
-		s.call("POST", "/sdk/api-keys", s.admin, fmt.Sprintf(`{"name":"k%d","budget":null,"assetsLimits":[]}`, i)).want(201)
+		s.Call("POST", "/sdk/api-keys", s.Admin, fmt.Sprintf(`{"name":"k%d","budget":null,"assetsLimits":[]}`, i)).Want(201)
 	}
-	got := s.call("GET", "/sdk/api-keys", s.admin, `{}`).want(200)
-	text := regexp.MustCompile(`"id":"\w+"|"accessKey":"pk_[am]\.\.\.\w{4}"`).ReplaceAllString(strings.ReplaceAll(got.body, "\n", ""), "M")
+	got := s.Call("GET", "/sdk/api-keys", s.Admin, `{}`).Want(200)
+	text := regexp.MustCompile(`"id":"\w+"|"accessKey":"pk_[am]\.\.\.\w{4}"`).ReplaceAllString(strings.ReplaceAll(got.Body, "\n", ""), "M")
 	const limits = `"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`
 	if want := `[{M,"name":"sdk admin",M,"isAdmin":true,"budget":null,"expiresAt":null,"globalLimits":null,"assetsLimits":[]},` +
 		`{M,"name":"k0",M,"isAdmin":false,` + limits + `,{M,"name":"k1",M,"isAdmin":false,` + limits + `,{M,"name":"k2",M,"isAdmin":false,` + limits + `]`; text != want {
 		t.Errorf("the list is\n%s, want\n%s", text, want)
 	}
 	// An admin without an owner's keys gets an empty array, not null.
-	if got := s.call("GET", "/sdk/api-keys", s.mintRoot(), "").want(200); strings.TrimSpace(got.body) != "[]" {
-		t.Errorf("an empty list is %q", got.body)
+	if got := s.Call("GET", "/sdk/api-keys", s.mintRoot(), "").Want(200); strings.TrimSpace(got.Body) != "[]" {
+		t.Errorf("an empty list is %q", got.Body)
 	}
 }
 
 // mintRoot returns an admin key of an owner whose keys are all deleted.
 func (s *server) mintRoot() string {
-	s.t.Helper()
+	s.T.Helper()
 	const text = "the configured admin key"
-	WithAdminKeySHA256(sha256Of(text))(&s.handler.settings)
-	keys, _, err := s.ledger.ListKeys(ledger.KeyQuery{Owner: "default"})
+	s.Serve(New(s.Ledger, s.Limiter, WithClock(s.Clock), WithAdminKeySHA256(sha256Of(text))))
+	keys, _, err := s.Ledger.ListKeys(ledger.KeyQuery{Owner: "default"})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	for _, key := range keys {
-		if _, err := s.ledger.RevokeKey(context.Background(), key.ID); err != nil {
-			s.t.Fatal(err)
+		if _, err := s.Ledger.RevokeKey(context.Background(), key.ID); err != nil {
+			s.T.Fatal(err)
 		}
 	}
 	return text
@@ -181,98 +185,123 @@ func TestEachCallerGetsItsErrorInTheShapeOfTheSDK(t *testing.T) {
 		message           string
 	}{
 		{"GET", "/sdk/api-keys", "", 401, "unauthorized: no valid API key"},
-		{"GET", "/sdk/api-keys", s.member, 403, "Forbidden: this needs an admin key"},
-		{"DELETE", "/sdk/api-keys/x", s.member, 403, "Forbidden: this needs an admin key"},
-		{"GET", "/sdk/api-keys/x/usage-limits", s.member, 403, "Forbidden: this needs an admin key"},
-		{"PATCH", "/sdk/api-keys", s.admin, 405, "the method is not supported here, use GET, HEAD, POST"},
-		{"PUT", "/sdk/api-keys/usage-limits", s.admin, 405, "the method is not supported here, use GET, HEAD"},
-		{"GET", "/sdk/other", s.admin, 404, "no such path"},
+		{"GET", "/sdk/api-keys", s.Member, 403, "Forbidden: this needs an admin key"},
+		{"DELETE", "/sdk/api-keys/x", s.Member, 403, "Forbidden: this needs an admin key"},
+		{"GET", "/sdk/api-keys/x/usage-limits", s.Member, 403, "Forbidden: this needs an admin key"},
+		{"PATCH", "/sdk/api-keys", s.Admin, 405, "the method is not supported here, use GET, HEAD, POST"},
+		{"PUT", "/sdk/api-keys/usage-limits", s.Admin, 405, "the method is not supported here, use GET, HEAD"},
+		{"GET", "/sdk/other", s.Admin, 404, "no such path"},
 	} {
-		got := s.call(c.method, c.path, c.key, "")
-		if got.status != c.status || got.number("statusCode") != float64(c.status) || got.text("message") != c.message || got.text("error") != c.message {
-			t.Errorf("%s %s: %d %s", c.method, c.path, got.status, got.body)
+		got := s.Call(c.method, c.path, c.key, "")
+		if got.Status != c.status || got.Number("statusCode") != float64(c.status) || got.Text("message") != c.message || got.Text("error") != c.message {
+			t.Errorf("%s %s: %d %s", c.method, c.path, got.Status, got.Body)
 		}
 	}
-	for range failureBurst {
-		s.call("GET", "/sdk/api-keys", "wrong", "")
+	for range rest.FailureBurst {
+		s.Call("GET", "/sdk/api-keys", "wrong", "")
 	}
 	// A Retry-After header would make the SDK sleep instead of raising its error.
-	if got := s.call("GET", "/sdk/api-keys", s.admin, "").want(429); got.header.Get("Retry-After") != "" || got.number("retry_after_ms") == 0 {
-		t.Errorf("%v %s", got.header, got.body)
+	if got := s.Call("GET", "/sdk/api-keys", s.Admin, "").Want(429); got.Header.Get("Retry-After") != "" || got.Number("retry_after_ms") == 0 {
+		t.Errorf("%v %s", got.Header, got.Body)
 	}
 }
 
 func TestUsageRowsCountTheDayOfTheKeyAndOfEachModel(t *testing.T) {
 	s := newServer(t)
-	text := s.mint(ledger.NewKey{Name: "m", Limits: []ledger.Limits{
+	text := s.Mint(ledger.NewKey{Name: "m", Limits: []ledger.Limits{
 		{RPD: 1000, TPD: 1000, TokenType: "total"}, {Model: "tiny", RPD: 2, TPD: 30, TokenType: "output"}, {Model: "large", RPM: 5},
 	}})
-	key, err := s.ledger.Authenticate(text)
+	key, err := s.Ledger.Authenticate(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.run(&key, "tiny", limiter.Tokens{Input: 10, Output: 4})
-	s.run(&key, "large", limiter.Tokens{Input: 1, Output: 1})
+	s.Run(&key, "tiny", limiter.Tokens{Input: 10, Output: 4})
+	s.Run(&key, "large", limiter.Tokens{Input: 1, Output: 1})
 	const want = `[{"requestCount":2,"requestCountLimit":1000,"tokenCount":16,"tokenCountLimit":1000},` +
 		`{"assetId":"tiny","requestCount":1,"requestCountLimit":2,"tokenCount":4,"tokenCountLimit":30},` +
 		`{"assetId":"large","requestCount":1,"requestCountLimit":null,"tokenCount":2,"tokenCountLimit":null}]`
-	if got := s.call("GET", "/sdk/api-keys/usage-limits", text, "").want(200); strings.TrimSpace(got.body) != want {
-		t.Errorf("a member sees %s, want %s", got.body, want)
+	if got := s.Call("GET", "/sdk/api-keys/usage-limits", text, "").Want(200); strings.TrimSpace(got.Body) != want {
+		t.Errorf("a member sees %s, want %s", got.Body, want)
 	}
-	if got := s.call("GET", "/sdk/api-keys/"+key.ID+"/usage-limits", s.admin, "").want(200); strings.TrimSpace(got.body) != want {
-		t.Errorf("the admin sees %s", got.body)
+	if got := s.Call("GET", "/sdk/api-keys/"+key.ID+"/usage-limits", s.Admin, "").Want(200); strings.TrimSpace(got.Body) != want {
+		t.Errorf("the admin sees %s", got.Body)
 	}
 }
 
 func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T) {
 	s := newServer(t)
-	made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","limits":{"rpm":5,"max_in_flight":3},"models":["tiny"],"metadata":{"k":"v"}}`).want(201)
-	s.call("PUT", "/sdk/api-keys/"+made.text("id"), s.admin, `{"name":"a","globalLimits":{"rpm":9,"rpd":0,"tpm":0,"tpd":0}}`).want(200)
-	got := s.call("GET", "/admin/v1/keys/"+made.text("id"), s.admin, "").want(200)
-	if limits := got.object("limits"); limits["rpm"] != 9.0 || limits["max_in_flight"] != 3.0 || len(got.list("models")) != 1 || got.object("metadata")["k"] != "v" {
-		t.Error(got.body)
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":5,"max_in_flight":3},"models":["tiny"],"metadata":{"k":"v"}}`).Want(201)
+	s.Call("PUT", "/sdk/api-keys/"+made.Text("id"), s.Admin, `{"name":"a","globalLimits":{"rpm":9,"rpd":0,"tpm":0,"tpd":0}}`).Want(200)
+	got := s.Call("GET", "/admin/v1/keys/"+made.Text("id"), s.Admin, "").Want(200)
+	if limits := got.Object("limits"); limits["rpm"] != 9.0 || limits["max_in_flight"] != 3.0 || len(got.List("models")) != 1 || got.Object("metadata")["k"] != "v" {
+		t.Error(got.Body)
 	}
-	if previous := got.object("pending")["previous_limits"].(map[string]any); previous["rpm"] != 5.0 {
+	if previous := got.Object("pending")["previous_limits"].(map[string]any); previous["rpm"] != 5.0 {
 		t.Errorf("until the next window the limits are %v", previous)
 	}
 }
 
 func TestNoLimitIsTheHighestAllowedOneWhereTheConfigurationDemandsOne(t *testing.T) {
 	s := newServer(t, WithBounds(Bounds{RPM: Range{10, 600}}))
-	got := s.call("POST", "/sdk/api-keys", s.admin, `{"name":"a","globalLimits":{"rpm":0,"rpd":0,"tpm":0,"tpd":0}}`).want(201)
-	if got.object("globalLimits")["rpm"] != 600.0 {
-		t.Error(got.body)
+	got := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"a","globalLimits":{"rpm":0,"rpd":0,"tpm":0,"tpd":0}}`).Want(201)
+	if got.Object("globalLimits")["rpm"] != 600.0 {
+		t.Error(got.Body)
 	}
-	s.call("POST", "/sdk/api-keys", s.admin, `{"name":"b","globalLimits":{"rpm":601}}`).want(400)
-}
-
-// run counts a call in the limiter.
-func (s *server) run(key *ledger.Key, model string, tokens limiter.Tokens) {
-	s.t.Helper()
-	decision, err := s.limiter.Reserve(context.Background(), limiter.Request{
-		Key: key.ID, Model: model, Tokens: tokens, Rows: rowsFor(key, model), Timeout: time.Minute,
-	})
-	if err != nil || !decision.Admitted {
-		s.t.Fatalf("%+v %v", decision, err)
-	}
-	if err := s.limiter.Settle(context.Background(), decision.Handle, tokens); err != nil {
-		s.t.Fatal(err)
-	}
+	s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"b","globalLimits":{"rpm":601}}`).Want(400)
 }
 
 func TestAWorkspaceEndsAtItsOwner(t *testing.T) {
 	s := aixplainServer(t)
-	theirs := s.call("POST", "/admin/v1/keys", s.mint(ledger.NewKey{Name: "x", Owner: "other", Role: ledger.RoleAdmin}), `{"name":"theirs"}`).want(201).text("id")
+	theirs := s.Call("POST", "/admin/v1/keys", s.Mint(ledger.NewKey{Name: "x", Owner: "other", Role: ledger.RoleAdmin}), `{"name":"theirs"}`).Want(201).Text("id")
 	for _, c := range [][3]string{
 		{"GET", "/sdk/api-keys/" + theirs, ""},
 		{"PUT", "/sdk/api-keys/" + theirs, `{"name":"mine"}`},
 		{"DELETE", "/sdk/api-keys/" + theirs, ""},
 		{"GET", "/sdk/api-keys/" + theirs + "/usage-limits", ""},
 	} {
-		s.call(c[0], c[1], s.admin, c[2]).want(404)
+		s.Call(c[0], c[1], s.Admin, c[2]).Want(404)
 	}
-	if got := s.call("GET", "/sdk/api-keys", s.admin, "").want(200); strings.Contains(got.body, theirs) {
-		t.Errorf("the list shows another workspace: %s", got.body)
+	if got := s.Call("GET", "/sdk/api-keys", s.Admin, "").Want(200); strings.Contains(got.Body, theirs) {
+		t.Errorf("the list shows another workspace: %s", got.Body)
 	}
-	s.call("POST", "/sdk/api-keys", s.admin, `{"name":"theirs","budget":null,"assetsLimits":[]}`).want(201)
+	s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"theirs","budget":null,"assetsLimits":[]}`).Want(201)
+}
+
+// Two sites, or a configuration and the one that replaces it, have a handler each.
+func TestHandlersThatShareNamesGiveEachNameOnce(t *testing.T) {
+	names := NewNames()
+	s := newServer(t, WithNames(names))
+	slow := slowLists{s.Ledger}
+	sites := []*Handler{New(slow, s.Limiter, WithNames(names)), New(slow, s.Limiter, WithNames(names))}
+	statuses := make([]int, len(sites))
+	var calls sync.WaitGroup
+	for i, site := range sites {
+		calls.Go(func() { statuses[i] = serve(site, "POST", "/sdk/api-keys", s.Admin, `{"name":"twin"}`) })
+	}
+	calls.Wait()
+	if statuses[0]+statuses[1] != 201+422 {
+		t.Errorf("the statuses are %v, want one 201 and one 422", statuses)
+	}
+	keys, _, err := s.Ledger.ListKeys(ledger.KeyQuery{Name: "twin"})
+	if err != nil || len(keys) != 1 {
+		t.Errorf("%d keys have the name, %v", len(keys), err)
+	}
+}
+
+// serve asks a handler without a listener and returns the status.
+func serve(handler http.Handler, method, path, key, body string) int {
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+key)
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return recorder.Code
+}
+
+// slowLists leaves time between the look at the names and the new key.
+type slowLists struct{ *ledger.Ledger }
+
+func (l slowLists) ListKeys(query ledger.KeyQuery) ([]ledger.Key, string, error) {
+	keys, next, err := l.Ledger.ListKeys(query)
+	time.Sleep(50 * time.Millisecond)
+	return keys, next, err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // aixplainUsage is a row of daily usage. The row without an asset is that of the
@@ -21,23 +22,23 @@ type aixplainUsage struct {
 
 // sdkOwnUsage answers for the caller's own key. An admin key uses nothing: the
 // SDK asks here with the admin's key for other keys too and expects no error.
-func (h *Handler) sdkOwnUsage(c *call) error {
-	if c.caller.Role == ledger.RoleAdmin {
-		c.json(http.StatusOK, []aixplainUsage{})
+func (h *Handler) sdkOwnUsage(c *rest.Call) error {
+	if c.Caller.Role == ledger.RoleAdmin {
+		c.JSON(http.StatusOK, []aixplainUsage{})
 		return nil
 	}
-	return h.sdkUsageOf(c, &c.caller)
+	return h.sdkUsageOf(c, &c.Caller)
 }
 
-func (h *Handler) sdkUsage(c *call) error {
-	key, err := c.workspaceKey(c.parameters[0])
+func (h *Handler) sdkUsage(c *rest.Call) error {
+	key, err := h.workspaceKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
 	return h.sdkUsageOf(c, &key)
 }
 
-func (h *Handler) sdkUsageOf(c *call, key *ledger.Key) error {
+func (h *Handler) sdkUsageOf(c *rest.Call, key *ledger.Key) error {
 	limits := key.Limits
 	if !slices.ContainsFunc(limits, func(row ledger.Limits) bool { return row.Model == "" }) {
 		limits = append([]ledger.Limits{{}}, limits...)
@@ -50,13 +51,13 @@ func (h *Handler) sdkUsageOf(c *call, key *ledger.Key) error {
 		}
 		rows = append(rows, row)
 	}
-	c.json(http.StatusOK, rows)
+	c.JSON(http.StatusOK, rows)
 	return nil
 }
 
 // dayOf returns what a row of limits counts today.
-func (h *Handler) dayOf(c *call, key *ledger.Key, limits *ledger.Limits) (aixplainUsage, error) {
-	usage, err := h.limiter.Usage(c.context(), limiter.Request{
+func (h *Handler) dayOf(c *rest.Call, key *ledger.Key, limits *ledger.Limits) (aixplainUsage, error) {
+	usage, err := h.limiter.Usage(c.Context(), limiter.Request{
 		Key: key.ID, Model: limits.Model, Rows: middleware.LimitRows(key, limits.Model),
 	})
 	if err != nil {

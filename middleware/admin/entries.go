@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
 const (
@@ -16,27 +18,27 @@ const (
 // entries exports the log as JSON lines in order. An administrator of one owner
 // gets the entries of that owner's account. A client asks again with after = seq
 // of the last line until it gets none.
-func (h *Handler) entries(c *call) error {
-	q, err := readQuery(c)
+func (h *Handler) entries(c *rest.Call) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
-	after, limit := q.integer("after", 0, 0, maxLimit), int(q.integer("limit", 10_000, 1, maxEntries))
-	account := q.text("account")
-	if err := q.done(); err != nil {
+	after, limit := q.Integer("after", 0, 0, schema.MaxInteger), int(q.Integer("limit", 10_000, 1, maxEntries))
+	account := q.Text("account")
+	if err := q.Done(); err != nil {
 		return err
 	}
-	if account, err = c.ownerScope(account); err != nil {
+	if account, err = h.ownerScope(c, account); err != nil {
 		return err
 	}
 	// The first page comes before the header, so that an error still has a status.
-	page, err := h.ledger.Entries(c.context(), after, entryPage)
+	page, err := h.ledger.Entries(c.Context(), after, entryPage)
 	if err != nil {
 		return err
 	}
-	c.writer.Header().Set("Content-Type", "application/x-ndjson")
-	c.writer.Header().Set("Cache-Control", "no-store")
-	encoder := json.NewEncoder(c.writer)
+	c.Writer.Header().Set("Content-Type", "application/x-ndjson")
+	c.Writer.Header().Set("Cache-Control", "no-store")
+	encoder := json.NewEncoder(c.Writer)
 	for len(page) > 0 {
 		for i := range page {
 			if !entryOf(&page[i], account) {
@@ -47,7 +49,7 @@ func (h *Handler) entries(c *call) error {
 			}
 			limit--
 		}
-		page, err = h.ledger.Entries(c.context(), page[len(page)-1].Sequence, entryPage)
+		page, err = h.ledger.Entries(c.Context(), page[len(page)-1].Sequence, entryPage)
 		if err != nil {
 			// The status is sent. A broken connection tells the client that lines are
 			// missing; a clean end would say that there are none.

@@ -3,11 +3,11 @@ package admin
 import (
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // explanation tells what a key's next call would meet.
@@ -87,29 +87,29 @@ type limitView struct {
 
 // explain answers why a key's call is refused and when it fits. Members may ask
 // about themselves.
-func (h *Handler) explain(c *call) error {
-	q, err := readQuery(c)
+func (h *Handler) explain(c *rest.Call) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
-	id, model := q.text("key"), q.text("model")
+	id, model := q.Text("key"), q.Text("model")
 	tokens := limiter.Tokens{
-		Input:  q.integer("input_tokens", 0, 0, limiter.MaxTokens),
-		Output: q.integer("output_tokens", 0, 0, limiter.MaxTokens),
+		Input:  q.Integer("input_tokens", 0, 0, limiter.MaxTokens),
+		Output: q.Integer("output_tokens", 0, 0, limiter.MaxTokens),
 	}
-	if err := q.done(); err != nil {
+	if err := q.Done(); err != nil {
 		return err
 	}
-	key := c.caller
+	key := c.Caller
 	if id != "" && id != key.ID {
 		if key.Role != ledger.RoleAdmin {
-			return forbidden("admin_key_required", "Forbidden: a member sees only itself")
+			return rest.Forbidden("admin_key_required", "Forbidden: a member sees only itself")
 		}
-		if key, err = c.managedKey(id); err != nil {
+		if key, err = h.managedKey(c, id); err != nil {
 			return err
 		}
 	}
-	usage, err := h.limiter.Usage(c.context(), limiter.Request{
+	usage, err := h.limiter.Usage(c.Context(), limiter.Request{
 		Key: key.ID, Model: model, Tokens: tokens, Rows: middleware.LimitRows(&key, model),
 	})
 	if err != nil {
@@ -134,7 +134,7 @@ func (h *Handler) explain(c *call) error {
 	for i := range usage.Scopes {
 		view.Scopes = append(view.Scopes, viewScope(&usage.Scopes[i]))
 	}
-	c.json(http.StatusOK, view)
+	c.JSON(http.StatusOK, view)
 	return nil
 }
 
@@ -147,20 +147,20 @@ func viewRefusal(r *limiter.Refusal) *refusalView {
 
 func viewScope(s *limiter.ScopeUsage) scopeView {
 	view := scopeView{
-		Model: s.Model, Shared: s.Shared, Window: viewSums(&s.Window), WindowEmptiesMS: ceilMS(s.Empties),
-		Day: viewSums(&s.Day), DayEndsMS: ceilMS(s.DayEnds), InFlight: s.InFlight, Calls: []callView{}, Limits: []limitView{},
+		Model: s.Model, Shared: s.Shared, Window: viewSums(&s.Window), WindowEmptiesMS: rest.Milliseconds(s.Empties),
+		Day: viewSums(&s.Day), DayEndsMS: rest.Milliseconds(s.DayEnds), InFlight: s.InFlight, Calls: []callView{}, Limits: []limitView{},
 	}
 	for _, open := range s.Calls {
 		call := callView{AgeMS: open.Age.Milliseconds(), InputTokens: open.Reserved.Input, OutputTokens: open.Reserved.Output}
 		if open.Left > 0 {
-			call.LeftMS = new(ceilMS(open.Left))
+			call.LeftMS = new(rest.Milliseconds(open.Left))
 		}
 		view.Calls = append(view.Calls, call)
 	}
 	for _, limit := range s.Limits {
 		view.Limits = append(view.Limits, limitView{
 			Rule: limit.Rule.String(), TokenType: limit.TokenType.String(), Limit: limit.Limit, Used: limit.Used,
-			Remaining: limit.Remaining, FitsInMS: ceilMS(limit.FitsIn), Never: limit.Never, Hint: limit.Hint,
+			Remaining: limit.Remaining, FitsInMS: rest.Milliseconds(limit.FitsIn), Never: limit.Never, Hint: limit.Hint,
 		})
 	}
 	return view
@@ -176,6 +176,3 @@ func viewSums(sums *limiter.Sums) sumsView {
 	}
 	return view
 }
-
-// ceilMS rounds up, so that who waits that long has waited long enough.
-func ceilMS(wait time.Duration) int64 { return (wait + time.Millisecond - 1).Milliseconds() }

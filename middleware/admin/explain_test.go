@@ -14,62 +14,71 @@ func rowsFor(key *ledger.Key, model string) []limiter.Row { return middleware.Li
 
 func TestExplainTellsWhichLimitRefusesAndWhoHoldsWhat(t *testing.T) {
 	s := newServer(t, WithModels(Model{ID: "tiny"}, Model{ID: "large"}))
-	s.grant("default", 10*ledger.Credit)
-	text := s.mint(ledger.NewKey{
+	s.Grant("default", 10*ledger.Credit)
+	text := s.Mint(ledger.NewKey{
 		Name: "m", Models: []string{"tiny"}, HasBudget: true, Budget: 2 * ledger.Credit,
 		Limits: []ledger.Limits{{TPM: 100, MaxInFlight: 5, TokenType: "total"}, {Model: "tiny", RPM: 3, TokenType: "total"}},
 	})
-	key, err := s.ledger.Authenticate(text)
+	key, err := s.Ledger.Authenticate(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.run(&key, "tiny", limiter.Tokens{Input: 30, Output: 10})
-	running, err := s.limiter.Reserve(context.Background(), limiter.Request{
+	s.Run(&key, "tiny", limiter.Tokens{Input: 30, Output: 10})
+	running, err := s.Limiter.Reserve(context.Background(), limiter.Request{
 		Key: key.ID, Model: "tiny", Tokens: limiter.Tokens{Input: 20, Output: 20}, Rows: rowsFor(&key, "tiny"), Timeout: time.Minute,
 	})
 	if err != nil || !running.Admitted {
 		t.Fatalf("%+v %v", running, err)
 	}
-	if _, err := s.ledger.Hold(context.Background(), ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: ledger.Quantity{Duration: time.Minute}, Deadline: s.clock().Add(time.Minute)}); err != nil {
+	if _, err := s.Ledger.Hold(context.Background(), ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: ledger.Quantity{Duration: time.Minute}, Deadline: s.Clock().Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 
-	fits := s.call("GET", "/admin/v1/explain?model=tiny&input_tokens=10&output_tokens=10", text, "").want(200)
-	if fits.fields()["admitted"] != true || fits.fields()["refusal"] != nil || fits.fields()["model_allowed"] != true ||
-		fits.text("budget_left") != "1.000000" || fits.text("held") != "1.000000" || fits.object("account")["available"] != "9.000000" {
-		t.Error(fits.body)
+	fits := s.Call("GET", "/admin/v1/explain?model=tiny&input_tokens=10&output_tokens=10", text, "").Want(200)
+	if fits.Fields()["admitted"] != true || fits.Fields()["refusal"] != nil || fits.Fields()["model_allowed"] != true ||
+		fits.Text("budget_left") != "1.000000" || fits.Text("held") != "1.000000" || fits.Object("account")["available"] != "9.000000" {
+		t.Error(fits.Body)
 	}
-	got := s.call("GET", "/admin/v1/explain?key="+key.ID+"&model=tiny&input_tokens=11&output_tokens=10", s.admin, "").want(200)
-	refusal := got.object("refusal")
-	if got.fields()["admitted"] != false || refusal["rule"] != "tpm" || refusal["used"] != 80.0 || refusal["needed"] != 21.0 || refusal["limit"] != 100.0 {
-		t.Error(got.body)
+	got := s.Call("GET", "/admin/v1/explain?key="+key.ID+"&model=tiny&input_tokens=11&output_tokens=10", s.Admin, "").Want(200)
+	refusal := got.Object("refusal")
+	if got.Fields()["admitted"] != false || refusal["rule"] != "tpm" || refusal["used"] != 80.0 || refusal["needed"] != 21.0 || refusal["limit"] != 100.0 {
+		t.Error(got.Body)
 	}
 	if wait := refusal["retry_after_ms"].(float64); wait <= 0 || wait > 60_000 {
 		t.Errorf("wait %v ms", wait)
 	}
-	scopes := got.list("scopes")
+	scopes := got.List("scopes")
 	whole, model := scopes[0].(map[string]any), scopes[1].(map[string]any)
 	calls := whole["calls"].([]any)
 	if whole["in_flight"] != 1.0 || len(calls) != 1 || calls[0].(map[string]any)["input_tokens"] != 20.0 || model["model"] != "tiny" {
-		t.Error(got.body)
+		t.Error(got.Body)
 	}
 	if limits := model["limits"].([]any); len(limits) != 1 || limits[0].(map[string]any)["used"] != 2.0 || limits[0].(map[string]any)["remaining"] != 1.0 {
 		t.Errorf("the model's limits are %v", limits)
 	}
-	never := s.call("GET", "/admin/v1/explain?model=tiny&input_tokens=101", text, "").want(200)
-	if never.object("refusal")["never"] != true {
-		t.Error(never.body)
+	never := s.Call("GET", "/admin/v1/explain?model=tiny&input_tokens=101", text, "").Want(200)
+	if never.Object("refusal")["never"] != true {
+		t.Error(never.Body)
 	}
-	if other := s.call("GET", "/admin/v1/explain?model=large", text, "").want(200); other.fields()["model_allowed"] != false {
-		t.Error(other.body)
+	if other := s.Call("GET", "/admin/v1/explain?model=large", text, "").Want(200); other.Fields()["model_allowed"] != false {
+		t.Error(other.Body)
 	}
 
 	// Nothing was counted by asking.
-	if after := s.call("GET", "/admin/v1/explain?model=tiny&input_tokens=10&output_tokens=10", text, "").want(200); after.fields()["admitted"] != true {
-		t.Error(after.body)
+	if after := s.Call("GET", "/admin/v1/explain?model=tiny&input_tokens=10&output_tokens=10", text, "").Want(200); after.Fields()["admitted"] != true {
+		t.Error(after.Body)
 	}
-	acme := s.mint(ledger.NewKey{Name: "acme admin", Owner: "acme", Role: ledger.RoleAdmin})
-	s.call("GET", "/admin/v1/explain?key="+key.ID, acme, "").want(404)
-	s.call("GET", "/admin/v1/explain?key=other", text, "").want(403)
-	s.call("GET", "/admin/v1/explain?input_tokens=-1", text, "").want(400)
+	acme := s.Mint(ledger.NewKey{Name: "acme admin", Owner: "acme", Role: ledger.RoleAdmin})
+	s.Call("GET", "/admin/v1/explain?key="+key.ID, acme, "").Want(404)
+	s.Call("GET", "/admin/v1/explain?key=other", text, "").Want(403)
+	s.Call("GET", "/admin/v1/explain?input_tokens=-1", text, "").Want(400)
+}
+
+// The gate serves models by their ids alone.
+func TestExplainKnowsNoModelByItsPath(t *testing.T) {
+	s := newServer(t, WithModels(Model{ID: "tiny", Path: "acme/tiny/acme"}))
+	got := s.Call("GET", "/admin/v1/explain?model=acme%2Ftiny%2Facme", s.Member, "").Want(200)
+	if got.Fields()["model_allowed"] != false {
+		t.Errorf("explain says %s", got.Body)
+	}
 }

@@ -1,74 +1,60 @@
 package admin
 
 import (
-	"context"
-	"crypto/rand"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // Handler serves the administrative routes. It is safe for concurrent use.
 type Handler struct {
 	settings
-	ledger   Ledger
-	limiter  Limiter
-	routes   []route
-	document []byte // OpenAPI
-}
-
-// call is one administrative request on its way to a reply.
-type call struct {
-	handler    *Handler
-	writer     http.ResponseWriter
-	request    *http.Request
-	dialect    dialect
-	id         string   // of the request
-	parameters []string // from the path, unescaped
-	caller     ledger.Key
+	ledger  Ledger
+	limiter Limiter
+	server  *rest.Server
 }
 
 // New returns the administration of a ledger's keys and accounts, which shows
 // what a limiter counts of their limits.
-func New(keys Ledger, limits Limiter, options ...Option) *Handler {
+func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
-			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: remoteAddress,
+			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: middleware.RemoteAddress,
 			revoked: func(string) {}, throttle: NewThrottle(), names: NewNames(), zone: time.UTC,
 		},
-		ledger:  keys,
-		limiter: limits,
+		ledger:  accounts,
+		limiter: counters,
 	}
 	for _, option := range options {
 		option(&h.settings)
 	}
-	h.routes = h.table()
-	h.document = h.describe()
+	guard := rest.Guard{
+		Keys: h.ledger, ClientAddress: h.clientAddress, Throttle: h.throttle, Now: h.now,
+		AdminKeySHA256: h.rootKey,
+	}
+	native := rest.API{Prefixes: []string{"/admin"}, Routes: h.routes(), Refuse: refuse, Refusal: nativeError{}}
+	aixplain := rest.API{
+		Prefixes: []string{"/sdk", "/v2/models"}, Routes: h.aixplainRoutes(), Refuse: refuseAixplain, Refusal: aixplainError{},
+	}
+	h.server = rest.NewServer(guard, h.logger, native, aixplain)
 	return h
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{handler: h, writer: w, request: r, dialect: dialectOf("/" + strings.TrimLeft(r.URL.Path, "/")), id: rand.Text()}
-	w.Header().Set("X-Request-Id", c.id)
-	if err := h.serve(c); err != nil {
-		c.refuse(problemOf(err))
-	}
-}
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.server.ServeHTTP(w, r) }
 
-func (h *Handler) serve(c *call) error {
-	route, parameters, missing := h.find(c.request)
-	if missing != nil {
-		return missing
-	}
-	c.dialect, c.parameters = route.dialect(), parameters
-	if err := h.identify(c, route.access); err != nil {
-		return err
-	}
-	return route.handle(h, c)
-}
+// Matches tells whether a request is for a path that the handler owns: below
+// /admin, /sdk or /v2/models. A server that mounts it among others passes the
+// rest on.
+func (h *Handler) Matches(r *http.Request) bool { return h.server.Matches(r) }
 
-func (c *call) context() context.Context { return c.request.Context() }
+// openapi serves the document that describes all routes.
+func (h *Handler) openapi(c *rest.Call) error {
+	c.Writer.Header().Set("Content-Type", "application/json")
+	// An error here means that the client has gone.
+	_, _ = c.Writer.Write(h.server.Document())
+	return nil
+}

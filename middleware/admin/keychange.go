@@ -2,9 +2,13 @@ package admin
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
 const (
@@ -19,62 +23,62 @@ type rotatedView struct {
 	PreviousValidUntil *string `json:"previous_valid_until"`
 }
 
-func (h *Handler) patchKey(c *call) error {
-	key, err := c.changeableKey(c.parameters[0])
+func (h *Handler) patchKey(c *rest.Call) error {
+	key, err := h.changeableKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	f, err := readFields(c.writer, c.request)
+	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
-	version := c.versionRead(f)
+	version := versionRead(c, f)
 	patch := keyForm{f, h}.patch(&key, h.now())
-	if err := f.err(); err != nil {
+	if err := f.Err(); err != nil {
 		return err
 	}
-	key, err = h.ledger.UpdateKey(c.context(), key.ID, version, patch)
+	key, err = h.ledger.UpdateKey(c.Context(), key.ID, version, patch)
 	if err != nil {
 		return err
 	}
-	c.audit("key changed", key.ID)
-	c.keyReply(&key)
+	h.audit(c, "key changed", key.ID)
+	h.keyReply(c, &key)
 	return nil
 }
 
 // patch reads a change: absent fields stay, null takes a bound away.
 func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
-	if f.has("name") {
+	if f.Has("name") {
 		patch.Name = new(f.keyName())
 	}
-	if f.has("models") {
+	if f.Has("models") {
 		patch.Models = new(f.modelNames())
 	}
-	if f.has("scopes") {
+	if f.Has("scopes") {
 		patch.Scopes = new(f.scopeNames())
 	}
-	if f.has("cidrs") {
+	if f.Has("cidrs") {
 		patch.CIDRs = new(f.networks())
 	}
-	if f.has("metadata") {
-		patch.Metadata = new(f.metadata())
+	if f.Has("metadata") {
+		patch.Metadata = new(f.TextMap("metadata", maxValue))
 	}
-	if f.has("limits") || f.has("model_limits") {
+	if f.Has("limits") || f.Has("model_limits") {
 		whole, models := rowsOf(key)
 		patch.Limits = new(f.limitRows(whole, ledger.Limits{TokenType: "total"}, models))
 	}
-	if f.word("effective", "now", "now", "next_window") == "next_window" {
+	if f.Word("effective", "now", "now", "next_window") == "next_window" {
 		patch.Effective = ledger.EffectiveNextWindow
 	}
-	if f.has("budget") {
-		amount, present := f.amount("budget")
+	if f.Has("budget") {
+		amount, present := f.Amount("budget")
 		patch.Budget = &ledger.Budget{Amount: amount, Unlimited: !present}
 	}
-	if f.has("expires_at") {
-		moment, _ := f.moment("expires_at", now, time.RFC3339)
+	if f.Has("expires_at") {
+		moment, _ := f.Moment("expires_at", now, time.RFC3339)
 		patch.ExpiresAt = &moment
 	}
-	f.done()
+	f.Done()
 	return patch
 }
 
@@ -91,57 +95,79 @@ func rowsOf(key *ledger.Key) (whole ledger.Limits, models []ledger.Limits) {
 	return whole, models
 }
 
-func (h *Handler) rotateKey(c *call) error {
-	if _, err := c.changeableKey(c.parameters[0]); err != nil {
+func (h *Handler) rotateKey(c *rest.Call) error {
+	if _, err := h.changeableKey(c, c.Parameters[0]); err != nil {
 		return err
 	}
-	f, err := readOptionalFields(c.writer, c.request)
+	f, err := c.OptionalFields()
 	if err != nil {
 		return err
 	}
 	overlap := usualOverlap
-	if seconds, present := f.integer("overlap_seconds", 0, int64(ledger.MaxOverlap/time.Second)); present {
+	if seconds, present := f.Integer("overlap_seconds", 0, int64(ledger.MaxOverlap/time.Second)); present {
 		overlap = time.Duration(seconds) * time.Second
 	}
-	f.done()
-	if err := f.err(); err != nil {
+	f.Done()
+	if err := f.Err(); err != nil {
 		return err
 	}
 	until := h.now().Add(overlap)
-	key, secret, err := h.ledger.RotateKey(c.context(), c.parameters[0], overlap)
+	key, secret, err := h.ledger.RotateKey(c.Context(), c.Parameters[0], overlap)
 	if err != nil {
 		return err
 	}
-	c.audit("key rotated", key.ID)
-	c.json(http.StatusOK, rotatedView{secretView{h.viewKey(&key), secret.Reveal()}, formatMoment(until)})
+	h.audit(c, "key rotated", key.ID)
+	c.JSON(http.StatusOK, rotatedView{secretView{h.viewKey(&key), secret.Reveal()}, rest.FormatMoment(until)})
 	return nil
 }
 
 // lookupKey tells whose key a text is, whether or not it still works. The text
 // comes in the body, because paths and queries end up in logs.
-func (h *Handler) lookupKey(c *call) error {
-	f, err := readFields(c.writer, c.request)
+func (h *Handler) lookupKey(c *rest.Call) error {
+	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
-	text := f.text("key", maxValue)
+	text := f.Text("key", maxValue)
 	if text == "" {
-		f.refuse("key", "required: the text of a key")
+		f.Refuse("key", "required: the text of a key")
 	}
-	f.done()
-	if err := f.err(); err != nil {
+	f.Done()
+	if err := f.Err(); err != nil {
 		return err
 	}
 	key, ok := h.ledger.KeyByText(text)
-	if !ok || !c.manages(key.Owner) {
-		return &problem{status: http.StatusNotFound, code: "key_not_found", message: "no key has this text"}
+	if !ok || !c.Manages(key.Owner) {
+		return &rest.Problem{Status: http.StatusNotFound, Code: "key_not_found", Message: "no key has this text"}
 	}
-	c.keyReply(&key)
+	h.keyReply(c, &key)
 	return nil
 }
 
 // me shows the caller's own key.
-func (h *Handler) me(c *call) error {
-	c.keyReply(&c.caller)
+func (h *Handler) me(c *rest.Call) error {
+	h.keyReply(c, &c.Caller)
 	return nil
+}
+
+// versionTag writes a key's version as an entity tag.
+func versionTag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
+// versionRead returns the version that the caller read, from the body or from
+// If-Match. It is required: without it a second administrator would undo what the
+// first did and nobody would know.
+func versionRead(c *rest.Call, f *rest.Fields) int64 {
+	version, inBody := f.Integer("version", 1, schema.MaxInteger)
+	tag := c.Request.Header.Get("If-Match")
+	if tag == "" {
+		if !inBody {
+			f.Refuse("version", "required: the version of the key as it was read")
+		}
+		return version
+	}
+	tagged, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+	if err != nil || tagged < 1 || inBody && tagged != version {
+		f.Refuse("version", "If-Match is not the version of the key as it was read")
+	}
+	return tagged
 }

@@ -9,43 +9,44 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/admintest"
 )
 
 func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}))
-	made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","budget":1,"metadata":{"k":"v"},"scopes":["rag"],"cidrs":["10.0.0.0/8"],
-		"expires_at":"2030-01-01T00:00:00Z","models":["tiny"],"model_limits":[{"model":"tiny","rpm":1}]}`).want(201)
-	path := "/admin/v1/keys/" + made.text("id")
-	got := s.call("PATCH", path, s.admin, `{"version":1,"limits":{"rpm":10}}`).want(200)
-	if got.number("version") != 2 || got.header.Get("ETag") != `"2"` {
-		t.Errorf("version %v, tag %s", got.number("version"), got.header.Get("ETag"))
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","budget":1,"metadata":{"k":"v"},"scopes":["rag"],"cidrs":["10.0.0.0/8"],
+		"expires_at":"2030-01-01T00:00:00Z","models":["tiny"],"model_limits":[{"model":"tiny","rpm":1}]}`).Want(201)
+	path := "/admin/v1/keys/" + made.Text("id")
+	got := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":10}}`).Want(200)
+	if got.Number("version") != 2 || got.Header.Get("ETag") != `"2"` {
+		t.Errorf("version %v, tag %s", got.Number("version"), got.Header.Get("ETag"))
 	}
 	for _, name := range []string{"name", "budget", "metadata", "scopes", "cidrs", "expires_at", "models", "model_limits"} {
-		if before, after := fmt.Sprint(made.fields()[name]), fmt.Sprint(got.fields()[name]); before != after {
+		if before, after := fmt.Sprint(made.Fields()[name]), fmt.Sprint(got.Fields()[name]); before != after {
 			t.Errorf("%s went from %s to %s", name, before, after)
 		}
 	}
-	if limits := got.object("limits"); limits["rpm"] != 10.0 || limits["tpm"] != 30000.0 || got.fields()["pending"] != nil {
-		t.Errorf("limits are %s", got.body)
+	if limits := got.Object("limits"); limits["rpm"] != 10.0 || limits["tpm"] != 30000.0 || got.Fields()["pending"] != nil {
+		t.Errorf("limits are %s", got.Body)
 	}
 
-	got = s.call("PATCH", path, s.admin, `{"name":"b","budget":null,"expires_at":null,"models":[],"scopes":null,"cidrs":[],"metadata":{},"model_limits":[]}`,
-		"If-Match", `"2"`).want(200)
-	if text := fmt.Sprint(got.fields()["name"], got.fields()["budget"], got.fields()["expires_at"], got.list("models"), got.list("scopes"),
-		got.list("cidrs"), got.object("metadata"), got.list("model_limits")); text != "b<nil> <nil> [] [] [] map[] []" {
+	got = s.Call("PATCH", path, s.Admin, `{"name":"b","budget":null,"expires_at":null,"models":[],"scopes":null,"cidrs":[],"metadata":{},"model_limits":[]}`,
+		"If-Match", `"2"`).Want(200)
+	if text := fmt.Sprint(got.Fields()["name"], got.Fields()["budget"], got.Fields()["expires_at"], got.List("models"), got.List("scopes"),
+		got.List("cidrs"), got.Object("metadata"), got.List("model_limits")); text != "b<nil> <nil> [] [] [] map[] []" {
 		t.Errorf("after clearing: %s", text)
 	}
 
-	got = s.call("PATCH", path, s.admin, `{"version":3,"limits":{"rpm":5},"effective":"next_window"}`).want(200)
-	pending := got.object("pending")
-	if got.object("limits")["rpm"] != 5.0 || pending["previous_limits"].(map[string]any)["rpm"] != 10.0 || pending["changed_at"] != "2026-11-20T10:00:00.000Z" {
-		t.Errorf("a change for the next window shows %s", got.body)
+	got = s.Call("PATCH", path, s.Admin, `{"version":3,"limits":{"rpm":5},"effective":"next_window"}`).Want(200)
+	pending := got.Object("pending")
+	if got.Object("limits")["rpm"] != 5.0 || pending["previous_limits"].(map[string]any)["rpm"] != 10.0 || pending["changed_at"] != "2026-11-20T10:00:00.000Z" {
+		t.Errorf("a change for the next window shows %s", got.Body)
 	}
 }
 
 func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
 	s := newServer(t, WithBounds(Bounds{RPM: Range{0, 600}}))
-	path := "/admin/v1/keys/" + s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","limits":{"rpm":1}}`).want(201).text("id")
+	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":1}}`).Want(201).Text("id")
 	for body, param := range map[string]string{
 		`{}`: "version", `{"version":0}`: "version", `{"version":"1"}`: "version", `{"version":1,"name":null}`: "name",
 		`{"version":1,"name":""}`: "name", `{"version":1,"role":"admin"}`: "role", `{"version":1,"owner":"x"}`: "owner",
@@ -54,107 +55,107 @@ func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
 		`{"version":1,"budget":"x"}`: "budget", `{"version":1,"cidrs":["x"]}`: "cidrs", `{"version":1,"scopes":["x"]}`: "scopes",
 		`{"version":1,"key":"x"}`: "key",
 	} {
-		got := s.call("PATCH", path, s.admin, body).want(400)
-		if got.object("error")["param"] != param {
-			t.Errorf("%s: %s", body, got.body)
+		got := s.Call("PATCH", path, s.Admin, body).Want(400)
+		if got.Param() != param {
+			t.Errorf("%s: %s", body, got.Body)
 		}
 	}
-	if got := s.call("GET", path, s.admin, "").want(200); got.number("version") != 1 {
-		t.Errorf("refused changes made version %v", got.number("version"))
+	if got := s.Call("GET", path, s.Admin, "").Want(200); got.Number("version") != 1 {
+		t.Errorf("refused changes made version %v", got.Number("version"))
 	}
-	s.call("DELETE", path, s.admin, "").want(200)
-	if got := s.call("PATCH", path, s.admin, `{"version":2,"name":"b"}`).want(409); got.errorCode() != "key_revoked" {
-		t.Error(got.body)
+	s.Call("DELETE", path, s.Admin, "").Want(200)
+	if got := s.Call("PATCH", path, s.Admin, `{"version":2,"name":"b"}`).Want(409); got.ErrorCode() != "key_revoked" {
+		t.Error(got.Body)
 	}
 }
 
 func TestOfTwoAdminsWhoPatchAtOnceOneIsToldTheCurrentVersion(t *testing.T) {
 	s := newServer(t)
-	path := "/admin/v1/keys/" + s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a"}`).want(201).text("id")
+	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201).Text("id")
 	for round := range 25 {
 		version := round + 1
-		replies := make([]reply, 2)
+		replies := make([]admintest.Reply, 2)
 		var both sync.WaitGroup
 		for i := range replies {
 			both.Go(func() {
-				replies[i] = s.call("PATCH", path, s.admin, fmt.Sprintf(`{"version":%d,"name":"admin-%d-%d"}`, version, i, round))
+				replies[i] = s.Call("PATCH", path, s.Admin, fmt.Sprintf(`{"version":%d,"name":"admin-%d-%d"}`, version, i, round))
 			})
 		}
 		both.Wait()
 		won, lost := replies[0], replies[1]
-		if won.status != 200 {
+		if won.Status != 200 {
 			won, lost = lost, won
 		}
-		if won.status != 200 || lost.status != 409 || lost.errorCode() != "version_conflict" || lost.number("current_version") != float64(version+1) {
-			t.Fatalf("round %d: %d %s and %d %s", round, won.status, won.body, lost.status, lost.body)
+		if won.Status != 200 || lost.Status != 409 || lost.ErrorCode() != "version_conflict" || lost.Number("current_version") != float64(version+1) {
+			t.Fatalf("round %d: %d %s and %d %s", round, won.Status, won.Body, lost.Status, lost.Body)
 		}
-		if now := s.call("GET", path, s.admin, "").want(200); now.text("name") != won.text("name") {
-			t.Fatalf("round %d: the key is named %s, the winner said %s", round, now.text("name"), won.text("name"))
+		if now := s.Call("GET", path, s.Admin, "").Want(200); now.Text("name") != won.Text("name") {
+			t.Fatalf("round %d: the key is named %s, the winner said %s", round, now.Text("name"), won.Text("name"))
 		}
 	}
 }
 
 func TestARotatedKeyOverlapsWithItsOldText(t *testing.T) {
 	s := newServer(t)
-	made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","budget":5}`).want(201)
-	path, old := "/admin/v1/keys/"+made.text("id"), made.text("key")
-	got := s.call("POST", path+"/rotate", s.admin, `{"overlap_seconds":3600}`).want(200)
-	if got.text("id") != made.text("id") || got.text("key") == old || got.text("budget") != "5.000000" || got.text("previous_valid_until") != "2026-11-20T11:00:00.000Z" {
-		t.Fatal(got.body)
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","budget":5}`).Want(201)
+	path, old := "/admin/v1/keys/"+made.Text("id"), made.Text("key")
+	got := s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":3600}`).Want(200)
+	if got.Text("id") != made.Text("id") || got.Text("key") == old || got.Text("budget") != "5.000000" || got.Text("previous_valid_until") != "2026-11-20T11:00:00.000Z" {
+		t.Fatal(got.Body)
 	}
-	for _, text := range []string{old, got.text("key")} {
-		s.call("GET", "/admin/v1/me", text, "").want(200)
+	for _, text := range []string{old, got.Text("key")} {
+		s.Call("GET", "/admin/v1/me", text, "").Want(200)
 	}
-	s.advance(time.Hour)
-	s.call("GET", "/admin/v1/me", old, "").want(401)
-	s.call("GET", "/admin/v1/me", got.text("key"), "").want(200)
+	s.Advance(time.Hour)
+	s.Call("GET", "/admin/v1/me", old, "").Want(401)
+	s.Call("GET", "/admin/v1/me", got.Text("key"), "").Want(200)
 
-	again := s.call("POST", path+"/rotate", s.admin, "").want(200)
-	if again.text("previous_valid_until") != "2026-11-21T11:00:00.000Z" {
-		t.Errorf("without a body the overlap ends %s", again.text("previous_valid_until"))
+	again := s.Call("POST", path+"/rotate", s.Admin, "").Want(200)
+	if again.Text("previous_valid_until") != "2026-11-21T11:00:00.000Z" {
+		t.Errorf("without a body the overlap ends %s", again.Text("previous_valid_until"))
 	}
-	none := s.call("POST", path+"/rotate", s.admin, `{"overlap_seconds":0}`).want(200)
-	s.call("GET", "/admin/v1/me", again.text("key"), "").want(401)
-	s.call("GET", "/admin/v1/me", none.text("key"), "").want(200)
+	none := s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0}`).Want(200)
+	s.Call("GET", "/admin/v1/me", again.Text("key"), "").Want(401)
+	s.Call("GET", "/admin/v1/me", none.Text("key"), "").Want(200)
 	for _, body := range []string{`{"overlap_seconds":604801}`, `{"overlap_seconds":-1}`, `{"overlap_seconds":"1h"}`} {
-		if got := s.call("POST", path+"/rotate", s.admin, body).want(400); got.object("error")["param"] != "overlap_seconds" {
-			t.Error(got.body)
+		if got := s.Call("POST", path+"/rotate", s.Admin, body).Want(400); got.Param() != "overlap_seconds" {
+			t.Error(got.Body)
 		}
 	}
 }
 
 func TestAKeyIsFoundByItsText(t *testing.T) {
 	s := newServer(t)
-	acme := s.mint(ledger.NewKey{Name: "acme admin", Owner: "acme", Role: ledger.RoleAdmin})
-	made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a"}`).want(201)
-	body := fmt.Sprintf(`{"key":%q}`, made.text("key"))
-	if got := s.call("POST", "/admin/v1/keys/lookup", s.admin, body).want(200); got.text("id") != made.text("id") || got.text("key") != "" {
-		t.Error(got.body)
+	acme := s.Mint(ledger.NewKey{Name: "acme admin", Owner: "acme", Role: ledger.RoleAdmin})
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201)
+	body := fmt.Sprintf(`{"key":%q}`, made.Text("key"))
+	if got := s.Call("POST", "/admin/v1/keys/lookup", s.Admin, body).Want(200); got.Text("id") != made.Text("id") || got.Text("key") != "" {
+		t.Error(got.Body)
 	}
-	s.call("POST", "/admin/v1/keys/lookup", acme, body).want(404)
-	s.call("POST", "/admin/v1/keys/lookup", s.member, body).want(403)
-	s.call("DELETE", "/admin/v1/keys/"+made.text("id"), s.admin, "").want(200)
-	if got := s.call("POST", "/admin/v1/keys/lookup", s.admin, body).want(200); got.text("state") != "revoked" {
-		t.Error(got.body)
+	s.Call("POST", "/admin/v1/keys/lookup", acme, body).Want(404)
+	s.Call("POST", "/admin/v1/keys/lookup", s.Member, body).Want(403)
+	s.Call("DELETE", "/admin/v1/keys/"+made.Text("id"), s.Admin, "").Want(200)
+	if got := s.Call("POST", "/admin/v1/keys/lookup", s.Admin, body).Want(200); got.Text("state") != "revoked" {
+		t.Error(got.Body)
 	}
-	s.call("POST", "/admin/v1/keys/lookup", s.admin, `{"key":"pk_m_nonsense"}`).want(404)
-	s.call("POST", "/admin/v1/keys/lookup", s.admin, `{}`).want(400)
-	s.call("GET", "/admin/v1/keys/lookup", s.admin, "").want(405)
+	s.Call("POST", "/admin/v1/keys/lookup", s.Admin, `{"key":"pk_m_nonsense"}`).Want(404)
+	s.Call("POST", "/admin/v1/keys/lookup", s.Admin, `{}`).Want(400)
+	s.Call("GET", "/admin/v1/keys/lookup", s.Admin, "").Want(405)
 }
 
 func TestAChangeIsPendingUntilItsWindowsEnd(t *testing.T) {
 	s := newServer(t, WithZone(time.FixedZone("east", 3600)))
 	pending := func(change string) (now, nextMinute, atMidnight bool) {
-		made := s.call("POST", "/admin/v1/keys", s.admin, `{"name":"a","limits":{"rpm":10,"rpd":100}}`).want(201)
-		path := "/admin/v1/keys/" + made.text("id")
-		s.call("PATCH", path, s.admin, `{"version":1,"effective":"next_window","limits":`+change+`}`).want(200)
-		waits := func() bool { return s.call("GET", path, s.admin, "").want(200).object("pending") != nil }
+		made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":10,"rpd":100}}`).Want(201)
+		path := "/admin/v1/keys/" + made.Text("id")
+		s.Call("PATCH", path, s.Admin, `{"version":1,"effective":"next_window","limits":`+change+`}`).Want(200)
+		waits := func() bool { return s.Call("GET", path, s.Admin, "").Want(200).Object("pending") != nil }
 		now = waits()
-		s.advance(time.Minute)
+		s.Advance(time.Minute)
 		nextMinute = waits()
-		s.advance(13 * time.Hour) // it is 00:01 in the zone, 23:01 in UTC
+		s.Advance(13 * time.Hour) // it is 00:01 in the zone, 23:01 in UTC
 		atMidnight = waits()
-		s.advance(-13*time.Hour - time.Minute)
+		s.Advance(-13*time.Hour - time.Minute)
 		return now, nextMinute, atMidnight
 	}
 	if now, nextMinute, atMidnight := pending(`{"rpm":5}`); !now || nextMinute || atMidnight {
@@ -168,10 +169,10 @@ func TestAChangeIsPendingUntilItsWindowsEnd(t *testing.T) {
 // HTTP/3 and chunked requests do not say that they have no body.
 func TestARotationWithoutABodyMayLeaveTheLengthOpen(t *testing.T) {
 	s := newServer(t)
-	own := s.call("GET", "/admin/v1/me", s.member, "").want(200)
-	request := httptest.NewRequest("POST", "/admin/v1/keys/"+own.text("id")+"/rotate", http.NoBody)
+	own := s.Call("GET", "/admin/v1/me", s.Member, "").Want(200)
+	request := httptest.NewRequest("POST", "/admin/v1/keys/"+own.Text("id")+"/rotate", http.NoBody)
 	request.ContentLength = -1
-	request.Header.Set("Authorization", "Bearer "+s.admin)
+	request.Header.Set("Authorization", "Bearer "+s.Admin)
 	recorder := httptest.NewRecorder()
 	s.handler.ServeHTTP(recorder, request)
 	if recorder.Code != 200 {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
 // Bounds of what is read, in entries and bytes. What a key may hold is for the
@@ -16,8 +18,6 @@ const (
 	maxName   = 256
 	maxModels = 1000
 	maxValue  = 1024
-	// maxLimit is the largest limit: the largest number that JavaScript holds exactly.
-	maxLimit = 1<<53 - 1
 )
 
 // scopes are the path classes that a key can be limited to.
@@ -25,7 +25,7 @@ var scopes = []string{middleware.ScopeInference, middleware.ScopeEmbeddings, mid
 
 // keyForm reads the fields of a key that callers may set.
 type keyForm struct {
-	*fields
+	*rest.Fields
 	handler *Handler
 }
 
@@ -44,34 +44,34 @@ func limitFields(row *ledger.Limits) [5]struct {
 
 // limitsInto lays the limits that are given over those of row. One that is null
 // becomes that of null.
-func limitsInto(f *fields, row *ledger.Limits, null ledger.Limits) {
+func limitsInto(f *rest.Fields, row *ledger.Limits, null ledger.Limits) {
 	nulls := limitFields(&null)
 	for i, limit := range limitFields(row) {
-		if f.isNull(limit.name) {
+		if f.IsNull(limit.name) {
 			*limit.value = *nulls[i].value
 		}
-		if number, present := f.integer(limit.name, 0, maxLimit); present {
+		if number, present := f.Integer(limit.name, 0, schema.MaxInteger); present {
 			*limit.value = number
 		}
 	}
-	if f.has("token_type") {
-		row.TokenType = f.word("token_type", "total", "total", "input", "output")
+	if f.Has("token_type") {
+		row.TokenType = f.Word("token_type", "total", "total", "input", "output")
 	}
-	f.done()
+	f.Done()
 }
 
 // bounded checks the limits of a whole key.
-func (h *Handler) bounded(f *fields, row ledger.Limits) {
+func (h *Handler) bounded(f *rest.Fields, row ledger.Limits) {
 	bounds := h.bounds.list()
 	for i, limit := range limitFields(&row) {
 		low, high := bounds[i].Low, bounds[i].High
 		switch value := *limit.value; {
 		case value == 0 && high > 0:
-			f.refuse(limit.name, "0 sets no limit, but at most %d is allowed here", high)
+			f.Refuse(limit.name, "0 sets no limit, but at most %d is allowed here", high)
 		case value != 0 && value < low:
-			f.refuse(limit.name, "%d is below %d", value, low)
+			f.Refuse(limit.name, "%d is below %d", value, low)
 		case high > 0 && value > high:
-			f.refuse(limit.name, "%d is above %d", value, high)
+			f.Refuse(limit.name, "%d is above %d", value, high)
 		}
 	}
 }
@@ -80,18 +80,18 @@ func (h *Handler) bounded(f *fields, row ledger.Limits) {
 // given stay as they are in whole, those that are null become those of null;
 // model rows are replaced as one list.
 func (f keyForm) limitRows(whole, null ledger.Limits, models []ledger.Limits) []ledger.Limits {
-	if f.isNull("limits") {
+	if f.IsNull("limits") {
 		whole = null
-		f.handler.bounded(&fields{path: f.path + "limits.", failure: f.failure}, whole)
+		f.handler.bounded(f.Absent("limits"), whole)
 	}
-	if object := f.object("limits"); object != nil {
+	if object := f.Object("limits"); object != nil {
 		limitsInto(object, &whole, null)
 		f.handler.bounded(object, whole)
 	}
-	if f.has("model_limits") {
+	if f.Has("model_limits") {
 		models = nil
-		for _, object := range f.objects("model_limits", maxModels) {
-			row := ledger.Limits{Model: object.text("model", maxName), TokenType: "total"}
+		for _, object := range f.Objects("model_limits", maxModels) {
+			row := ledger.Limits{Model: object.Text("model", maxName), TokenType: "total"}
 			f.handler.checkModel(object, "model", row.Model)
 			limitsInto(object, &row, ledger.Limits{})
 			models = append(models, row)
@@ -105,11 +105,11 @@ func (f keyForm) limitRows(whole, null ledger.Limits, models []ledger.Limits) []
 }
 
 // checkModel refuses models that the gateway does not serve.
-func (h *Handler) checkModel(f *fields, name, model string) {
+func (h *Handler) checkModel(f *rest.Fields, name, model string) {
 	if model == "" {
-		f.refuse(name, "required")
+		f.Refuse(name, "required")
 	} else if len(h.models) > 0 && h.model(model) == nil {
-		f.refuse(name, "no model %s", shown(model))
+		f.Refuse(name, "no model %s", rest.Shown(model))
 	}
 }
 
@@ -124,28 +124,28 @@ func (h *Handler) model(id string) *Model {
 
 // keyName reads a name, which every key has.
 func (f keyForm) keyName() string {
-	name := f.text("name", maxName)
+	name := f.Text("name", maxName)
 	if name == "" {
-		f.refuse("name", "required")
+		f.Refuse("name", "required")
 	}
 	return name
 }
 
 // modelNames reads the models that a key is bound to.
 func (f keyForm) modelNames() []string {
-	models := f.texts("models")
+	models := f.Texts("models")
 	for i, model := range models {
-		f.handler.checkModel(f.fields, "models."+strconv.Itoa(i), model)
+		f.handler.checkModel(f.Fields, "models."+strconv.Itoa(i), model)
 	}
 	return models
 }
 
 // scopeNames reads the path classes that a key is limited to.
 func (f keyForm) scopeNames() []string {
-	names := f.texts("scopes")
+	names := f.Texts("scopes")
 	for _, name := range names {
 		if !slices.Contains(scopes, name) {
-			f.refuse("scopes", "%s is not one of %v", shown(name), scopes)
+			f.Refuse("scopes", "%s is not one of %v", rest.Shown(name), scopes)
 		}
 	}
 	return names
@@ -154,54 +154,38 @@ func (f keyForm) scopeNames() []string {
 // networks reads the client networks that a key is limited to. A bare address
 // means itself alone.
 func (f keyForm) networks() []netip.Prefix {
-	networks, err := ledger.ParseCIDRs(f.texts("cidrs"))
+	networks, err := ledger.ParseCIDRs(f.Texts("cidrs"))
 	if err != nil {
-		f.fail(err)
+		f.Fail(err)
 	}
 	return networks
-}
-
-// metadata reads a flat object of strings.
-func (f keyForm) metadata() map[string]string {
-	object := f.object("metadata")
-	if object == nil {
-		return nil
-	}
-	metadata := make(map[string]string, len(object.members))
-	for name := range object.members {
-		if object.isNull(name) {
-			object.refuse(name, "null is not a string")
-		}
-		metadata[name] = object.text(name, maxValue)
-	}
-	return metadata
 }
 
 // newKey reads the body of a create.
 func (f keyForm) newKey(now time.Time) ledger.NewKey {
 	made := ledger.NewKey{
 		Name:      f.keyName(),
-		Owner:     f.text("owner", maxName),
-		AllOwners: f.flag("all_owners"),
+		Owner:     f.Text("owner", maxName),
+		AllOwners: f.Flag("all_owners"),
 		Models:    f.modelNames(),
 		Scopes:    f.scopeNames(),
 		CIDRs:     f.networks(),
-		Metadata:  f.metadata(),
+		Metadata:  f.TextMap("metadata", maxValue),
 	}
-	if f.word("role", "member", "member", "admin") == "admin" {
+	if f.Word("role", "member", "member", "admin") == "admin" {
 		made.Role = ledger.RoleAdmin
 	}
 	if made.AllOwners && made.Role != ledger.RoleAdmin {
-		f.refuse("all_owners", "only an admin key manages owners")
+		f.Refuse("all_owners", "only an admin key manages owners")
 	}
 	whole := ledger.Limits{TokenType: "total"}
 	if made.Role == ledger.RoleMember {
 		whole = f.handler.raise(f.handler.defaultRow())
 	}
 	made.Limits = f.limitRows(whole, whole, nil)
-	made.Budget, made.HasBudget = f.amount("budget")
-	made.ExpiresAt, _ = f.moment("expires_at", now, time.RFC3339)
-	f.done()
+	made.Budget, made.HasBudget = f.Amount("budget")
+	made.ExpiresAt, _ = f.Moment("expires_at", now, time.RFC3339)
+	f.Done()
 	return made
 }
 

@@ -5,10 +5,8 @@ import (
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
-
-// maxPage is the largest page of a list.
-const maxPage = 1000
 
 // keyPage is a page of keys. Next is what after must be for the page behind it.
 type keyPage struct {
@@ -16,60 +14,60 @@ type keyPage struct {
 	Next string    `json:"next,omitempty"`
 }
 
-func (h *Handler) createKey(c *call) error {
-	f, err := readFields(c.writer, c.request)
+func (h *Handler) createKey(c *rest.Call) error {
+	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
 	made := keyForm{f, h}.newKey(h.now())
-	if err := f.err(); err != nil {
+	if err := f.Err(); err != nil {
 		return err
 	}
 	if made.Owner == "" {
-		made.Owner = c.caller.Owner // empty for the configured key: the ledger's default
+		made.Owner = c.Caller.Owner // empty for the configured key: the ledger's default
 	}
-	if made.Owner != "" && !c.manages(made.Owner) || made.AllOwners && !c.caller.AllOwners {
-		return forbidden("other_owner", "Forbidden: this admin key manages its own owner only")
+	if made.Owner != "" && !c.Manages(made.Owner) || made.AllOwners && !c.Caller.AllOwners {
+		return rest.Forbidden("other_owner", "Forbidden: this admin key manages its own owner only")
 	}
-	key, secret, err := h.ledger.CreateKey(c.context(), made)
+	key, secret, err := h.ledger.CreateKey(c.Context(), made)
 	if err != nil {
 		return err
 	}
-	c.audit("key created", key.ID)
-	c.json(http.StatusCreated, secretView{h.viewKey(&key), secret.Reveal()})
+	h.audit(c, "key created", key.ID)
+	c.JSON(http.StatusCreated, secretView{h.viewKey(&key), secret.Reveal()})
 	return nil
 }
 
-func (h *Handler) listKeys(c *call) error {
-	q, err := readQuery(c)
+func (h *Handler) listKeys(c *rest.Call) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
 	query := ledger.KeyQuery{
-		Owner: q.text("owner"), Model: q.text("model"), Name: q.text("name"), After: q.text("after"),
-		Limit: int(q.integer("limit", 100, 1, maxPage)),
+		Owner: q.Text("owner"), Model: q.Text("model"), Name: q.Text("name"), After: q.Text("after"),
+		Limit: int(q.Integer("limit", 100, 1, rest.MaxPage)),
 	}
-	switch q.word("role", "member", "admin") {
+	switch q.Word("role", "member", "admin") {
 	case "member":
 		query.Role = new(ledger.RoleMember)
 	case "admin":
 		query.Role = new(ledger.RoleAdmin)
 	}
-	word := q.word("state", "active", "expired", "revoked")
+	word := q.Word("state", "active", "expired", "revoked")
 	for state, name := range stateNames {
 		if name == word {
 			query.State = state
 		}
 	}
-	if err := q.done(); err != nil {
+	if err := q.Done(); err != nil {
 		return err
 	}
-	if query.Owner, err = c.ownerScope(query.Owner); err != nil {
+	if query.Owner, err = h.ownerScope(c, query.Owner); err != nil {
 		return err
 	}
 	if query.After != "" {
-		if _, err := c.managedKey(query.After); err != nil {
-			return invalid("after", "%s is no cursor of this list", shown(query.After))
+		if _, err := h.managedKey(c, query.After); err != nil {
+			return rest.Invalid("after", "%s is no cursor of this list", rest.Shown(query.After))
 		}
 	}
 	keys, next, err := h.ledger.ListKeys(query)
@@ -80,79 +78,88 @@ func (h *Handler) listKeys(c *call) error {
 	for i := range keys {
 		page.Keys[i] = h.viewKey(&keys[i])
 	}
-	c.json(http.StatusOK, page)
+	c.JSON(http.StatusOK, page)
 	return nil
 }
 
 // ownerScope narrows a list to what the caller manages.
-func (c *call) ownerScope(asked string) (string, error) {
-	if c.caller.AllOwners {
+func (h *Handler) ownerScope(c *rest.Call, asked string) (string, error) {
+	if c.Caller.AllOwners {
 		return asked, nil
 	}
-	if asked != "" && asked != c.caller.Owner {
-		return "", forbidden("other_owner", "Forbidden: this admin key manages its own owner only")
+	if asked != "" && asked != c.Caller.Owner {
+		return "", rest.Forbidden("other_owner", "Forbidden: this admin key manages its own owner only")
 	}
-	return c.caller.Owner, nil
+	return c.Caller.Owner, nil
 }
 
 // managedKey returns a key that the caller manages. Those of others look as if
 // they were not there.
-func (c *call) managedKey(id string) (ledger.Key, error) {
-	key, ok := c.handler.ledger.Key(id)
-	if !ok || !c.manages(key.Owner) {
-		return ledger.Key{}, notFound("key", id)
+func (h *Handler) managedKey(c *rest.Call, id string) (ledger.Key, error) {
+	key, ok := h.ledger.Key(id)
+	if !ok || !c.Manages(key.Owner) {
+		return ledger.Key{}, rest.NotFound("key", id)
 	}
 	return key, nil
 }
 
+// outranked refuses to let an admin of one owner change a key for all owners,
+// which may well belong to the same owner: its next text would be theirs.
+func (h *Handler) outranked(c *rest.Call, key *ledger.Key) error {
+	if key.AllOwners && !c.Caller.AllOwners {
+		return rest.Forbidden("all_owners_required", "Forbidden: this key can only be changed by an admin key for all owners")
+	}
+	return nil
+}
+
 // changeableKey returns a key that the caller may change.
-func (c *call) changeableKey(id string) (ledger.Key, error) {
-	key, err := c.managedKey(id)
+func (h *Handler) changeableKey(c *rest.Call, id string) (ledger.Key, error) {
+	key, err := h.managedKey(c, id)
 	if err == nil {
-		err = c.outranked(&key)
+		err = h.outranked(c, &key)
 	}
 	return key, err
 }
 
-func (h *Handler) getKey(c *call) error {
-	key, err := c.managedKey(c.parameters[0])
+func (h *Handler) getKey(c *rest.Call) error {
+	key, err := h.managedKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	c.keyReply(&key)
+	h.keyReply(c, &key)
 	return nil
 }
 
 // keyReply shows a key; its version is the entity tag.
-func (c *call) keyReply(key *ledger.Key) {
-	c.writer.Header().Set("ETag", versionTag(key.Version))
-	c.json(http.StatusOK, c.handler.viewKey(key))
+func (h *Handler) keyReply(c *rest.Call, key *ledger.Key) {
+	c.Writer.Header().Set("ETag", versionTag(key.Version))
+	c.JSON(http.StatusOK, h.viewKey(key))
 }
 
-func (h *Handler) revokeKey(c *call) error {
-	key, err := c.revoke(c.parameters[0])
+func (h *Handler) revokeKey(c *rest.Call) error {
+	key, err := h.revoke(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	c.keyReply(&key)
+	h.keyReply(c, &key)
 	return nil
 }
 
 // revoke ends a key and tells those who run its streams.
-func (c *call) revoke(id string) (ledger.Key, error) {
-	if _, err := c.changeableKey(id); err != nil {
+func (h *Handler) revoke(c *rest.Call, id string) (ledger.Key, error) {
+	if _, err := h.changeableKey(c, id); err != nil {
 		return ledger.Key{}, err
 	}
-	key, err := c.handler.ledger.RevokeKey(c.context(), id)
+	key, err := h.ledger.RevokeKey(c.Context(), id)
 	if err != nil {
 		return ledger.Key{}, err
 	}
-	c.audit("key revoked", key.ID)
-	c.handler.revoked(key.ID)
+	h.audit(c, "key revoked", key.ID)
+	h.revoked(key.ID)
 	return key, nil
 }
 
 // audit writes who changed what into the log.
-func (c *call) audit(what, subject string) {
-	c.handler.logger.Info(what, slog.String("subject", subject), slog.String("by", c.caller.ID), slog.String("request_id", c.id))
+func (h *Handler) audit(c *rest.Call, what, subject string) {
+	h.logger.Info(what, slog.String("subject", subject), slog.String("by", c.Caller.ID), slog.String("request_id", c.ID))
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // limitsView is a row of limits on the wire.
@@ -107,12 +108,12 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 		AllOwners: key.AllOwners, State: stateNames[key.State(h.now())],
 		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
 		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
-		CreatedAt: formatMoment(key.CreatedAt), ExpiresAt: formatMoment(key.ExpiresAt), RevokedAt: formatMoment(key.RevokedAt),
+		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt), RevokedAt: rest.FormatMoment(key.RevokedAt),
 		Metadata: key.Metadata, Version: key.Version,
 	}
 	view.Limits, view.ModelLimits = splitRows(key.Limits)
 	if h.waits(key) {
-		pending := &pendingView{ChangedAt: formatMoment(key.LimitsChangedAt)}
+		pending := &pendingView{ChangedAt: rest.FormatMoment(key.LimitsChangedAt)}
 		pending.PreviousLimits, pending.PreviousModelLimits = splitRows(key.PreviousLimits)
 		view.Pending = pending
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // modelView is a model on the wire.
@@ -40,7 +41,7 @@ func viewPrice(price ledger.Price) priceView {
 	}
 }
 
-func (h *Handler) listModels(c *call) error {
+func (h *Handler) listModels(c *rest.Call) error {
 	models := make([]modelView, 0, len(h.models))
 	for i := range h.models {
 		model := &h.models[i]
@@ -49,6 +50,11 @@ func (h *Handler) listModels(c *call) error {
 			MaxOutputTokens: model.MaxOutputTokens, Price: viewPrice(h.ledger.Price(model.ID)),
 		})
 	}
-	c.json(http.StatusOK, modelPage{models})
+	c.JSON(http.StatusOK, modelPage{models})
 	return nil
+}
+
+// modelPage is the reply of the list of models.
+type modelPage struct {
+	Models []modelView `json:"models"`
 }

@@ -4,10 +4,26 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
+
+// Throttle refuses addresses that keep failing to authenticate. Handlers that
+// share one, or replace each other, count together. It is safe for concurrent use.
+type Throttle = rest.Throttle
+
+// NewThrottle returns a throttle that has seen no failure.
+func NewThrottle() *Throttle { return rest.NewThrottle() }
+
+// Names is held while the name of a key is looked for and taken on the aiXplain
+// routes, where names are unique. It is safe for concurrent use.
+type Names struct{ mu sync.Mutex }
+
+// NewNames returns a lock that nobody holds.
+func NewNames() *Names { return new(Names) }
 
 // Option changes a Handler.
 type Option func(*settings)
@@ -23,8 +39,7 @@ type settings struct {
 	revoked       func(keyID string)
 	defaults      ledger.Limits
 	bounds        Bounds
-	rootKey       [32]byte
-	hasRootKey    bool
+	rootKey       *[32]byte // nil: none
 	models        []Model
 	alerts        Alerts // nil: none
 }
@@ -119,7 +134,7 @@ func WithModels(models ...Model) Option {
 // WithAdminKeySHA256 accepts a key with this SHA-256 as an admin key for all
 // owners, so that a configuration can name its administrator without a secret.
 func WithAdminKeySHA256(sum [32]byte) Option {
-	return func(s *settings) { s.rootKey, s.hasRootKey = sum, true }
+	return func(s *settings) { s.rootKey = &sum }
 }
 
 // modelID returns the id of a model that is named by its id or by its path.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // maxUsageRows bounds a reply.
@@ -51,36 +52,36 @@ func (r *usageRow) add(row *ledger.UsageRow) {
 type usageGroup struct{ owner, key, model, day string }
 
 // usage answers for all keys that the caller manages, grouped as by says.
-func (h *Handler) usage(c *call) error {
-	q, err := readQuery(c)
+func (h *Handler) usage(c *rest.Call) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
-	query := ledger.UsageQuery{KeyID: q.text("key"), Owner: q.text("owner")}
-	by := strings.Split(cmp.Or(q.text("by"), "key,model,day"), ",")
+	query := ledger.UsageQuery{KeyID: q.Text("key"), Owner: q.Text("owner")}
+	by := strings.Split(cmp.Or(q.Text("by"), "key,model,day"), ",")
 	for _, part := range by {
 		if !slices.Contains([]string{"owner", "key", "model", "day"}, part) {
-			q.refuse("by", "%s is not one of owner, key, model, day", shown(part))
+			q.Refuse("by", "%s is not one of owner, key, model, day", rest.Shown(part))
 		}
 	}
-	if query.Owner, err = c.ownerScope(query.Owner); err != nil {
+	if query.Owner, err = h.ownerScope(c, query.Owner); err != nil {
 		return err
 	}
 	return h.usageReply(c, q, query, by)
 }
 
-func (h *Handler) keyUsage(c *call) error {
-	key, err := c.managedKey(c.parameters[0])
+func (h *Handler) keyUsage(c *rest.Call) error {
+	key, err := h.managedKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
 	return h.usageOf(c, key.ID)
 }
 
-func (h *Handler) myUsage(c *call) error { return h.usageOf(c, c.caller.ID) }
+func (h *Handler) myUsage(c *rest.Call) error { return h.usageOf(c, c.Caller.ID) }
 
-func (h *Handler) usageOf(c *call, keyID string) error {
-	q, err := readQuery(c)
+func (h *Handler) usageOf(c *rest.Call, keyID string) error {
+	q, err := c.Query()
 	if err != nil {
 		return err
 	}
@@ -88,16 +89,16 @@ func (h *Handler) usageOf(c *call, keyID string) error {
 }
 
 // usageReply reads the rest of the query and answers it.
-func (h *Handler) usageReply(c *call, q *query, query ledger.UsageQuery, by []string) error {
-	query.Model, query.From, query.To = q.text("model"), q.day("from"), q.day("to")
-	limit := int(q.integer("limit", 1000, 1, maxUsageRows))
+func (h *Handler) usageReply(c *rest.Call, q *rest.Query, query ledger.UsageQuery, by []string) error {
+	query.Model, query.From, query.To = q.Text("model"), q.Day("from"), q.Day("to")
+	limit := int(q.Integer("limit", 1000, 1, maxUsageRows))
 	if !query.From.IsZero() && !query.To.IsZero() && query.To.Before(query.From) {
-		q.refuse("to", "is before from")
+		q.Refuse("to", "is before from")
 	}
-	if err := q.done(); err != nil {
+	if err := q.Done(); err != nil {
 		return err
 	}
-	rows, err := h.ledger.Usage(c.context(), query)
+	rows, err := h.ledger.Usage(c.Context(), query)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (h *Handler) usageReply(c *call, q *query, query ledger.UsageQuery, by []st
 	if len(page.Usage) > limit {
 		page.Usage, page.Truncated = page.Usage[:limit], true
 	}
-	c.json(http.StatusOK, page)
+	c.JSON(http.StatusOK, page)
 	return nil
 }
 

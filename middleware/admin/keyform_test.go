@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 func TestCreatingAKeyNamesTheFieldThatIsWrong(t *testing.T) {
@@ -55,20 +57,44 @@ func TestCreatingAKeyNamesTheFieldThatIsWrong(t *testing.T) {
 		`{"name":"a","scopes":["sudo"]}`:                                  "scopes",
 		`{"name":"a","cidrs":["10.0.0.0/40"]}`:                            "cidrs",
 	} {
-		reply := s.call("POST", "/admin/v1/keys", s.admin, body)
-		if reply.status != 400 || reply.object("error")["param"] != want && want != "" {
-			t.Errorf("%s: %d %s, want a 400 that names %q", body, reply.status, reply.body, want)
+		reply := s.Call("POST", "/admin/v1/keys", s.Admin, body)
+		if reply.Status != 400 || reply.Param() != want && want != "" {
+			t.Errorf("%s: %d %s, want a 400 that names %q", body, reply.Status, reply.Body, want)
 		}
 	}
-	if page := s.call("GET", "/admin/v1/keys", s.admin, "").list("keys"); len(page) != 2 {
+	if page := s.Call("GET", "/admin/v1/keys", s.Admin, "").List("keys"); len(page) != 2 {
 		t.Errorf("refused requests left %d keys, want the 2 from before", len(page))
 	}
 }
 
-func TestTheBodyIsOneJSONObject(t *testing.T) {
-	for _, body := range []string{``, `null`, `[]`, `"x"`, `{`, `{"a":1`, `{"a":1}{}`, `{"a":1}x`, `{"a"}`, "{\"a\":\"\xff\"}", `{'a':1}`} {
-		if _, err := parseFields([]byte(body)); err == nil {
-			t.Errorf("%q: accepted", body)
+func TestOddValuesAreRefusedByTheNameOfTheirField(t *testing.T) {
+	s := newServer(t)
+	many := `"m0"`
+	for i := range rest.MaxTexts {
+		many += fmt.Sprintf(`,"m%d"`, i+1)
+	}
+	for _, odd := range []struct{ body, param string }{
+		{`{"name":"a","role":""}`, "role"},
+		{`{"name":"a","limits":{"token_type":""}}`, "limits.token_type"},
+		{`{"name":"a","limits":[]}`, "limits"},
+		{`{"name":"a","model_limits":[null]}`, "model_limits.0"},
+		{`{"name":"a","metadata":7}`, "metadata"},
+		{`{"name":"a","expires_at":"9999-12-31T23:59:59-23:59"}`, "expires_at"},
+		{`{"name":"a","models":[` + many + `]}`, "models"},
+	} {
+		got := s.Call("POST", "/admin/v1/keys", s.Admin, odd.body).Want(400)
+		if got.Param() != odd.param {
+			t.Errorf("%.60s: %s", odd.body, got.Body)
+		}
+	}
+	top := s.Call("POST", "/admin/v1/accounts/default/topups", s.Admin, `{"amount":"1"}`, "Idempotency-Key", strings.Repeat("x", 256)).Want(400)
+	if top.Param() != "Idempotency-Key" {
+		t.Errorf("a long idempotency key: %s", top.Body)
+	}
+	for _, query := range []string{"input_tokens=1073741825", "output_tokens=1073741825"} {
+		got := s.Call("GET", "/admin/v1/explain?"+query, s.Admin, "").Want(400)
+		if name, _, _ := strings.Cut(query, "="); got.Param() != name {
+			t.Errorf("%s: %s", query, got.Body)
 		}
 	}
 }
@@ -84,13 +110,13 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 		`{"name":"a","limits":{"rpm":0,"tpm":0}}`:         {},
 		`{"name":"a","role":"admin","limits":{"rpm":10}}`: {RPM: 10, TokenType: "total"},
 	} {
-		f, err := parseFields([]byte(body))
+		f, err := rest.ParseFields([]byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		made := keyForm{f, h}.newKey(time.Now())
-		if f.err() != nil {
-			t.Fatalf("%s: %v", body, f.err())
+		if f.Err() != nil {
+			t.Fatalf("%s: %v", body, f.Err())
 		}
 		var got ledger.Limits
 		if len(made.Limits) > 0 {
@@ -102,71 +128,54 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 	}
 }
 
-func TestExpiryIsReadInEveryFormThatClientsSend(t *testing.T) {
-	want := time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC)
-	for _, text := range []string{
-		"2030-06-01T00:00:00Z", "2030-06-01T00:00:00.0Z", "2030-06-01T00:00:00.000Z", "2030-06-01T00:00:00.000000Z",
-		"2030-06-01T00:00:00.000000000Z", "2030-06-01T02:00:00+02:00", "2030-06-01T00:00:00", "2030-06-01T00:00:00.000000",
-		"2030-06-01 00:00:00", "2030-06-01",
-	} {
-		got, err := parseMoment(text, sdkTimeForms[:]...)
-		if err != nil || !got.Equal(want) {
-			t.Errorf("%s: %v, %v", text, got, err)
+func TestAnUpperBoundHoldsForLimitsThatNobodyNames(t *testing.T) {
+	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60}), WithBounds(Bounds{RPM: Range{10, 600}, TPD: Range{0, 1000}}))
+	for _, body := range []string{`{"name":"a"}`, `{"name":"a","limits":{}}`, `{"name":"a","limits":{"rpm":null}}`} {
+		limits := s.Call("POST", "/admin/v1/keys", s.Admin, body).Want(201).Object("limits")
+		if limits["rpm"] != 60.0 || limits["tpd"] != 1000.0 {
+			t.Errorf("%s makes a key with %v", body, limits)
 		}
 	}
-	for _, text := range []string{"", "2030-13-01T00:00:00Z", "2030-02-30", "1e9", "2030-06-01T00:00", "2030-06-01T00:00:00 UTC"} {
-		if got, err := parseMoment(text, sdkTimeForms[:]...); err == nil {
-			t.Errorf("%s: read as %v", text, got)
+	made := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"sdk"}`).Want(201)
+	for range 2 {
+		if limits := made.Object("globalLimits"); limits["rpm"] != 60.0 || limits["tpd"] != 1000.0 {
+			t.Errorf("the SDK makes a key with %v", limits)
 		}
+		made = s.Call("PUT", "/sdk/api-keys/"+made.Text("id"), s.Admin, `{"name":"sdk"}`).Want(200)
 	}
 }
 
-func TestANumberOfCreditsIsReadAsPythonWritesIt(t *testing.T) {
-	for text, want := range map[string]ledger.Micro{
-		"1000": 1000 * ledger.Credit, "12.5": 12_500_000, "0.1": 100_000, "1e-05": 10, "0.30000000000000004": 300_000,
-		"1e3": 1000 * ledger.Credit, "0": 0, "4.9e-07": 0, "1E+2": 100 * ledger.Credit,
-	} {
-		f, err := parseFields([]byte(`{"budget":` + text + `}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, present := f.numberAmount("budget")
-		if f.err() != nil || !present || got != want {
-			t.Errorf("%s: %d, %v, %v", text, got, present, f.err())
+func TestNullTakesALimitAway(t *testing.T) {
+	s := newServer(t, WithBounds(Bounds{TPD: Range{0, 1000}}))
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":5,"tpm":100,"tpd":7}}`).Want(201)
+	path := "/admin/v1/keys/" + made.Text("id")
+	limits := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":null}}`).Want(200).Object("limits")
+	if limits["rpm"] != 0.0 || limits["tpm"] != 100.0 {
+		t.Errorf("without requests per minute the key has %v", limits)
+	}
+	for _, body := range []string{`{"version":2,"limits":{"tpd":null}}`, `{"version":2,"limits":null}`} {
+		if got := s.Call("PATCH", path, s.Admin, body).Want(400); got.Param() != "limits.tpd" {
+			t.Errorf("%s: %s", body, got.Body)
 		}
 	}
-	for _, text := range []string{"-1", `"12"`, "1e999999999", "1e400", "9007199255", "true", "[]", "{}"} {
-		f, err := parseFields([]byte(`{"budget":` + text + `}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := f.numberAmount("budget"); f.err() == nil {
-			t.Errorf("%s: read as %d", text, got)
-		}
-	}
-}
 
-func TestAnAmountKeepsItsValueAsANumber(t *testing.T) {
-	for amount, want := range map[ledger.Micro]string{0: "0", 1: "0.000001", 12_500_000: "12.5", 10 * ledger.Credit: "10", ledger.MaxMicro: "9007199254.740991"} {
-		if got := amountNumber(amount).String(); got != want {
-			t.Errorf("%d: %s, want %s", amount, got, want)
-		}
+	free := newServer(t)
+	made = free.Call("POST", "/admin/v1/keys", free.Admin, `{"name":"a","limits":{"rpm":5}}`).Want(201)
+	limits = free.Call("PATCH", "/admin/v1/keys/"+made.Text("id"), free.Admin, `{"version":1,"limits":null}`).Want(200).Object("limits")
+	if limits["rpm"] != 0.0 {
+		t.Errorf("without limits the key has %v", limits)
 	}
 }
 
 func FuzzReadingAKeyNeverPanics(f *testing.F) {
 	f.Add([]byte(`{"name":"a","limits":{"rpm":1},"model_limits":[{"model":"m"}],"budget":"1.5","metadata":{"a":"b"}}`))
-	f.Add([]byte(`{"name":"a","globalLimits":{"rpm":1},"assetsLimits":[{"assetId":"m"}],"budget":1e5}`))
 	h := New(nil, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if fields, err := parseFields(body); err == nil {
+		if fields, err := rest.ParseFields(body); err == nil {
 			made := keyForm{fields, h}.newKey(time.Now())
-			if fields.err() == nil && (made.Name == "" || made.Budget < 0 || made.Budget > ledger.MaxMicro) {
+			if fields.Err() == nil && (made.Name == "" || made.Budget < 0 || made.Budget > ledger.MaxMicro) {
 				t.Errorf("%q gave %+v", body, made)
 			}
-		}
-		if fields, err := parseFields(body); err == nil {
-			h.aixplainForm(fields, nil)
 		}
 	})
 }

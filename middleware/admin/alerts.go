@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // Levels tells alerts how much of its limits a key has used up. It is safe for
@@ -24,11 +26,11 @@ type Levels struct {
 
 // NewLevels returns the levels of a ledger's keys and accounts, and of the day
 // limits that a limiter counts. now is the wall clock; nil: that of the system.
-func NewLevels(keys Ledger, limits Limiter, now func() time.Time) *Levels {
+func NewLevels(accounts Ledger, counters Limiter, now func() time.Time) *Levels {
 	if now == nil {
 		now = time.Now
 	}
-	return &Levels{ledger: keys, limiter: limits, now: now}
+	return &Levels{ledger: accounts, limiter: counters, now: now}
 }
 
 // Levels implements alerts.Source.
@@ -81,4 +83,45 @@ func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeUsage) (levels []aler
 		levels = append(levels, level)
 	}
 	return levels
+}
+
+// Alerts lists what was told; *alerts.Monitor has it.
+type Alerts interface {
+	Recent(limit int) []alerts.Alert
+	Thresholds() []int
+}
+
+// WithAlerts serves the last alerts at /admin/v1/alerts.
+func WithAlerts(list Alerts) Option {
+	return func(s *settings) { s.alerts = list }
+}
+
+// listAlerts shows the last alerts about what the caller manages, newest first.
+func (h *Handler) listAlerts(c *rest.Call) error {
+	q, err := c.Query()
+	if err != nil {
+		return err
+	}
+	limit := int(q.Integer("limit", 100, 1, rest.MaxPage))
+	owner := q.Text("owner")
+	if err := q.Done(); err != nil {
+		return err
+	}
+	if owner, err = h.ownerScope(c, owner); err != nil {
+		return err
+	}
+	list := make([]alerts.Alert, 0, limit)
+	for _, alert := range h.alerts.Recent(rest.MaxPage) {
+		if len(list) < limit && (owner == "" || alert.Account == owner) {
+			list = append(list, alert)
+		}
+	}
+	c.JSON(http.StatusOK, alertPage{h.alerts.Thresholds(), list})
+	return nil
+}
+
+// alertPage is the reply of the list of alerts.
+type alertPage struct {
+	Thresholds []int          `json:"thresholds_percent"`
+	Alerts     []alerts.Alert `json:"alerts"`
 }

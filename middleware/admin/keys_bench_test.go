@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 // BenchmarkAPageOfAHundredThousandKeys lists pages at the end of a long list,
@@ -36,7 +37,7 @@ func BenchmarkAPageOfAHundredThousandKeys(b *testing.B) {
 			start := time.Now()
 			for b.Loop() {
 				request := httptest.NewRequest("GET", c.path, nil)
-				request.Header.Set("Authorization", "Bearer "+c.server.admin)
+				request.Header.Set("Authorization", "Bearer "+c.server.Admin)
 				recorder := httptest.NewRecorder()
 				c.server.handler.ServeHTTP(recorder, request)
 				if recorder.Code != 200 {
@@ -62,7 +63,7 @@ func (s *server) fill(b *testing.B, count int) string {
 	for range 64 * runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range work {
-				_, _, err := s.ledger.CreateKey(context.Background(), ledger.NewKey{
+				_, _, err := s.Ledger.CreateKey(context.Background(), ledger.NewKey{
 					Name: fmt.Sprintf("key %d", i), Owner: fmt.Sprintf("owner-%d", i%1000), Models: []string{"tiny"},
 					Limits: []ledger.Limits{{RPM: 60, TPM: 30000}}, HasBudget: true, Budget: ledger.Credit,
 				})
@@ -79,7 +80,7 @@ func (s *server) fill(b *testing.B, count int) string {
 	workers.Wait()
 	ids, after := []string{}, ""
 	for {
-		keys, next, err := s.ledger.ListKeys(ledger.KeyQuery{After: after, Limit: maxPage})
+		keys, next, err := s.Ledger.ListKeys(ledger.KeyQuery{After: after, Limit: rest.MaxPage})
 		if err != nil {
 			b.Fatal(err)
 		}

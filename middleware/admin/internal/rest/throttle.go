@@ -1,18 +1,17 @@
-package admin
+package rest
 
 import (
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 )
 
 const (
-	// failureBurst failed attempts in a row are free, then one comes back every
-	// failureInterval: enough for a person who pastes the wrong key, and 14,400
+	// FailureBurst failed attempts in a row are free, then one comes back every
+	// FailureInterval: enough for a person who pastes the wrong key, and 14,400
 	// guesses a day for a machine against keys of 190 random bits.
-	failureBurst    = 10
-	failureInterval = 6 * time.Second
+	FailureBurst    = 10
+	FailureInterval = 6 * time.Second
 	// maxAddresses bounds the memory of the throttle.
 	maxAddresses = 10_000
 )
@@ -22,7 +21,7 @@ const (
 type Throttle struct {
 	mu sync.Mutex
 	// paidUntil is the time at which all failures of an address are forgotten. It
-	// moves up by failureInterval with each one.
+	// moves up by FailureInterval with each one.
 	paidUntil map[netip.Addr]time.Time
 }
 
@@ -37,7 +36,7 @@ func (t *Throttle) wait(address netip.Addr, now time.Time) time.Duration {
 	if !known {
 		return 0
 	}
-	return max(0, until.Sub(now)-(failureBurst-1)*failureInterval)
+	return max(0, until.Sub(now)-(FailureBurst-1)*FailureInterval)
 }
 
 // fail counts a failed attempt.
@@ -51,7 +50,7 @@ func (t *Throttle) fail(address netip.Addr, now time.Time) {
 	if from.Before(now) {
 		from = now
 	}
-	t.paidUntil[address] = from.Add(failureInterval)
+	t.paidUntil[address] = from.Add(FailureInterval)
 }
 
 // makeRoom drops addresses whose failures are forgotten, or the one that is
@@ -80,14 +79,4 @@ func network(address netip.Addr) netip.Addr {
 		}
 	}
 	return address
-}
-
-// remoteAddress is the peer of the connection. Headers are not read: who is not
-// behind a trusted proxy could write any address into them.
-func remoteAddress(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return peer.Addr()
 }

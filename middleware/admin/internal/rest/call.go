@@ -1,0 +1,57 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// MaxPage is the largest page of a list.
+const MaxPage = 1000
+
+// Call is one administrative request on its way to a reply.
+type Call struct {
+	Writer     http.ResponseWriter
+	Request    *http.Request
+	ID         string     // of the request
+	Parameters []string   // from the path, unescaped
+	Caller     ledger.Key // the zero key on routes for anyone
+}
+
+// Context is the request's context.
+func (c *Call) Context() context.Context { return c.Request.Context() }
+
+// Fields reads the body, which must be one JSON object.
+func (c *Call) Fields() (*Fields, error) { return readFields(c.Writer, c.Request) }
+
+// OptionalFields reads a body that may be absent, which is the same as {}.
+func (c *Call) OptionalFields() (*Fields, error) { return readOptionalFields(c.Writer, c.Request) }
+
+// Query reads the parameters of the query.
+func (c *Call) Query() (*Query, error) { return readQuery(c.Request) }
+
+// JSON sends a reply. Replies may hold a key and are always about one caller, so
+// no cache keeps them.
+func (c *Call) JSON(status int, body any) {
+	header := c.Writer.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	c.Writer.WriteHeader(status)
+	// The status is sent: an error here means that the client has gone.
+	_ = json.NewEncoder(c.Writer).Encode(body)
+}
+
+// Stream begins a reply that is written piece by piece with status 200.
+func (c *Call) Stream(contentType string) *json.Encoder {
+	c.Writer.Header().Set("Content-Type", contentType)
+	c.Writer.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(c.Writer)
+}
+
+// Manages tells whether the caller may see and change what an owner has.
+func (c *Call) Manages(owner string) bool {
+	return c.Caller.Role == ledger.RoleAdmin && (c.Caller.AllOwners || c.Caller.Owner == owner)
+}

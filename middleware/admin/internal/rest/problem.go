@@ -1,0 +1,126 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// Problem is a call that cannot be answered as asked. It is an error, so that
+// handlers return it, and becomes the reply in the shape of the route's dialect.
+type Problem struct {
+	Status  int
+	Code    string // for programs, stable
+	Message string // for people; names field and value, never a secret
+	Param   string // the field that is wrong, dotted, for example limits.rpm
+	// Version is the current version of the key in a version conflict.
+	Version int64
+	// Allow lists the methods of the path where the method is wrong.
+	Allow string
+	// RetryAfter is how long a throttled caller waits.
+	RetryAfter time.Duration
+	Cause      error // for the log only
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Message }
+
+// Unwrap returns what went wrong below.
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// RetryAfterMS is how long a throttled caller waits in whole milliseconds.
+func (p *Problem) RetryAfterMS() int64 { return Milliseconds(p.RetryAfter) }
+
+// Invalid is the 400 for a field that cannot be accepted.
+func Invalid(param, format string, values ...any) *Problem {
+	return &Problem{
+		Status: http.StatusBadRequest, Code: "invalid_value", Param: param,
+		Message: param + ": " + fmt.Sprintf(format, values...),
+	}
+}
+
+// Clip shortens what a caller sent before it goes into a reply or a log, far
+// enough that a key which was put into the wrong place does not come back.
+func Clip(text string) string {
+	const most, part = 32, 12
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:part], "") + "..."
+}
+
+// Shown quotes what a caller sent, clipped.
+func Shown[T string | json.RawMessage](text T) string { return strconv.Quote(Clip(string(text))) }
+
+// NotFound is the 404 for an id that the caller sees nothing under.
+func NotFound(kind, id string) *Problem {
+	return &Problem{
+		Status: http.StatusNotFound, Code: kind + "_not_found",
+		Message: fmt.Sprintf("no %s %s", kind, Shown(id)),
+	}
+}
+
+// Forbidden is the 403 for a caller that may not do this.
+func Forbidden(code, message string) *Problem {
+	return &Problem{Status: http.StatusForbidden, Code: code, Message: message}
+}
+
+// unauthorized is the one answer to every credential that does not hold, so
+// that unknown, malformed, expired and revoked keys look the same.
+func unauthorized() *Problem {
+	return &Problem{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "unauthorized: no valid API key"}
+}
+
+// fieldOf returns the ledger's name of a field as it is on the wire. The names of
+// metadata are the caller's own text.
+func fieldOf(wrong *ledger.InvalidError) string {
+	if name, ok := strings.CutPrefix(wrong.Field, "metadata."); ok {
+		return "metadata." + Clip(name)
+	}
+	if wrong.Field == "idempotency_key" {
+		return "Idempotency-Key"
+	}
+	return wrong.Field
+}
+
+// problemOf turns any error of a handler into a problem. What is not known here
+// is a fault of ours: its text stays in the log.
+func problemOf(err error) *Problem {
+	var p *Problem
+	var wrong *ledger.InvalidError
+	var conflict *ledger.ConflictError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &wrong):
+		return Invalid(fieldOf(wrong), "%s", wrong.Reason)
+	case errors.As(err, &conflict):
+		return &Problem{
+			Status: http.StatusConflict, Code: "version_conflict", Param: "version", Version: conflict.Current,
+			Message: fmt.Sprintf("the key was changed since it was read: its version is %d now", conflict.Current),
+		}
+	case errors.Is(err, ledger.ErrNotFound):
+		return &Problem{Status: http.StatusNotFound, Code: "not_found", Message: "not found", Cause: err}
+	case errors.Is(err, ledger.ErrExists):
+		return &Problem{Status: http.StatusConflict, Code: "exists", Message: "there is one with this id already", Cause: err}
+	case errors.Is(err, ledger.ErrRevoked):
+		return &Problem{Status: http.StatusConflict, Code: "key_revoked", Message: "a revoked key cannot be changed"}
+	case errors.Is(err, ledger.ErrIdempotencyReused):
+		return &Problem{Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused", Param: "Idempotency-Key", Message: err.Error()}
+	case errors.Is(err, ledger.ErrUnavailable):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Code: "ledger_unavailable",
+			Message: "the ledger takes no writes now", Cause: err,
+		}
+	}
+	return &Problem{
+		Status: http.StatusInternalServerError, Code: "internal_error",
+		Message: "internal error", Cause: err,
+	}
+}
