@@ -63,7 +63,6 @@ func (a *Admin) options() []admin.Option {
 		admin.WithLogger(lastingLog(string(a.CaddyModule().ID))),
 		admin.WithClientAddress(clientAddress),
 		admin.WithThrottle(a.app.engine.throttle),
-		admin.WithNames(a.app.engine.names),
 		admin.WithZone(a.app.engine.zone),
 		admin.WithBounds(a.app.bounds()),
 		admin.WithModels(a.models()...),

@@ -45,7 +45,6 @@ type engine struct {
 	store    LedgerStore
 	metrics  *metrics
 	throttle *admin.Throttle // a reload must not give an attacker new tries
-	names    *admin.Names
 
 	opening sync.Once
 	failure error // of opening
@@ -66,7 +65,7 @@ func acquireEngine(store LedgerStore) (*engine, *lease, error) {
 	identity := store.Identity()
 	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
 		return &engine{
-			store: store, metrics: newMetrics(), throttle: admin.NewThrottle(), names: admin.NewNames(),
+			store: store, metrics: newMetrics(), throttle: admin.NewThrottle(),
 			runs: middleware.NewRuns(middleware.DefaultMaxRuns),
 		}, nil
 	})

@@ -14,6 +14,9 @@ var ErrNotFound = errors.New("not found")
 // ErrExists says that an account or key with this id or secret exists already.
 var ErrExists = errors.New("exists already")
 
+// ErrNameTaken says that another key of the owner has the name.
+var ErrNameTaken = errors.New("name is taken")
+
 // ErrRevoked says that a key was revoked and can not be changed any more.
 var ErrRevoked = errors.New("key is revoked")
 

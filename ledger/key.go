@@ -93,4 +93,7 @@ type NewKey struct {
 	Budget    Micro
 	ExpiresAt time.Time
 	Metadata  map[string]string
+	// UniqueName refuses a name that a key of this owner has which is not revoked,
+	// with ErrNameTaken. Of two requests at once that ask for it one gets the name.
+	UniqueName bool
 }

@@ -21,6 +21,13 @@ func (l *Ledger) CreateKey(ctx context.Context, request NewKey) (Key, Secret, er
 	if err != nil {
 		return Key{}, Secret{}, err
 	}
+	if request.UniqueName {
+		release, err := l.reserveName(request.Owner, request.Name, "")
+		if err != nil {
+			return Key{}, Secret{}, err
+		}
+		defer release()
+	}
 	var id keyID
 	var text string
 	err = l.write(ctx, func() ([]*Entry, error) {
@@ -50,6 +57,13 @@ func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Siz
 	}
 	if err := validText("hint", hint, 0, 2*hintSide); err != nil {
 		return Key{}, err
+	}
+	if request.UniqueName {
+		release, err := l.reserveName(request.Owner, request.Name, "")
+		if err != nil {
+			return Key{}, err
+		}
+		defer release()
 	}
 	var id keyID
 	err = l.write(ctx, func() ([]*Entry, error) {
@@ -122,6 +136,38 @@ func (l *Ledger) freeText(role Role, id keyID, owner uint32, known bool) (string
 	return "", fmt.Errorf("make key: no free hint in %d attempts, the owner has too many keys", attempts)
 }
 
+// reserveName keeps all others that ask for unique names out until release is called,
+// or returns ErrNameTaken.
+func (l *Ledger) reserveName(owner, name, exceptID string) (release func(), err error) {
+	l.naming.Lock()
+	if err := l.nameFree(owner, name, exceptID); err != nil {
+		l.naming.Unlock()
+		return nil, err
+	}
+	return l.naming.Unlock, nil
+}
+
+// nameFree returns ErrNameTaken if a key of the owner other than exceptID has the
+// name and is not revoked. The search lets others use the ledger in between.
+func (l *Ledger) nameFree(owner, name, exceptID string) error {
+	query := KeyQuery{Owner: owner, Name: name, Limit: 1000}
+	for {
+		keys, next, err := l.ListKeys(query)
+		if err != nil {
+			return err
+		}
+		for i := range keys {
+			if keys[i].Name == name && keys[i].ID != exceptID && keys[i].RevokedAt.IsZero() {
+				return fmt.Errorf("key %s: %w", keys[i].ID, ErrNameTaken)
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		query.After = next
+	}
+}
+
 // Effective says when changed limits act.
 type Effective uint8
 
@@ -135,7 +181,10 @@ const (
 
 // KeyPatch is a change of a key. Nil fields stay as they are.
 type KeyPatch struct {
-	Name      *string
+	Name *string
+	// UniqueName refuses a Name that another key of the owner has, as in NewKey.
+	UniqueName bool
+
 	Models    *[]string
 	Limits    *[]Limits
 	Effective Effective // of Limits
@@ -156,6 +205,15 @@ type Budget struct {
 // that the caller read, or 0 for any; a *ConflictError carries the current one.
 // Revoked keys can not be changed: ErrRevoked.
 func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch KeyPatch) (Key, error) {
+	if patch.UniqueName && patch.Name != nil {
+		if key, ok := l.Key(id); ok { // the owner of a key never changes
+			release, err := l.reserveName(key.Owner, *patch.Name, id)
+			if err != nil {
+				return Key{}, err
+			}
+			defer release()
+		}
+	}
 	return l.changeKey(ctx, id, version, "updated", func(record *keyRecord) error { return patch.apply(record, l.now(), l.zone) })
 }
 

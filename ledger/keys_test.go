@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -385,5 +387,68 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 	}
 	if account, _ := l.Account("default"); account.Available != ledger.Credit {
 		t.Errorf("account: %+v", account)
+	}
+}
+
+func TestAUniqueNameIsGivenOnce(t *testing.T) {
+	l := open(t, t.TempDir())
+	const writers = 20
+	var made atomic.Int64
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			_, _, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "twin", UniqueName: true})
+			if err == nil {
+				made.Add(1)
+			} else if !errors.Is(err, ledger.ErrNameTaken) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	keys, _, err := l.ListKeys(ledger.KeyQuery{Name: "twin"})
+	if err != nil || len(keys) != 1 || made.Load() != 1 {
+		t.Fatalf("%d keys, %d were made, %v", len(keys), made.Load(), err)
+	}
+}
+
+func TestAUniqueNameIsUniqueAmongAnOwnersKeysThatAreNotRevoked(t *testing.T) {
+	l := open(t, t.TempDir())
+	unique := func(owner, name string) (ledger.Key, error) {
+		key, _, err := l.CreateKey(t.Context(), ledger.NewKey{Name: name, Owner: owner, UniqueName: true})
+		return key, err
+	}
+	first, err := unique("a", "name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	longer, err := unique("a", "name longer") // what begins alike is another name
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unique("b", "name"); err != nil {
+		t.Errorf("another owner may not use the name: %v", err)
+	}
+	if _, err := l.ImportKey(t.Context(), ledger.NewKey{Name: "name", Owner: "a", UniqueName: true}, [32]byte{1}, ""); !errors.Is(err, ledger.ErrNameTaken) {
+		t.Errorf("an import took the name: %v", err)
+	}
+	rename := func(key ledger.Key, name string) error {
+		_, err := l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Name: &name, UniqueName: true})
+		return err
+	}
+	if err := rename(longer, "name"); !errors.Is(err, ledger.ErrNameTaken) {
+		t.Errorf("a change took the name: %v", err)
+	}
+	if err := rename(first, "name"); err != nil {
+		t.Errorf("a key may not keep its own name: %v", err)
+	}
+	if _, err := l.RevokeKey(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := rename(longer, "name"); err != nil {
+		t.Errorf("the name of a revoked key is not free: %v", err)
+	}
+	if _, _, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "name", Owner: "a"}); err != nil {
+		t.Errorf("a key that asks for nothing is refused: %v", err)
 	}
 }

@@ -22,6 +22,7 @@ type Ledger struct {
 	store Store
 
 	pruning sync.Mutex // one prune at a time; taken before mu
+	naming  sync.Mutex // one writer at a time that wants a unique name; taken before mu
 
 	mu         sync.Mutex
 	core       *core

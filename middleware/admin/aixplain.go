@@ -28,8 +28,8 @@ func (h *Handler) workspaceKey(c *rest.Call, id string) (ledger.Key, error) {
 
 // eachWorkspaceKey calls use for every key that is not deleted, until it returns
 // false.
-func (h *Handler) eachWorkspaceKey(c *rest.Call, name string, use func(*ledger.Key) bool) error {
-	query := ledger.KeyQuery{Owner: workspace(c), Name: name, Limit: rest.MaxPage}
+func (h *Handler) eachWorkspaceKey(c *rest.Call, use func(*ledger.Key) bool) error {
+	query := ledger.KeyQuery{Owner: workspace(c), Limit: rest.MaxPage}
 	for {
 		keys, next, err := h.ledger.ListKeys(query)
 		if err != nil {
@@ -54,7 +54,7 @@ func (h *Handler) sdkList(c *rest.Call) error {
 	c.Writer.Header().Set("Cache-Control", "no-store")
 	encoder := json.NewEncoder(c.Writer)
 	separator := "["
-	err := h.eachWorkspaceKey(c, "", func(key *ledger.Key) bool {
+	err := h.eachWorkspaceKey(c, func(key *ledger.Key) bool {
 		if _, err := c.Writer.Write([]byte(separator)); err != nil {
 			return false
 		}
@@ -72,20 +72,8 @@ func (h *Handler) sdkList(c *rest.Call) error {
 	return nil
 }
 
-// nameTaken is the only 422 of these routes: the SDK reads it as a clash of
-// names and adopts the key that has the name.
-func (h *Handler) nameTaken(c *rest.Call, name, exceptID string) error {
-	taken := false
-	err := h.eachWorkspaceKey(c, name, func(key *ledger.Key) bool {
-		taken = key.Name == name && key.ID != exceptID
-		return !taken
-	})
-	if err == nil && taken {
-		return &rest.Problem{Status: http.StatusUnprocessableEntity, Code: "name_taken", Param: "name", Message: "a key with this name exists"}
-	}
-	return err
-}
-
+// sdkCreate makes a key. A name that is taken is the only 422 of these routes: the
+// SDK reads it as a clash of names and adopts the key that has the name.
 func (h *Handler) sdkCreate(c *rest.Call) error {
 	f, err := c.Fields()
 	if err != nil {
@@ -95,14 +83,8 @@ func (h *Handler) sdkCreate(c *rest.Call) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	// Between the look at the names and the new key no other may take the name.
-	h.names.mu.Lock()
-	defer h.names.mu.Unlock()
-	if err := h.nameTaken(c, form.name, ""); err != nil {
-		return err
-	}
 	key, secret, err := h.ledger.CreateKey(c.Context(), ledger.NewKey{
-		Name: form.name, Owner: workspace(c), Limits: form.limits,
+		Name: form.name, UniqueName: true, Owner: workspace(c), Limits: form.limits,
 		HasBudget: form.hasBudget, Budget: form.budget, ExpiresAt: form.expiresAt,
 	})
 	if err != nil {
@@ -140,13 +122,8 @@ func (h *Handler) sdkUpdate(c *rest.Call) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	h.names.mu.Lock()
-	defer h.names.mu.Unlock()
-	if err := h.nameTaken(c, form.name, key.ID); err != nil {
-		return err
-	}
 	key, err = h.ledger.UpdateKey(c.Context(), key.ID, 0, ledger.KeyPatch{
-		Name: &form.name, Limits: &form.limits, Effective: ledger.EffectiveNextWindow,
+		Name: &form.name, UniqueName: true, Limits: &form.limits, Effective: ledger.EffectiveNextWindow,
 		Budget: &ledger.Budget{Amount: form.budget, Unlimited: !form.hasBudget}, ExpiresAt: &form.expiresAt,
 	})
 	if err != nil {

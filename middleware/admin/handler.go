@@ -23,7 +23,7 @@ func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
 			logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: middleware.RemoteAddress,
-			revoked: func(string) {}, throttle: NewThrottle(), names: NewNames(), zone: time.UTC,
+			revoked: func(string) {}, throttle: NewThrottle(), zone: time.UTC,
 		},
 		ledger:  accounts,
 		limiter: counters,

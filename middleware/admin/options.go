@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -18,13 +17,6 @@ type Throttle = rest.Throttle
 // NewThrottle returns a throttle that has seen no failure.
 func NewThrottle() *Throttle { return rest.NewThrottle() }
 
-// Names is held while the name of a key is looked for and taken on the aiXplain
-// routes, where names are unique. It is safe for concurrent use.
-type Names struct{ mu sync.Mutex }
-
-// NewNames returns a lock that nobody holds.
-func NewNames() *Names { return new(Names) }
-
 // Option changes a Handler.
 type Option func(*settings)
 
@@ -34,7 +26,6 @@ type settings struct {
 	now           func() time.Time
 	clientAddress func(*http.Request) netip.Addr
 	throttle      *Throttle
-	names         *Names
 	zone          *time.Location
 	revoked       func(keyID string)
 	defaults      ledger.Limits
@@ -93,13 +84,6 @@ func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 // can outlive the handler. The default is one of the handler's own.
 func WithThrottle(throttle *Throttle) Option {
 	return func(s *settings) { s.throttle = throttle }
-}
-
-// WithNames sets the lock that keeps the names of keys unique on the aiXplain
-// routes. Handlers of one ledger must share one, also a handler and the one that
-// replaces it. The default is one of the handler's own.
-func WithNames(names *Names) Option {
-	return func(s *settings) { s.names = names }
 }
 
 // WithZone sets the zone whose midnights end the days of limits, as the limiter

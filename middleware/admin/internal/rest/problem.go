@@ -109,6 +109,10 @@ func problemOf(err error) *Problem {
 		return &Problem{Status: http.StatusNotFound, Code: "not_found", Message: "not found", Cause: err}
 	case errors.Is(err, ledger.ErrExists):
 		return &Problem{Status: http.StatusConflict, Code: "exists", Message: "there is one with this id already", Cause: err}
+	case errors.Is(err, ledger.ErrNameTaken):
+		return &Problem{
+			Status: http.StatusUnprocessableEntity, Code: "name_taken", Param: "name", Message: "a key with this name exists",
+		}
 	case errors.Is(err, ledger.ErrRevoked):
 		return &Problem{Status: http.StatusConflict, Code: "key_revoked", Message: "a revoked key cannot be changed"}
 	case errors.Is(err, ledger.ErrIdempotencyReused):
