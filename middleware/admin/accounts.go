@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
 // accountView is an account on the wire.
@@ -53,7 +54,7 @@ func (h *Handler) createAccount(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	id, name := f.Text("id", maxName), f.Text("name", maxName)
+	id, name := f.Text("id", rules.MaxName), f.Text("name", rules.MaxName)
 	f.Done()
 	if err := f.Err(); err != nil {
 		return err
@@ -62,7 +63,7 @@ func (h *Handler) createAccount(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	h.audit(c, "account created", id)
+	c.Audit("account created", id)
 	c.JSON(http.StatusCreated, viewAccount(&account))
 	return nil
 }
@@ -136,7 +137,7 @@ func (h *Handler) topUp(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	h.audit(c, "account topped up", id)
+	c.Audit("account topped up", id)
 	status := http.StatusCreated
 	if made.Replayed {
 		status = http.StatusOK

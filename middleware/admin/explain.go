@@ -117,7 +117,7 @@ func (h *Handler) explain(c *rest.Call) error {
 	}
 	view := explanation{
 		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: usage.Admitted,
-		ModelAllowed: model == "" || (len(key.Models) == 0 || slices.Contains(key.Models, model)) && (len(h.models) == 0 || h.model(model) != nil),
+		ModelAllowed: model == "" || (len(key.Models) == 0 || slices.Contains(key.Models, model)) && (len(h.rules.Models) == 0 || h.rules.Model(model) != nil),
 		Held:         key.Held.String(), HeldMicro: key.Held, Scopes: []scopeView{},
 	}
 	view.Tokens.Input, view.Tokens.Output = tokens.Input, tokens.Output

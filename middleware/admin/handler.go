@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin/aixplain"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -36,10 +37,10 @@ func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 		AdminKeySHA256: h.rootKey,
 	}
 	native := rest.API{Prefixes: []string{"/admin"}, Routes: h.routes(), Refuse: refuse, Refusal: nativeError{}}
-	aixplain := rest.API{
-		Prefixes: []string{"/sdk", "/v2/models"}, Routes: h.aixplainRoutes(), Refuse: refuseAixplain, Refusal: aixplainError{},
-	}
-	h.server = rest.NewServer(guard, h.logger, native, aixplain)
+	sdk := aixplain.API(aixplain.Config{
+		Ledger: h.ledger, Limiter: h.limiter, Rules: &h.rules, Now: h.now, Revoked: h.revoked,
+	})
+	h.server = rest.NewServer(guard, h.logger, native, sdk)
 	return h
 }
 

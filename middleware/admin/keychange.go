@@ -11,11 +11,9 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
-const (
-	// usualOverlap is how long the old text of a rotated key still works, unless
-	// the call says otherwise: a day to roll the new one out.
-	usualOverlap = 24 * time.Hour
-)
+// usualOverlap is how long the old text of a rotated key still works, unless
+// the call says otherwise: a day to roll the new one out.
+const usualOverlap = 24 * time.Hour
 
 // rotatedView is the reply to a rotation.
 type rotatedView struct {
@@ -33,7 +31,7 @@ func (h *Handler) patchKey(c *rest.Call) error {
 		return err
 	}
 	version := versionRead(c, f)
-	patch := keyForm{f, h}.patch(&key, h.now())
+	patch := keyForm{f, &h.rules}.patch(&key, h.now())
 	if err := f.Err(); err != nil {
 		return err
 	}
@@ -41,7 +39,7 @@ func (h *Handler) patchKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	h.audit(c, "key changed", key.ID)
+	c.Audit("key changed", key.ID)
 	h.keyReply(c, &key)
 	return nil
 }
@@ -116,7 +114,7 @@ func (h *Handler) rotateKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	h.audit(c, "key rotated", key.ID)
+	c.Audit("key rotated", key.ID)
 	c.JSON(http.StatusOK, rotatedView{secretView{h.viewKey(&key), secret.Reveal()}, rest.FormatMoment(until)})
 	return nil
 }

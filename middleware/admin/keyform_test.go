@@ -114,7 +114,7 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made := keyForm{f, h}.newKey(time.Now())
+		made := keyForm{f, &h.rules}.newKey(time.Now())
 		if f.Err() != nil {
 			t.Fatalf("%s: %v", body, f.Err())
 		}
@@ -172,7 +172,7 @@ func FuzzReadingAKeyNeverPanics(f *testing.F) {
 	h := New(nil, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if fields, err := rest.ParseFields(body); err == nil {
-			made := keyForm{fields, h}.newKey(time.Now())
+			made := keyForm{fields, &h.rules}.newKey(time.Now())
 			if fields.Err() == nil && (made.Name == "" || made.Budget < 0 || made.Budget > ledger.MaxMicro) {
 				t.Errorf("%q gave %+v", body, made)
 			}

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"log/slog"
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -19,7 +18,7 @@ func (h *Handler) createKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	made := keyForm{f, h}.newKey(h.now())
+	made := keyForm{f, &h.rules}.newKey(h.now())
 	if err := f.Err(); err != nil {
 		return err
 	}
@@ -33,7 +32,7 @@ func (h *Handler) createKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	h.audit(c, "key created", key.ID)
+	c.Audit("key created", key.ID)
 	c.JSON(http.StatusCreated, secretView{h.viewKey(&key), secret.Reveal()})
 	return nil
 }
@@ -103,20 +102,11 @@ func (h *Handler) managedKey(c *rest.Call, id string) (ledger.Key, error) {
 	return key, nil
 }
 
-// outranked refuses to let an admin of one owner change a key for all owners,
-// which may well belong to the same owner: its next text would be theirs.
-func (h *Handler) outranked(c *rest.Call, key *ledger.Key) error {
-	if key.AllOwners && !c.Caller.AllOwners {
-		return rest.Forbidden("all_owners_required", "Forbidden: this key can only be changed by an admin key for all owners")
-	}
-	return nil
-}
-
 // changeableKey returns a key that the caller may change.
 func (h *Handler) changeableKey(c *rest.Call, id string) (ledger.Key, error) {
 	key, err := h.managedKey(c, id)
 	if err == nil {
-		err = h.outranked(c, &key)
+		err = c.MayChange(&key)
 	}
 	return key, err
 }
@@ -154,12 +144,7 @@ func (h *Handler) revoke(c *rest.Call, id string) (ledger.Key, error) {
 	if err != nil {
 		return ledger.Key{}, err
 	}
-	h.audit(c, "key revoked", key.ID)
+	c.Audit("key revoked", key.ID)
 	h.revoked(key.ID)
 	return key, nil
-}
-
-// audit writes who changed what into the log.
-func (h *Handler) audit(c *rest.Call, what, subject string) {
-	h.logger.Info(what, slog.String("subject", subject), slog.String("by", c.Caller.ID), slog.String("request_id", c.ID))
 }

@@ -42,11 +42,11 @@ func viewPrice(price ledger.Price) priceView {
 }
 
 func (h *Handler) listModels(c *rest.Call) error {
-	models := make([]modelView, 0, len(h.models))
-	for i := range h.models {
-		model := &h.models[i]
+	models := make([]modelView, 0, len(h.rules.Models))
+	for i := range h.rules.Models {
+		model := &h.rules.Models[i]
 		models = append(models, modelView{
-			ID: model.ID, Name: model.title(), Path: model.Path, Description: model.Description,
+			ID: model.ID, Name: model.Title(), Path: model.Path, Description: model.Description,
 			MaxOutputTokens: model.MaxOutputTokens, Price: viewPrice(h.ledger.Price(model.ID)),
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
 // Throttle refuses addresses that keep failing to authenticate. Handlers that
@@ -28,11 +29,9 @@ type settings struct {
 	throttle      *Throttle
 	zone          *time.Location
 	revoked       func(keyID string)
-	defaults      ledger.Limits
-	bounds        Bounds
+	rules         rules.Set
 	rootKey       *[32]byte // nil: none
-	models        []Model
-	alerts        Alerts // nil: none
+	alerts        Alerts    // nil: none
 }
 
 // Range is what an administrator may set a limit to. A zero end is open.
@@ -50,7 +49,11 @@ type Bounds struct {
 }
 
 // list returns the ranges in the order of the wire.
-func (b Bounds) list() [5]Range { return [...]Range{b.RPM, b.TPM, b.RPD, b.TPD, b.MaxInFlight} }
+func (b Bounds) list() [5]rules.Range {
+	return [...]rules.Range{
+		rules.Range(b.RPM), rules.Range(b.TPM), rules.Range(b.RPD), rules.Range(b.TPD), rules.Range(b.MaxInFlight),
+	}
+}
 
 // Model is what the administration tells about a model.
 type Model struct {
@@ -101,32 +104,27 @@ func WithRevoked(revoked func(keyID string)) Option {
 // WithDefaultLimits sets the limits of new member keys for each limit that is
 // not named when the key is made. Model is ignored.
 func WithDefaultLimits(limits ledger.Limits) Option {
-	return func(s *settings) { s.defaults = limits }
+	return func(s *settings) { s.rules.Defaults = limits }
 }
 
 // WithBounds sets what limits may be set to.
 func WithBounds(bounds Bounds) Option {
-	return func(s *settings) { s.bounds = bounds }
+	return func(s *settings) { s.rules.Bounds = bounds.list() }
 }
 
 // WithModels sets the models that keys can be bound to and limited by. Without
 // them every model name is accepted.
 func WithModels(models ...Model) Option {
-	return func(s *settings) { s.models = models }
+	return func(s *settings) {
+		s.rules.Models = make([]rules.Model, len(models))
+		for i, model := range models {
+			s.rules.Models[i] = rules.Model(model)
+		}
+	}
 }
 
 // WithAdminKeySHA256 accepts a key with this SHA-256 as an admin key for all
 // owners, so that a configuration can name its administrator without a secret.
 func WithAdminKeySHA256(sum [32]byte) Option {
 	return func(s *settings) { s.rootKey = &sum }
-}
-
-// modelID returns the id of a model that is named by its id or by its path.
-func (h *Handler) modelID(name string) string {
-	for i := range h.models {
-		if h.models[i].Path == name && name != "" {
-			return h.models[i].ID
-		}
-	}
-	return name
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -18,6 +19,7 @@ type Call struct {
 	ID         string     // of the request
 	Parameters []string   // from the path, unescaped
 	Caller     ledger.Key // the zero key on routes for anyone
+	logger     *slog.Logger
 }
 
 // Context is the request's context.
@@ -31,6 +33,11 @@ func (c *Call) OptionalFields() (*Fields, error) { return readOptionalFields(c.W
 
 // Query reads the parameters of the query.
 func (c *Call) Query() (*Query, error) { return readQuery(c.Request) }
+
+// Audit writes who changed what into the log.
+func (c *Call) Audit(what, subject string) {
+	c.logger.Info(what, slog.String("subject", subject), slog.String("by", c.Caller.ID), slog.String("request_id", c.ID))
+}
 
 // JSON sends a reply. Replies may hold a key and are always about one caller, so
 // no cache keeps them.
@@ -54,4 +61,13 @@ func (c *Call) Stream(contentType string) *json.Encoder {
 // Manages tells whether the caller may see and change what an owner has.
 func (c *Call) Manages(owner string) bool {
 	return c.Caller.Role == ledger.RoleAdmin && (c.Caller.AllOwners || c.Caller.Owner == owner)
+}
+
+// MayChange refuses to let an admin of one owner change a key for all owners,
+// which may well belong to the same owner: its next text would be theirs.
+func (c *Call) MayChange(key *ledger.Key) error {
+	if key.AllOwners && !c.Caller.AllOwners {
+		return Forbidden("all_owners_required", "Forbidden: this key can only be changed by an admin key for all owners")
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ func NewServer(guard Guard, logger *slog.Logger, apis ...API) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &Call{Writer: w, Request: r, ID: rand.Text()}
+	c := &Call{Writer: w, Request: r, ID: rand.Text(), logger: s.logger}
 	w.Header().Set("X-Request-Id", c.ID)
 	if err := s.serve(c); err != nil {
 		s.refuse(c, problemOf(err))

@@ -1,4 +1,4 @@
-package admin
+package aixplain
 
 import (
 	"net/http"
@@ -10,9 +10,9 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
-// aixplainUsage is a row of daily usage. The row without an asset is that of the
+// usageView is a row of daily usage. The row without an asset is that of the
 // whole key; a limit of null means that there is none.
-type aixplainUsage struct {
+type usageView struct {
 	AssetID           string `json:"assetId,omitempty"`
 	RequestCount      int64  `json:"requestCount"`
 	RequestCountLimit *int64 `json:"requestCountLimit"`
@@ -20,32 +20,32 @@ type aixplainUsage struct {
 	TokenCountLimit   *int64 `json:"tokenCountLimit"`
 }
 
-// sdkOwnUsage answers for the caller's own key. An admin key uses nothing: the
+// ownUsage answers for the caller's own key. An admin key uses nothing: the
 // SDK asks here with the admin's key for other keys too and expects no error.
-func (h *Handler) sdkOwnUsage(c *rest.Call) error {
+func (a *api) ownUsage(c *rest.Call) error {
 	if c.Caller.Role == ledger.RoleAdmin {
-		c.JSON(http.StatusOK, []aixplainUsage{})
+		c.JSON(http.StatusOK, []usageView{})
 		return nil
 	}
-	return h.sdkUsageOf(c, &c.Caller)
+	return a.usageOf(c, &c.Caller)
 }
 
-func (h *Handler) sdkUsage(c *rest.Call) error {
-	key, err := h.workspaceKey(c, c.Parameters[0])
+func (a *api) keyUsage(c *rest.Call) error {
+	key, err := a.workspaceKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	return h.sdkUsageOf(c, &key)
+	return a.usageOf(c, &key)
 }
 
-func (h *Handler) sdkUsageOf(c *rest.Call, key *ledger.Key) error {
+func (a *api) usageOf(c *rest.Call, key *ledger.Key) error {
 	limits := key.Limits
 	if !slices.ContainsFunc(limits, func(row ledger.Limits) bool { return row.Model == "" }) {
 		limits = append([]ledger.Limits{{}}, limits...)
 	}
-	rows := make([]aixplainUsage, 0, len(limits))
+	rows := make([]usageView, 0, len(limits))
 	for i := range limits {
-		row, err := h.dayOf(c, key, &limits[i])
+		row, err := a.dayOf(c, key, &limits[i])
 		if err != nil {
 			return err
 		}
@@ -56,14 +56,14 @@ func (h *Handler) sdkUsageOf(c *rest.Call, key *ledger.Key) error {
 }
 
 // dayOf returns what a row of limits counts today.
-func (h *Handler) dayOf(c *rest.Call, key *ledger.Key, limits *ledger.Limits) (aixplainUsage, error) {
-	usage, err := h.limiter.Usage(c.Context(), limiter.Request{
+func (a *api) dayOf(c *rest.Call, key *ledger.Key, limits *ledger.Limits) (usageView, error) {
+	usage, err := a.Limiter.Usage(c.Context(), limiter.Request{
 		Key: key.ID, Model: limits.Model, Rows: middleware.LimitRows(key, limits.Model),
 	})
 	if err != nil {
-		return aixplainUsage{}, err
+		return usageView{}, err
 	}
-	row := aixplainUsage{AssetID: limits.Model}
+	row := usageView{AssetID: limits.Model}
 	for i := range usage.Scopes {
 		if usage.Scopes[i].Model == limits.Model {
 			day := &usage.Scopes[i].Day

@@ -1,10 +1,11 @@
-package admin
+package aixplain
 
 import (
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
 func TestExpiryIsReadInEveryFormThatClientsSend(t *testing.T) {
@@ -33,16 +34,16 @@ func readMoment(t *testing.T, text string) (time.Time, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	moment, _ := f.Moment("expiresAt", time.Unix(0, 0), sdkTimeForms[:]...)
+	moment, _ := f.Moment("expiresAt", time.Unix(0, 0), timeForms[:]...)
 	return moment, f.Err()
 }
 
 func FuzzReadingAKeyOfTheSDKNeverPanics(f *testing.F) {
 	f.Add([]byte(`{"name":"a","globalLimits":{"rpm":1},"assetsLimits":[{"assetId":"m"}],"budget":1e5}`))
-	h := New(nil, nil)
+	a := &api{Config{Rules: new(rules.Set), Now: time.Now}}
 	f.Fuzz(func(_ *testing.T, body []byte) {
 		if fields, err := rest.ParseFields(body); err == nil {
-			h.aixplainForm(fields, nil)
+			a.readForm(fields, nil)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package admin
+package aixplain
 
 import (
 	"cmp"
@@ -6,17 +6,18 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
-// sdkTimeForms are the datetime forms that the aiXplain SDK sends beside
+// timeForms are the datetime forms that the aiXplain SDK sends beside
 // RFC 3339: Python's isoformat of a time without a zone, and a bare date. They
 // mean UTC. Fractions of any length are accepted with each clock time.
-var sdkTimeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"}
+var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"}
 
-// aixplainLimits is a row of limits as the aiXplain SDK writes and reads it. All
+// limitsView is a row of limits as the aiXplain SDK writes and reads it. All
 // four numbers are always there: its older half breaks without them.
-type aixplainLimits struct {
+type limitsView struct {
 	AssetID   string  `json:"assetId,omitempty"`
 	TPM       int64   `json:"tpm"`
 	TPD       int64   `json:"tpd"`
@@ -25,31 +26,31 @@ type aixplainLimits struct {
 	TokenType *string `json:"tokenType"`
 }
 
-// aixplainKey is a key as the aiXplain SDK reads it.
-type aixplainKey struct {
-	ID           string           `json:"id"`
-	Name         string           `json:"name"`
-	AccessKey    string           `json:"accessKey"`
-	IsAdmin      bool             `json:"isAdmin"`
-	Budget       any              `json:"budget"`
-	ExpiresAt    *string          `json:"expiresAt"`
-	GlobalLimits *aixplainLimits  `json:"globalLimits"`
-	AssetsLimits []aixplainLimits `json:"assetsLimits"`
+// keyView is a key as the aiXplain SDK reads it.
+type keyView struct {
+	ID           string       `json:"id"`
+	Name         string       `json:"name"`
+	AccessKey    string       `json:"accessKey"`
+	IsAdmin      bool         `json:"isAdmin"`
+	Budget       any          `json:"budget"`
+	ExpiresAt    *string      `json:"expiresAt"`
+	GlobalLimits *limitsView  `json:"globalLimits"`
+	AssetsLimits []limitsView `json:"assetsLimits"`
 }
 
-// viewAixplain shows a key behind its mask, or with its text in the one reply
+// viewKey shows a key behind its mask, or with its text in the one reply
 // that creates it. The mask keeps the four characters at each end by which the
 // SDK finds a key in a list.
-func viewAixplain(key *ledger.Key, text string) aixplainKey {
-	view := aixplainKey{
+func viewKey(key *ledger.Key, text string) keyView {
+	view := keyView{
 		ID: key.ID, Name: key.Name, AccessKey: cmp.Or(text, mask(key.Hint)), IsAdmin: key.Role == ledger.RoleAdmin,
-		ExpiresAt: rest.FormatMoment(key.ExpiresAt), AssetsLimits: []aixplainLimits{},
+		ExpiresAt: rest.FormatMoment(key.ExpiresAt), AssetsLimits: []limitsView{},
 	}
 	if key.HasBudget {
 		view.Budget = rest.AmountNumber(key.Budget)
 	}
 	for _, row := range key.Limits {
-		limits := aixplainLimits{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD}
+		limits := limitsView{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD}
 		if row.TokenType == "input" || row.TokenType == "output" || row.TokenType == "total" {
 			limits.TokenType = &row.TokenType
 		}
@@ -65,9 +66,9 @@ func viewAixplain(key *ledger.Key, text string) aixplainKey {
 // mask puts dots between the two halves of a hint.
 func mask(hint string) string { return hint[:len(hint)/2] + "..." + hint[len(hint)/2:] }
 
-// aixplainForm is what a create or a full replacement by the aiXplain SDK says.
+// keyForm is what a create or a full replacement by the aiXplain SDK says.
 // Fields that its backend does not know are ignored, as there.
-type aixplainForm struct {
+type keyForm struct {
 	name      string
 	limits    []ledger.Limits
 	hasBudget bool
@@ -75,36 +76,36 @@ type aixplainForm struct {
 	expiresAt time.Time
 }
 
-// aixplainForm reads the body of a create, or of an update if there is a key
+// readForm reads the body of a create, or of an update if there is a key
 // already. Limits that are left out travel as 0, so 0 means no limit; where the
 // configuration demands one, it means the highest that is allowed. Limits that
 // the SDK does not know stay as they are.
-func (h *Handler) aixplainForm(f *rest.Fields, key *ledger.Key) aixplainForm {
-	form := aixplainForm{name: f.Text("name", maxName)}
+func (a *api) readForm(f *rest.Fields, key *ledger.Key) keyForm {
+	form := keyForm{name: f.Text("name", rules.MaxName)}
 	if form.name == "" {
 		f.Refuse("name", "required")
 	}
 	form.budget, form.hasBudget = f.NumberAmount("budget")
-	form.expiresAt, _ = f.Moment("expiresAt", h.now(), sdkTimeForms[:]...)
+	form.expiresAt, _ = f.Moment("expiresAt", a.Now(), timeForms[:]...)
 	whole := ledger.Limits{TokenType: "total"}
 	if global := f.Object("globalLimits"); global != nil {
 		whole.MaxInFlight = inFlightOf(key, "")
-		aixplainRow(global, &whole)
-		whole = h.raise(whole)
-		h.bounded(global, whole)
+		readLimits(global, &whole)
+		whole = a.Rules.Raise(whole)
+		a.Rules.CheckBounds(global, whole)
 	} else if key == nil || key.Role == ledger.RoleMember {
-		whole = h.defaultRow()
+		whole = a.Rules.DefaultRow()
 		whole.MaxInFlight = cmp.Or(inFlightOf(key, ""), whole.MaxInFlight)
-		whole = h.raise(whole)
+		whole = a.Rules.Raise(whole)
 	}
-	if whole != (ledger.Limits{TokenType: whole.TokenType}) {
+	if !rules.IsUnlimited(whole) {
 		form.limits = append(form.limits, whole)
 	}
-	for _, asset := range f.Objects("assetsLimits", maxModels) {
-		row := ledger.Limits{Model: h.modelID(asset.Text("assetId", maxName))}
+	for _, asset := range f.Objects("assetsLimits", rules.MaxModels) {
+		row := ledger.Limits{Model: a.Rules.ModelID(asset.Text("assetId", rules.MaxName))}
 		row.MaxInFlight = inFlightOf(key, row.Model)
-		h.checkModel(asset, "assetId", row.Model)
-		aixplainRow(asset, &row)
+		a.Rules.CheckModel(asset, "assetId", row.Model)
+		readLimits(asset, &row)
 		form.limits = append(form.limits, row)
 	}
 	return form
@@ -123,21 +124,10 @@ func inFlightOf(key *ledger.Key, model string) int64 {
 	return 0
 }
 
-func aixplainRow(f *rest.Fields, row *ledger.Limits) {
+func readLimits(f *rest.Fields, row *ledger.Limits) {
 	row.TPM, _ = f.Integer("tpm", 0, schema.MaxInteger)
 	row.TPD, _ = f.Integer("tpd", 0, schema.MaxInteger)
 	row.RPM, _ = f.Integer("rpm", 0, schema.MaxInteger)
 	row.RPD, _ = f.Integer("rpd", 0, schema.MaxInteger)
 	row.TokenType = f.Word("tokenType", "total", "total", "input", "output")
-}
-
-// raise sets limits of 0 to the highest allowed value, where there is one.
-func (h *Handler) raise(row ledger.Limits) ledger.Limits {
-	bounds := h.bounds.list()
-	for i, limit := range limitFields(&row) {
-		if *limit.value == 0 {
-			*limit.value = bounds[i].High
-		}
-	}
-	return row
 }

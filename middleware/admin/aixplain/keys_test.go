@@ -1,7 +1,8 @@
-package admin
+package aixplain_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +12,7 @@ import (
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin"
 )
 
 // sdkStep is one request as the SDK puts it on the wire, and the reply that it
@@ -51,8 +51,8 @@ func (s *server) play(steps []sdkStep, header ...string) {
 }
 
 func aixplainServer(t *testing.T) *server {
-	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}),
-		WithModels(Model{ID: "669a63646eb56306647e1091", Name: "Tiny", Path: "acme/tiny/acme"}))
+	s := newServer(t, admin.WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}),
+		admin.WithModels(admin.Model{ID: "669a63646eb56306647e1091", Name: "Tiny", Path: "acme/tiny/acme"}))
 	// The SDK works in the workspace of its admin key, here an empty one.
 	s.Admin = s.Mint(ledger.NewKey{Name: "sdk admin", Owner: "team", Role: ledger.RoleAdmin})
 	return s
@@ -163,7 +163,7 @@ func TestTheSDKsListIsABareArrayOfMaskedKeys(t *testing.T) {
 func (s *server) mintRoot() string {
 	s.T.Helper()
 	const text = "the configured admin key"
-	s.Serve(New(s.Ledger, s.Limiter, WithClock(s.Clock), WithAdminKeySHA256(sha256Of(text))))
+	s.Serve(admin.New(s.Ledger, s.Limiter, admin.WithClock(s.Clock), admin.WithAdminKeySHA256(sha256.Sum256([]byte(text)))))
 	keys, _, err := s.Ledger.ListKeys(ledger.KeyQuery{Owner: "default"})
 	if err != nil {
 		s.T.Fatal(err)
@@ -174,57 +174,6 @@ func (s *server) mintRoot() string {
 		}
 	}
 	return text
-}
-
-func TestEachCallerGetsItsErrorInTheShapeOfTheSDK(t *testing.T) {
-	s := aixplainServer(t)
-	for _, c := range []struct {
-		method, path, key string
-		status            int
-		message           string
-	}{
-		{"GET", "/sdk/api-keys", "", 401, "unauthorized: no valid API key"},
-		{"GET", "/sdk/api-keys", s.Member, 403, "Forbidden: this needs an admin key"},
-		{"DELETE", "/sdk/api-keys/x", s.Member, 403, "Forbidden: this needs an admin key"},
-		{"GET", "/sdk/api-keys/x/usage-limits", s.Member, 403, "Forbidden: this needs an admin key"},
-		{"PATCH", "/sdk/api-keys", s.Admin, 405, "the method is not supported here, use GET, HEAD, POST"},
-		{"PUT", "/sdk/api-keys/usage-limits", s.Admin, 405, "the method is not supported here, use GET, HEAD"},
-		{"GET", "/sdk/other", s.Admin, 404, "no such path"},
-	} {
-		got := s.Call(c.method, c.path, c.key, "")
-		if got.Status != c.status || got.Number("statusCode") != float64(c.status) || got.Text("message") != c.message || got.Text("error") != c.message {
-			t.Errorf("%s %s: %d %s", c.method, c.path, got.Status, got.Body)
-		}
-	}
-	for range rest.FailureBurst {
-		s.Call("GET", "/sdk/api-keys", "wrong", "")
-	}
-	// A Retry-After header would make the SDK sleep instead of raising its error.
-	if got := s.Call("GET", "/sdk/api-keys", s.Admin, "").Want(429); got.Header.Get("Retry-After") != "" || got.Number("retry_after_ms") == 0 {
-		t.Errorf("%v %s", got.Header, got.Body)
-	}
-}
-
-func TestUsageRowsCountTheDayOfTheKeyAndOfEachModel(t *testing.T) {
-	s := newServer(t)
-	text := s.Mint(ledger.NewKey{Name: "m", Limits: []ledger.Limits{
-		{RPD: 1000, TPD: 1000, TokenType: "total"}, {Model: "tiny", RPD: 2, TPD: 30, TokenType: "output"}, {Model: "large", RPM: 5},
-	}})
-	key, err := s.Ledger.Authenticate(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Run(&key, "tiny", limiter.Tokens{Input: 10, Output: 4})
-	s.Run(&key, "large", limiter.Tokens{Input: 1, Output: 1})
-	const want = `[{"requestCount":2,"requestCountLimit":1000,"tokenCount":16,"tokenCountLimit":1000},` +
-		`{"assetId":"tiny","requestCount":1,"requestCountLimit":2,"tokenCount":4,"tokenCountLimit":30},` +
-		`{"assetId":"large","requestCount":1,"requestCountLimit":null,"tokenCount":2,"tokenCountLimit":null}]`
-	if got := s.Call("GET", "/sdk/api-keys/usage-limits", text, "").Want(200); strings.TrimSpace(got.Body) != want {
-		t.Errorf("a member sees %s, want %s", got.Body, want)
-	}
-	if got := s.Call("GET", "/sdk/api-keys/"+key.ID+"/usage-limits", s.Admin, "").Want(200); strings.TrimSpace(got.Body) != want {
-		t.Errorf("the admin sees %s", got.Body)
-	}
 }
 
 func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T) {
@@ -241,7 +190,7 @@ func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T
 }
 
 func TestNoLimitIsTheHighestAllowedOneWhereTheConfigurationDemandsOne(t *testing.T) {
-	s := newServer(t, WithBounds(Bounds{RPM: Range{10, 600}}))
+	s := newServer(t, admin.WithBounds(admin.Bounds{RPM: admin.Range{Low: 10, High: 600}}))
 	got := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"a","globalLimits":{"rpm":0,"rpd":0,"tpm":0,"tpd":0}}`).Want(201)
 	if got.Object("globalLimits")["rpm"] != 600.0 {
 		t.Error(got.Body)
@@ -269,7 +218,7 @@ func TestAWorkspaceEndsAtItsOwner(t *testing.T) {
 // Two sites, or a configuration and the one that replaces it, have a handler each.
 func TestHandlersOfOneLedgerGiveEachNameOnce(t *testing.T) {
 	s := newServer(t)
-	sites := []*Handler{New(s.Ledger, s.Limiter), New(s.Ledger, s.Limiter)}
+	sites := []http.Handler{admin.New(s.Ledger, s.Limiter), admin.New(s.Ledger, s.Limiter)}
 	statuses := make([]int, len(sites))
 	var calls sync.WaitGroup
 	for i, site := range sites {

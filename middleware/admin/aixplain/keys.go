@@ -1,4 +1,4 @@
-package admin
+package aixplain
 
 import (
 	"cmp"
@@ -18,8 +18,8 @@ func workspace(c *rest.Call) string { return cmp.Or(c.Caller.Owner, "default") }
 
 // workspaceKey returns a key of the caller's workspace. A revoked key was deleted
 // for this client.
-func (h *Handler) workspaceKey(c *rest.Call, id string) (ledger.Key, error) {
-	key, ok := h.ledger.Key(id)
+func (a *api) workspaceKey(c *rest.Call, id string) (ledger.Key, error) {
+	key, ok := a.Ledger.Key(id)
 	if !ok || key.Owner != workspace(c) || !key.RevokedAt.IsZero() {
 		return ledger.Key{}, rest.NotFound("key", id)
 	}
@@ -28,10 +28,10 @@ func (h *Handler) workspaceKey(c *rest.Call, id string) (ledger.Key, error) {
 
 // eachWorkspaceKey calls use for every key that is not deleted, until it returns
 // false.
-func (h *Handler) eachWorkspaceKey(c *rest.Call, use func(*ledger.Key) bool) error {
+func (a *api) eachWorkspaceKey(c *rest.Call, use func(*ledger.Key) bool) error {
 	query := ledger.KeyQuery{Owner: workspace(c), Limit: rest.MaxPage}
 	for {
-		keys, next, err := h.ledger.ListKeys(query)
+		keys, next, err := a.Ledger.ListKeys(query)
 		if err != nil {
 			return err
 		}
@@ -47,19 +47,19 @@ func (h *Handler) eachWorkspaceKey(c *rest.Call, use func(*ledger.Key) bool) err
 	}
 }
 
-// sdkList answers with the bare array that the SDK expects, key by key, as it
+// listKeys answers with the bare array that the SDK expects, key by key, as it
 // has no pages.
-func (h *Handler) sdkList(c *rest.Call) error {
+func (a *api) listKeys(c *rest.Call) error {
 	c.Writer.Header().Set("Content-Type", "application/json")
 	c.Writer.Header().Set("Cache-Control", "no-store")
 	encoder := json.NewEncoder(c.Writer)
 	separator := "["
-	err := h.eachWorkspaceKey(c, func(key *ledger.Key) bool {
+	err := a.eachWorkspaceKey(c, func(key *ledger.Key) bool {
 		if _, err := c.Writer.Write([]byte(separator)); err != nil {
 			return false
 		}
 		separator = ","
-		return encoder.Encode(viewAixplain(key, "")) == nil
+		return encoder.Encode(viewKey(key, "")) == nil
 	})
 	if err != nil {
 		// Half an array must not look like a whole one.
@@ -72,44 +72,44 @@ func (h *Handler) sdkList(c *rest.Call) error {
 	return nil
 }
 
-// sdkCreate makes a key. A name that is taken is the only 422 of these routes: the
+// createKey makes a key. A name that is taken is the only 422 of these routes: the
 // SDK reads it as a clash of names and adopts the key that has the name.
-func (h *Handler) sdkCreate(c *rest.Call) error {
+func (a *api) createKey(c *rest.Call) error {
 	f, err := c.Fields()
 	if err != nil {
 		return err
 	}
-	form := h.aixplainForm(f, nil)
+	form := a.readForm(f, nil)
 	if err := f.Err(); err != nil {
 		return err
 	}
-	key, secret, err := h.ledger.CreateKey(c.Context(), ledger.NewKey{
+	key, secret, err := a.Ledger.CreateKey(c.Context(), ledger.NewKey{
 		Name: form.name, UniqueName: true, Owner: workspace(c), Limits: form.limits,
 		HasBudget: form.hasBudget, Budget: form.budget, ExpiresAt: form.expiresAt,
 	})
 	if err != nil {
 		return err
 	}
-	h.audit(c, "key created", key.ID)
-	c.JSON(http.StatusCreated, viewAixplain(&key, secret.Reveal()))
+	c.Audit("key created", key.ID)
+	c.JSON(http.StatusCreated, viewKey(&key, secret.Reveal()))
 	return nil
 }
 
-func (h *Handler) sdkGet(c *rest.Call) error {
-	key, err := h.workspaceKey(c, c.Parameters[0])
+func (a *api) getKey(c *rest.Call) error {
+	key, err := a.workspaceKey(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, viewAixplain(&key, ""))
+	c.JSON(http.StatusOK, viewKey(&key, ""))
 	return nil
 }
 
-// sdkUpdate replaces what the SDK knows of a key. It has no way to say "clear"
+// updateKey replaces what the SDK knows of a key. It has no way to say "clear"
 // but by leaving a field out. What it does not know of stays.
-func (h *Handler) sdkUpdate(c *rest.Call) error {
-	key, err := h.workspaceKey(c, c.Parameters[0])
+func (a *api) updateKey(c *rest.Call) error {
+	key, err := a.workspaceKey(c, c.Parameters[0])
 	if err == nil {
-		err = h.outranked(c, &key)
+		err = c.MayChange(&key)
 	}
 	if err != nil {
 		return err
@@ -118,31 +118,36 @@ func (h *Handler) sdkUpdate(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	form := h.aixplainForm(f, &key)
+	form := a.readForm(f, &key)
 	if err := f.Err(); err != nil {
 		return err
 	}
-	key, err = h.ledger.UpdateKey(c.Context(), key.ID, 0, ledger.KeyPatch{
+	key, err = a.Ledger.UpdateKey(c.Context(), key.ID, 0, ledger.KeyPatch{
 		Name: &form.name, UniqueName: true, Limits: &form.limits, Effective: ledger.EffectiveNextWindow,
 		Budget: &ledger.Budget{Amount: form.budget, Unlimited: !form.hasBudget}, ExpiresAt: &form.expiresAt,
 	})
 	if err != nil {
 		return err
 	}
-	h.audit(c, "key changed", key.ID)
-	c.JSON(http.StatusOK, viewAixplain(&key, ""))
+	c.Audit("key changed", key.ID)
+	c.JSON(http.StatusOK, viewKey(&key, ""))
 	return nil
 }
 
-// sdkDelete answers 200 with a body: the older SDK accepts no other success.
-func (h *Handler) sdkDelete(c *rest.Call) error {
-	if _, err := h.workspaceKey(c, c.Parameters[0]); err != nil {
-		return err
+// deleteKey answers 200 with a body: the older SDK accepts no other success.
+func (a *api) deleteKey(c *rest.Call) error {
+	key, err := a.workspaceKey(c, c.Parameters[0])
+	if err == nil {
+		err = c.MayChange(&key)
 	}
-	key, err := h.revoke(c, c.Parameters[0])
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, viewAixplain(&key, ""))
+	if key, err = a.Ledger.RevokeKey(c.Context(), key.ID); err != nil {
+		return err
+	}
+	c.Audit("key revoked", key.ID)
+	a.Revoked(key.ID)
+	c.JSON(http.StatusOK, viewKey(&key, ""))
 	return nil
 }

@@ -1,0 +1,141 @@
+// Package rules holds keys to what the configuration says, whichever API makes or
+// changes them: which models there are, which limits a key may have, and which it has
+// if its maker names none.
+//
+// Limits travel as rows. A check names the field that is wrong in the object that was
+// read, which is why it is handed both:
+//
+//	row := set.Raise(set.DefaultRow())
+//	limitsOf(object, &row)
+//	set.CheckBounds(object, row)
+package rules
+
+import (
+	"slices"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+)
+
+// Limits of what is read, in bytes and entries. What a key may hold is for the ledger
+// to say.
+const (
+	MaxName   = 256
+	MaxModels = 1000
+)
+
+// Set is the rules of one configuration.
+type Set struct {
+	// Models are those that keys can be bound to and limited by. If there are none,
+	// every model name is accepted.
+	Models []Model
+	// Bounds are what the limits of a whole key may be, in the order of Limits.
+	Bounds [5]Range
+	// Defaults are the limits of a new member key.
+	Defaults ledger.Limits
+}
+
+// Model is a model that is served.
+type Model struct {
+	ID              string
+	Name            string // for people; empty: ID
+	Path            string // a second name; empty: none
+	Description     string
+	MaxOutputTokens int64
+}
+
+// Title is the model's name for people.
+func (m *Model) Title() string {
+	if m.Name != "" {
+		return m.Name
+	}
+	return m.ID
+}
+
+// Range is what a limit may be. A zero end is open.
+type Range struct {
+	Low  int64
+	High int64
+}
+
+// Limit is one limit of a row.
+type Limit struct {
+	Name  string // on the wire
+	Value *int64
+}
+
+// Limits are the limits of a row.
+func Limits(row *ledger.Limits) [5]Limit {
+	return [...]Limit{
+		{"rpm", &row.RPM}, {"tpm", &row.TPM}, {"rpd", &row.RPD}, {"tpd", &row.TPD}, {"max_in_flight", &row.MaxInFlight},
+	}
+}
+
+// IsUnlimited tells whether a row sets no limit.
+func IsUnlimited(row ledger.Limits) bool {
+	return row == ledger.Limits{Model: row.Model, TokenType: row.TokenType}
+}
+
+// DefaultRow is the row of a new member key.
+func (s *Set) DefaultRow() ledger.Limits {
+	row := s.Defaults
+	row.Model = ""
+	if row.TokenType == "" {
+		row.TokenType = "total"
+	}
+	return row
+}
+
+// Raise sets limits of 0 to the highest allowed value, where there is one.
+func (s *Set) Raise(row ledger.Limits) ledger.Limits {
+	for i, limit := range Limits(&row) {
+		if *limit.Value == 0 {
+			*limit.Value = s.Bounds[i].High
+		}
+	}
+	return row
+}
+
+// CheckBounds refuses limits of a whole key that are out of bounds.
+func (s *Set) CheckBounds(f *rest.Fields, row ledger.Limits) {
+	for i, limit := range Limits(&row) {
+		low, high := s.Bounds[i].Low, s.Bounds[i].High
+		switch value := *limit.Value; {
+		case value == 0 && high > 0:
+			f.Refuse(limit.Name, "0 sets no limit, but at most %d is allowed here", high)
+		case value != 0 && value < low:
+			f.Refuse(limit.Name, "%d is below %d", value, low)
+		case high > 0 && value > high:
+			f.Refuse(limit.Name, "%d is above %d", value, high)
+		}
+	}
+}
+
+// CheckModel refuses models that are not served.
+func (s *Set) CheckModel(f *rest.Fields, name, model string) {
+	if model == "" {
+		f.Refuse(name, "required")
+	} else if len(s.Models) > 0 && s.Model(model) == nil {
+		f.Refuse(name, "no model %s", rest.Shown(model))
+	}
+}
+
+// Model returns a model by its id, nil if there is none.
+func (s *Set) Model(id string) *Model {
+	at := slices.IndexFunc(s.Models, func(m Model) bool { return m.ID == id })
+	if at < 0 {
+		return nil
+	}
+	return &s.Models[at]
+}
+
+// ModelID returns the id of a model that is named by its id or by its path. A name
+// that is neither is returned as it is.
+func (s *Set) ModelID(name string) string {
+	for i := range s.Models {
+		if s.Models[i].Path == name && name != "" {
+			return s.Models[i].ID
+		}
+	}
+	return name
+}
