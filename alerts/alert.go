@@ -1,6 +1,3 @@
-// Package alerts tells people when a key or an account comes near its end: daily
-// requests, daily tokens, a key's budget, an account's balance. Each crossing of
-// a threshold is told once to every sink.
 package alerts
 
 import (
@@ -8,36 +5,37 @@ import (
 	"time"
 )
 
-// Kind is what runs out.
-type Kind string
+// Type is what runs out.
+type Type string
 
-// The kinds of alerts.
+// The types of alerts.
 const (
 	// DailyRequests is a limit of requests per day.
-	DailyRequests Kind = "requests_per_day"
+	DailyRequests Type = "requests_per_day"
 	// DailyTokens is a limit of tokens per day.
-	DailyTokens Kind = "tokens_per_day"
+	DailyTokens Type = "tokens_per_day"
 	// Budget is what a key may ever spend, in micro-credits.
-	Budget Kind = "budget"
-	// Balance is the credit of an account, in micro-credits: spent of what there
-	// was after the last top-up, or when the account was first looked at. Its level
-	// has Used = ever spent, Limit = ever put in, and Limit again as Period.
-	Balance Kind = "balance"
+	Budget Type = "budget"
+	// Balance is the credit of an account, in micro-credits. An alert says what was
+	// spent of what there was after the last top-up, or when the account was first
+	// looked at. A level has Used = spent since the account was made, Limit = paid in
+	// since then, and Limit again as Period.
+	Balance Type = "balance"
 )
 
 // Level is how much of a limit is used up now.
 type Level struct {
-	Kind    Kind
+	Type    Type
 	Account string
 	KeyID   string // empty for a balance
 	Model   string // empty: the whole key
-	// TokenType tells the rows of one model apart: total, input or output.
+	// TokenType distinguishes the limits of one model: total, input or output.
 	TokenType string
 	// Period names the window that Used counts in, for example 2026-01-31. A new
-	// period begins with no threshold crossed. Empty: Used never starts again.
+	// period begins with no threshold crossed. Empty: Used never goes back to zero.
 	Period string
 	Used   int64
-	Limit  int64 // never 0 or less: such a level is left out
+	Limit  int64 // above 0: a source leaves other levels out
 }
 
 // percent returns the used part of the limit in whole percent, rounded down.
@@ -60,7 +58,7 @@ func (l *Level) percent() int {
 type Alert struct {
 	ID        string    `json:"id"` // the same for each attempt to deliver it
 	At        time.Time `json:"at"`
-	Kind      Kind      `json:"kind"`
+	Type      Type      `json:"kind"`
 	Threshold int       `json:"threshold_percent"`
 	Account   string    `json:"account"`
 	KeyID     string    `json:"key_id,omitempty"`
@@ -71,8 +69,8 @@ type Alert struct {
 	Limit     int64     `json:"limit"`
 }
 
-// Sink is where alerts go. Deliver must not block: a sink that waits for a
-// network has a queue of its own.
+// Sink receives alerts. Deliver must not block: a sink that waits for a network has a
+// queue of its own.
 type Sink interface {
 	Deliver(Alert)
 }

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxMarks bounds how many crossed levels are remembered. Only keys near their
-	// end count, so that a million idle keys take no room.
+	// maxMarks bounds how many crossed levels are remembered. Levels below all
+	// thresholds take no room, however many keys there are.
 	maxMarks = 100_000
 	// maxPending bounds how many key and model pairs wait to be looked at.
 	maxPending = 10_000
@@ -23,9 +23,9 @@ const (
 	maxRecent = 1000
 )
 
-// Monitor compares levels with thresholds. Observe says whose levels moved; the
-// levels are looked at by one goroutine, so that a call never waits for it.
-// A Monitor is safe for concurrent use.
+// Monitor compares levels with thresholds. Observe notes whose levels moved; one
+// goroutine looks at them, so that no call waits for it. A Monitor is safe for
+// concurrent use.
 type Monitor struct {
 	source    Source
 	interval  time.Duration
@@ -40,7 +40,7 @@ type Monitor struct {
 	dropped    int64
 	recent     []Alert
 
-	marks map[scope]mark // only the goroutine of run uses it
+	marks map[identity]mark // used by the goroutine of run alone
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -48,43 +48,45 @@ type Monitor struct {
 // subject is a key and a model whose levels moved.
 type subject struct{ keyID, model string }
 
-// scope names one level for as long as the process lives.
-type scope struct {
-	Kind                             Kind
+// identity is what does not change about a level. Its JSON is in state files.
+type identity struct {
+	Type                             Type `json:"Kind"`
 	Account, KeyID, Model, TokenType string
 }
 
-// mark is the highest threshold that was told for a level.
+// mark is the highest threshold that was reported for a level. Its JSON is in state
+// files.
 type mark struct {
 	Period  string
 	Percent int
-	// Start is what of a balance was spent when its period began.
+	// Start is what of a balance had been spent when its period began.
 	Start int64 `json:",omitempty"`
 }
 
 // Option changes a Monitor.
 type Option func(*Monitor)
 
-// DefaultThresholds returns the percentages that count unless others are set.
+// DefaultThresholds returns the percentages that are used unless others are set.
 func DefaultThresholds() []int { return []int{80, 100} }
 
-// WithThresholds sets the percentages at which an alert is told. The default
+// WithThresholds sets the percentages at which an alert is raised. The default
 // is DefaultThresholds.
 func WithThresholds(percent ...int) Option {
 	return func(m *Monitor) { m.thresholds = percent }
 }
 
-// WithSink adds a place that alerts go to.
+// WithSink adds a sink.
 func WithSink(sink Sink) Option {
 	return func(m *Monitor) { m.sinks = append(m.sinks, sink) }
 }
 
-// WithLogger writes each alert into a log, and faults of the monitor.
+// WithLogger sets the log that alerts and faults of the monitor are written to. It is
+// silent by default.
 func WithLogger(logger *slog.Logger) Option {
 	return func(m *Monitor) { m.logger = logger }
 }
 
-// WithInterval sets how often levels are looked at; by default each second.
+// WithInterval sets how often levels are looked at. The default is each second.
 func WithInterval(interval time.Duration) Option {
 	return func(m *Monitor) { m.interval = interval }
 }
@@ -94,7 +96,7 @@ func WithClock(now func() time.Time) Option {
 	return func(m *Monitor) { m.now = now }
 }
 
-// WithStateFile keeps what was told in a file, so that a restart does not tell
+// WithStateFile keeps a file of what was reported, so that a restart does not report
 // it again.
 func WithStateFile(path string) Option {
 	return func(m *Monitor) { m.statePath = path }
@@ -104,7 +106,7 @@ func WithStateFile(path string) Option {
 func New(source Source, options ...Option) (*Monitor, error) {
 	m := &Monitor{
 		source: source, thresholds: DefaultThresholds(), interval: time.Second, now: time.Now,
-		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]struct{}), marks: make(map[scope]mark), done: make(chan struct{}),
+		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]struct{}), marks: make(map[identity]mark), done: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(m)
@@ -121,7 +123,8 @@ func New(source Source, options ...Option) (*Monitor, error) {
 	return m, nil
 }
 
-// Configure replaces the thresholds and the sinks. What was told stays told.
+// Configure replaces the thresholds and the sinks. What was reported is not reported
+// again.
 func (m *Monitor) Configure(thresholds []int, sinks ...Sink) error {
 	sorted := slices.Sorted(slices.Values(thresholds))
 	for _, percent := range sorted {
@@ -135,8 +138,8 @@ func (m *Monitor) Configure(thresholds []int, sinks ...Sink) error {
 	return nil
 }
 
-// Observe says that a key's levels for a model moved. It never blocks. Where too
-// many wait already, the subject is dropped: its next call tells it.
+// Observe notes that a key's levels for a model moved. It never blocks. If too many
+// wait already, this one is dropped until its next call.
 func (m *Monitor) Observe(keyID, model string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,7 +159,7 @@ func (m *Monitor) Recent(limit int) []Alert {
 	return recent
 }
 
-// Thresholds returns the percentages at which an alert is told.
+// Thresholds returns the percentages at which an alert is raised.
 func (m *Monitor) Thresholds() []int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -191,7 +194,7 @@ func (m *Monitor) look(ctx context.Context) {
 	m.pending, m.dropped = make(map[subject]struct{}), 0
 	m.mu.Unlock()
 	if dropped > 0 {
-		m.logger.Warn("more keys moved than alerts can follow", slog.Int64("dropped", dropped))
+		m.logger.Warn("too many keys wait for their alerts, some were dropped", slog.Int64("dropped", dropped))
 	}
 	changed := false
 	for moved := range pending {
@@ -209,32 +212,33 @@ func (m *Monitor) look(ctx context.Context) {
 	}
 }
 
-// compare tells a level's crossing. It returns whether a mark changed.
+// compare raises an alert if a level has crossed a threshold. It returns whether a
+// mark changed.
 func (m *Monitor) compare(level *Level) bool {
-	of := scope{level.Kind, level.Account, level.KeyID, level.Model, level.TokenType}
+	of := identity{level.Type, level.Account, level.KeyID, level.Model, level.TokenType}
 	before, known := m.marks[of]
 	next := before
 	if !known || before.Period != level.Period {
 		next = mark{Period: level.Period}
-		if level.Kind == Balance {
+		if level.Type == Balance {
 			next.Start = level.Used
 		}
 	}
-	told := next.Percent
-	// A balance is measured from its last top-up on: a share of all that was ever
-	// put in would stay near its end for ever on an account that lives long.
+	reported := next.Percent
+	// A balance is measured from its last top-up on: a share of everything that was
+	// ever paid in would stay near its end forever on an old account.
 	level.Used, level.Limit = level.Used-next.Start, level.Limit-next.Start
 	next.Percent = m.crossed(level)
 	if next == before && known {
 		return false
 	}
-	if next.Percent == 0 && level.Kind != Balance {
+	if next.Percent == 0 && level.Type != Balance {
 		delete(m.marks, of)
 		return known
 	}
 	m.remember(of, next)
-	if next.Percent > told {
-		m.tell(level, next.Percent)
+	if next.Percent > reported {
+		m.raise(level, next.Percent)
 	}
 	return true
 }
@@ -249,11 +253,12 @@ func (m *Monitor) crossed(level *Level) (crossed int) {
 	return crossed
 }
 
-// remember keeps a mark. Without room, marks of past periods go first, then any.
-func (m *Monitor) remember(of scope, now mark) {
+// remember keeps a mark. If there is no room, marks of past periods are dropped first,
+// then any others.
+func (m *Monitor) remember(of identity, now mark) {
 	if _, known := m.marks[of]; !known && len(m.marks) >= maxMarks {
-		maps.DeleteFunc(m.marks, func(of scope, old mark) bool {
-			return of.Kind != Balance && old.Period != "" && old.Period < now.Period
+		maps.DeleteFunc(m.marks, func(of identity, old mark) bool {
+			return of.Type != Balance && old.Period != "" && old.Period < now.Period
 		})
 		for other := range m.marks {
 			if len(m.marks) < maxMarks {
@@ -265,10 +270,10 @@ func (m *Monitor) remember(of scope, now mark) {
 	m.marks[of] = now
 }
 
-// tell hands an alert to all sinks.
-func (m *Monitor) tell(level *Level, threshold int) {
+// raise hands an alert to all sinks.
+func (m *Monitor) raise(level *Level, threshold int) {
 	alert := Alert{
-		ID: "alert_" + rand.Text(), At: m.now().UTC(), Kind: level.Kind, Threshold: threshold,
+		ID: "alert_" + rand.Text(), At: m.now().UTC(), Type: level.Type, Threshold: threshold,
 		Account: level.Account, KeyID: level.KeyID, Model: level.Model, TokenType: level.TokenType,
 		Period: level.Period, Used: level.Used, Limit: level.Limit,
 	}
@@ -279,7 +284,7 @@ func (m *Monitor) tell(level *Level, threshold int) {
 	m.recent = append(m.recent, alert)
 	sinks := m.sinks
 	m.mu.Unlock()
-	m.logger.Warn("threshold crossed", slog.String("alert", alert.ID), slog.String("kind", string(alert.Kind)),
+	m.logger.Warn("threshold crossed", slog.String("alert", alert.ID), slog.String("kind", string(alert.Type)),
 		slog.Int("threshold_percent", threshold), slog.String("account", alert.Account), slog.String("key_id", alert.KeyID),
 		slog.String("model", alert.Model), slog.Int64("used", alert.Used), slog.Int64("limit", alert.Limit))
 	for _, sink := range sinks {

@@ -31,20 +31,20 @@ func (g *gauge) set(levels ...Level) {
 	g.levels = levels
 }
 
-// told is a sink that writes down what it gets.
-type told struct {
+// reported is a sink that keeps what it gets.
+type reported struct {
 	mu   sync.Mutex
 	text []string
 }
 
-func (s *told) Deliver(a Alert) {
+func (s *reported) Deliver(a Alert) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.text = append(s.text, fmt.Sprintf("%s %s%s %d%% %d/%d", a.Kind, a.KeyID, a.Model, a.Threshold, a.Used, a.Limit))
+	s.text = append(s.text, fmt.Sprintf("%s %s%s %d%% %d/%d", a.Type, a.KeyID, a.Model, a.Threshold, a.Used, a.Limit))
 }
 
-// take returns what was told since the last time.
-func (s *told) take() string {
+// take returns what was reported since the last time.
+func (s *reported) take() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := fmt.Sprint(s.text)
@@ -53,9 +53,9 @@ func (s *told) take() string {
 }
 
 // watched is a monitor that looks only when a test says so.
-func watched(t *testing.T, g *gauge, options ...Option) (*Monitor, *told) {
+func watched(t *testing.T, g *gauge, options ...Option) (*Monitor, *reported) {
 	t.Helper()
-	sink := new(told)
+	sink := new(reported)
 	m, err := New(g, append([]Option{WithSink(sink), WithInterval(time.Hour)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +63,12 @@ func watched(t *testing.T, g *gauge, options ...Option) (*Monitor, *told) {
 	return m, sink
 }
 
-func TestEachCrossingIsToldOnce(t *testing.T) {
+func TestEachCrossingIsReportedOnce(t *testing.T) {
 	g := new(gauge)
 	m, sink := watched(t, g)
 	defer m.Close()
 	day := func(day string, used int64) Level {
-		return Level{Kind: DailyRequests, Account: "a", KeyID: "k", Model: "m", Period: day, Used: used, Limit: 10}
+		return Level{Type: DailyRequests, Account: "a", KeyID: "k", Model: "m", Period: day, Used: used, Limit: 10}
 	}
 	for _, step := range []struct {
 		level Level
@@ -83,17 +83,17 @@ func TestEachCrossingIsToldOnce(t *testing.T) {
 		{day("2", 10), "[requests_per_day km 100% 10/10]"}, // both at once are one crossing
 		{day("2", 10), "[]"},
 		{day("3", 8), "[requests_per_day km 80% 8/10]"},
-		{Level{Kind: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 10}, "[budget k 80% 9/10]"},
-		{Level{Kind: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 20}, "[]"}, // the budget was raised
-		{Level{Kind: Budget, Account: "a", KeyID: "k", Used: 16, Limit: 20}, "[budget k 80% 16/20]"},
-		{Level{Kind: Budget, Account: "a", KeyID: "other", Used: 1, Limit: 1}, "[budget other 100% 1/1]"},
-		{Level{Kind: Budget, Account: "a", KeyID: "k", Used: 1 << 52, Limit: 1<<53 - 1}, "[]"},
+		{Level{Type: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 10}, "[budget k 80% 9/10]"},
+		{Level{Type: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 20}, "[]"}, // the budget was raised
+		{Level{Type: Budget, Account: "a", KeyID: "k", Used: 16, Limit: 20}, "[budget k 80% 16/20]"},
+		{Level{Type: Budget, Account: "a", KeyID: "other", Used: 1, Limit: 1}, "[budget other 100% 1/1]"},
+		{Level{Type: Budget, Account: "a", KeyID: "k", Used: 1 << 52, Limit: 1<<53 - 1}, "[]"},
 	} {
 		g.set(step.level)
 		m.Observe("k", "m")
 		m.look(t.Context())
 		if got := sink.take(); got != step.want {
-			t.Errorf("%+v told %s, want %s", step.level, got, step.want)
+			t.Errorf("%+v reported %s, want %s", step.level, got, step.want)
 		}
 	}
 	if recent := m.Recent(2); len(recent) != 2 || recent[0].KeyID != "other" || recent[1].Used != 16 || recent[0].ID == recent[1].ID {
@@ -119,32 +119,32 @@ func TestABalanceIsMeasuredFromItsLastTopUpOn(t *testing.T) {
 		{1080, 1090, "[]"},
 		{1090, 1090, "[balance  100% 10/10]"},
 	} {
-		g.set(Level{Kind: Balance, Account: "a", Used: step.spent, Limit: step.ever, Period: fmt.Sprint(step.ever)})
+		g.set(Level{Type: Balance, Account: "a", Used: step.spent, Limit: step.ever, Period: fmt.Sprint(step.ever)})
 		m.Observe("k", "m")
 		m.look(t.Context())
 		if got := sink.take(); got != step.want {
-			t.Errorf("%d of %d told %s, want %s", step.spent, step.ever, got, step.want)
+			t.Errorf("%d of %d reported %s, want %s", step.spent, step.ever, got, step.want)
 		}
 	}
 }
 
-func TestARestartDoesNotTellAgain(t *testing.T) {
+func TestARestartDoesNotReportAgain(t *testing.T) {
 	g, file := new(gauge), filepath.Join(t.TempDir(), "alerts.json")
-	g.set(Level{Kind: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 10},
-		Level{Kind: Balance, Account: "a", Used: 50, Limit: 150, Period: "150"})
+	g.set(Level{Type: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 10},
+		Level{Type: Balance, Account: "a", Used: 50, Limit: 150, Period: "150"})
 	m, sink := watched(t, g, WithStateFile(file))
 	m.Observe("k", "m")
 	m.Close()
 	if got := sink.take(); got != "[budget k 80% 9/10]" {
-		t.Fatalf("told %s", got)
+		t.Fatalf("reported %s", got)
 	}
-	g.set(Level{Kind: Budget, Account: "a", KeyID: "k", Used: 10, Limit: 10},
-		Level{Kind: Balance, Account: "a", Used: 130, Limit: 150, Period: "150"})
+	g.set(Level{Type: Budget, Account: "a", KeyID: "k", Used: 10, Limit: 10},
+		Level{Type: Balance, Account: "a", Used: 130, Limit: 150, Period: "150"})
 	m, sink = watched(t, g, WithStateFile(file))
 	m.Observe("k", "m")
 	m.Close()
 	if got := sink.take(); got != "[budget k 100% 10/10 balance  80% 80/100]" {
-		t.Errorf("after the restart told %s", got)
+		t.Errorf("after the restart reported %s", got)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		t.Errorf("%d wait, %d dropped", len(m.pending), m.dropped)
 	}
 	for i := range maxMarks + 10 {
-		m.remember(scope{KeyID: fmt.Sprint(i)}, mark{Period: "1"})
+		m.remember(identity{KeyID: fmt.Sprint(i)}, mark{Period: "1"})
 	}
 	if len(m.marks) > maxMarks {
 		t.Errorf("%d marks", len(m.marks))

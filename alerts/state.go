@@ -11,8 +11,8 @@ import (
 
 // stateRow is a mark in the state file.
 type stateRow struct {
-	Scope scope
-	Mark  mark
+	Identity identity `json:"Scope"`
+	Mark     mark
 }
 
 func (m *Monitor) loadState() error {
@@ -28,17 +28,18 @@ func (m *Monitor) loadState() error {
 	}
 	var rows []stateRow
 	if err := json.Unmarshal(content, &rows); err != nil {
-		// Telling something twice is better than not starting.
-		m.logger.Warn("the state of alerts is damaged and begins anew", slog.String("file", m.statePath), slog.Any("error", err))
+		// Reporting something twice is better than not starting.
+		m.logger.Warn("the state of alerts is damaged: starting with an empty one",
+			slog.String("file", m.statePath), slog.Any("error", err))
 		return nil
 	}
 	for _, row := range rows[:min(len(rows), maxMarks)] {
-		m.marks[row.Scope] = row.Mark
+		m.marks[row.Identity] = row.Mark
 	}
 	return nil
 }
 
-// saveState replaces the file as a whole, so that a crash leaves the old one or
+// saveState replaces the file as a whole, so that a crash leaves either the old one or
 // the new one.
 func (m *Monitor) saveState() {
 	if m.statePath == "" {

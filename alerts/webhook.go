@@ -27,9 +27,8 @@ const (
 // Webhook posts alerts as JSON to a URL. Requests are signed as the Standard
 // Webhooks specification says: the headers webhook-id, webhook-timestamp and
 // webhook-signature, where the signature is HMAC-SHA256 over
-// "id.timestamp.body". Alerts wait in a bounded queue and are tried again when
-// the receiver does not answer with 2xx; one that is refused for good (4xx) is
-// not.
+// "id.timestamp.body". Alerts wait in a bounded queue. One that the receiver does not
+// answer with 2xx is tried again, unless it was refused for good (4xx).
 type Webhook struct {
 	url    string
 	secret []byte
@@ -66,10 +65,10 @@ func WithWebhookLogger(logger *slog.Logger) WebhookOption {
 func NewWebhook(target string, secret []byte, options ...WebhookOption) (*Webhook, error) {
 	parsed, err := url.Parse(target)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-		return nil, fmt.Errorf("webhook: not an http or https URL")
+		return nil, errors.New("webhook: not an http or https URL")
 	}
 	if len(secret) == 0 {
-		return nil, fmt.Errorf("webhook: a secret is required")
+		return nil, errors.New("webhook: a secret is required")
 	}
 	w := &Webhook{
 		url: target, secret: secret, now: time.Now, pause: firstPause, logger: slog.New(slog.DiscardHandler),
@@ -94,8 +93,9 @@ func (w *Webhook) Deliver(alert Alert) {
 	}
 }
 
-// Close finishes the attempt that is under way, makes one for each alert that is
-// still queued or waits for another attempt, and ends the webhook. Both take ten seconds at most.
+// Close finishes the attempt that is under way, makes one for each alert that is still
+// queued or waits for another attempt, and ends the webhook. Each of the two steps takes
+// ten seconds at most.
 func (w *Webhook) Close() {
 	w.stop()
 	<-w.done
@@ -106,7 +106,7 @@ func (w *Webhook) run(ctx context.Context) {
 	for {
 		select {
 		case alert := <-w.queue:
-			if ctx.Err() != nil { // both were ready, and chance chose the queue
+			if ctx.Err() != nil { // both were ready, and select picked the queue
 				w.drain(alert)
 				return
 			}
@@ -131,7 +131,7 @@ func (w *Webhook) drain(queued ...Alert) {
 			_, err = w.post(ctx, alert.ID, body)
 		}
 		if err != nil {
-			w.logger.Error("an alert was not delivered before the end", slog.String("alert", alert.ID), slog.Any("error", err))
+			w.logger.Error("an alert was not delivered before the webhook closed", slog.String("alert", alert.ID), slog.Any("error", err))
 		}
 	}
 }
@@ -145,13 +145,14 @@ func (w *Webhook) deliver(ctx context.Context, alert Alert) {
 	}
 	pause := w.pause
 	for attempt := 1; ; attempt++ {
-		// An attempt that is under way is finished, so that nobody gets half of it.
+		// Close lets an attempt that is under way finish: the receiver must not get half of it.
 		again, err := w.post(context.WithoutCancel(ctx), alert.ID, body)
 		if err == nil {
 			return
 		}
 		if !again || attempt == webhookAttempts {
-			w.logger.Error("an alert was not delivered", slog.String("alert", alert.ID), slog.Int("attempts", attempt), slog.Any("error", err))
+			w.logger.Error("an alert was not delivered", slog.String("alert", alert.ID), slog.Int("attempts", attempt),
+				slog.Any("error", err))
 			return
 		}
 		select {
@@ -187,7 +188,7 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 		return true, err
 	}
 	defer response.Body.Close()
-	// What is not read keeps the connection from being used again.
+	// A connection can be used again only if its reply was read.
 	_, _ = io.CopyN(io.Discard, response.Body, 4096)
 	if response.StatusCode/100 == 2 {
 		return false, nil

@@ -50,7 +50,7 @@ func TestAWebhookIsSignedAndTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hook.Close()
-	hook.Deliver(Alert{ID: "alert_1", Kind: Budget, Threshold: 80, KeyID: "k", Used: 8, Limit: 10})
+	hook.Deliver(Alert{ID: "alert_1", Type: Budget, Threshold: 80, KeyID: "k", Used: 8, Limit: 10})
 	for attempt := range 4 {
 		got := <-requests
 		var alert Alert

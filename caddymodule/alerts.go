@@ -110,7 +110,7 @@ func isWebURL(text string) bool {
 // use makes the monitor tell its alerts here.
 func (n *notifier) use(e *engine) (err error) {
 	sinks := []alerts.Sink{alerts.SinkFunc(n.emit), alerts.SinkFunc(func(alert alerts.Alert) {
-		e.metrics.alerts.WithLabelValues(string(alert.Kind), strconv.Itoa(alert.Threshold)).Inc()
+		e.metrics.alerts.WithLabelValues(string(alert.Type), strconv.Itoa(alert.Threshold)).Inc()
 	})}
 	if n.url != "" && n.webhook == nil {
 		if n.webhook, err = alerts.NewWebhook(n.url, []byte(n.secret), alerts.WithWebhookLogger(n.log)); err != nil {
@@ -129,7 +129,7 @@ func (n *notifier) emit(alert alerts.Alert) {
 		return
 	}
 	n.events.Emit(n.ctx, eventAlert, map[string]any{
-		"id": alert.ID, "kind": string(alert.Kind), "threshold_percent": alert.Threshold, "account": alert.Account,
+		"id": alert.ID, "kind": string(alert.Type), "threshold_percent": alert.Threshold, "account": alert.Account,
 		"key_id": alert.KeyID, "model": alert.Model, "used": alert.Used, "limit": alert.Limit,
 	})
 }

@@ -49,13 +49,13 @@ func (l *Levels) Levels(ctx context.Context, keyID, model string) ([]alerts.Leve
 	}
 	if key.HasBudget && key.Budget > 0 {
 		levels = append(levels, alerts.Level{
-			Kind: alerts.Budget, Account: key.Owner, KeyID: keyID, Used: int64(key.Spent), Limit: int64(key.Budget),
+			Type: alerts.Budget, Account: key.Owner, KeyID: keyID, Used: int64(key.Spent), Limit: int64(key.Budget),
 		})
 	}
 	if account, ok := l.ledger.Account(key.Owner); ok {
 		if ever := account.Available + account.Held + account.Spent; ever > 0 {
 			levels = append(levels, alerts.Level{
-				Kind: alerts.Balance, Account: key.Owner, Used: int64(account.Spent), Limit: int64(ever),
+				Type: alerts.Balance, Account: key.Owner, Used: int64(account.Spent), Limit: int64(ever),
 				// What was ever put in changes with each top-up.
 				Period: strconv.FormatInt(int64(ever), 10),
 			})
@@ -74,9 +74,9 @@ func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeUsage) (levels []aler
 		}
 		switch limit.Rule {
 		case limiter.RuleRPD:
-			level.Kind = alerts.DailyRequests
+			level.Type = alerts.DailyRequests
 		case limiter.RuleTPD:
-			level.Kind, level.TokenType = alerts.DailyTokens, limit.TokenType.String()
+			level.Type, level.TokenType = alerts.DailyTokens, limit.TokenType.String()
 		default:
 			continue
 		}
