@@ -22,15 +22,15 @@ type accountView struct {
 	CreatedAt      *string      `json:"created_at"`
 }
 
-// accountPage is a page of accounts. Next is what after must be for the page
-// behind it.
+// accountPage is a page of accounts. Next is the value of after for the page that
+// follows.
 type accountPage struct {
 	Accounts []accountView `json:"accounts"`
 	Next     string        `json:"next,omitempty"`
 }
 
-// topUpView is the reply to a top-up. Replayed says that the same top-up was made
-// before and nothing was added now.
+// topUpView is the reply to a top-up. Replayed is true if the same top-up was made
+// before, so that nothing was added now.
 type topUpView struct {
 	Sequence    int64        `json:"seq"`
 	Replayed    bool         `json:"replayed"`
@@ -87,7 +87,7 @@ func (h *Handler) listAccounts(c *rest.Call) error {
 	}
 	accounts, next, err := h.ledger.ListAccounts(after, limit)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return rest.Invalid("after", "%s is no cursor of this list", rest.Shown(after))
+		return rest.Invalid("after", "%s is not a cursor of this list", rest.Shown(after))
 	}
 	if err != nil {
 		return err
@@ -110,12 +110,12 @@ func (h *Handler) getAccount(c *rest.Call) error {
 	return nil
 }
 
-// topUp adds credit. The header Idempotency-Key is required, because a client
-// that got no reply has to be able to ask again without paying twice.
+// topUp adds credit. The header Idempotency-Key is required, so that a client that got
+// no reply can ask again without paying twice.
 func (h *Handler) topUp(c *rest.Call) error {
 	key := c.Request.Header.Get("Idempotency-Key")
 	if key == "" {
-		return rest.Invalid("Idempotency-Key", "this header is required: a text of your choice for this top-up alone")
+		return rest.Invalid("Idempotency-Key", "this header is required: any text that you use for this top-up alone")
 	}
 	f, err := c.Fields()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
-// Levels tells alerts how much of its limits a key has used up. It is safe for
-// concurrent use.
+// Levels is the source of the levels that alerts are about: how much of its limits a key
+// has used up. It is safe for concurrent use.
 type Levels struct {
 	ledger interface {
 		Key(id string) (ledger.Key, bool)
@@ -25,7 +25,7 @@ type Levels struct {
 }
 
 // NewLevels returns the levels of a ledger's keys and accounts, and of the day
-// limits that a limiter counts. now is the wall clock; nil: that of the system.
+// limits that a limiter counts. now is the wall clock; nil is that of the system.
 func NewLevels(accounts Ledger, counters Limiter, now func() time.Time) *Levels {
 	if now == nil {
 		now = time.Now
@@ -85,7 +85,7 @@ func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeUsage) (levels []aler
 	return levels
 }
 
-// Alerts lists what was told; *alerts.Monitor has it.
+// Alerts lists the last alerts; *alerts.Monitor implements it.
 type Alerts interface {
 	Recent(limit int) []alerts.Alert
 	Thresholds() []int

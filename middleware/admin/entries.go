@@ -15,9 +15,9 @@ const (
 	entryPage = 1000
 )
 
-// entries exports the log as JSON lines in order. An administrator of one owner
-// gets the entries of that owner's account. A client asks again with after = seq
-// of the last line until it gets none.
+// entries exports the log as JSON lines in order. An administrator of one owner gets
+// the entries of that owner's account. A client asks again, with the seq of its last
+// line as after, until it gets none.
 func (h *Handler) entries(c *rest.Call) error {
 	q, err := c.Query()
 	if err != nil {
@@ -51,15 +51,15 @@ func (h *Handler) entries(c *rest.Call) error {
 		}
 		page, err = h.ledger.Entries(c.Context(), page[len(page)-1].Sequence, entryPage)
 		if err != nil {
-			// The status is sent. A broken connection tells the client that lines are
-			// missing; a clean end would say that there are none.
+			// The status is sent. A broken connection shows the client that lines are
+			// missing; after a clean end it would believe that it has them all.
 			panic(http.ErrAbortHandler)
 		}
 	}
 	return nil
 }
 
-// entryOf tells whether an entry belongs to an account; all do to the empty one.
+// entryOf reports whether an entry belongs to an account. All belong to the empty one.
 func entryOf(entry *ledger.Entry, account string) bool {
 	return account == "" || entry.Account == account
 }

@@ -28,15 +28,15 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := ledger.Open(context.Background(), store)
+	accounts, err := ledger.Open(context.Background(), store)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer keys.Close(context.Background())
-	limits := limiter.New()
-	defer limits.Close()
+	defer accounts.Close(context.Background())
+	counters := limiter.New()
+	defer counters.Close()
 
-	handler := admin.New(keys, limits,
+	handler := admin.New(accounts, counters,
 		admin.WithAdminKeySHA256(sha256.Sum256([]byte("the administrator's key"))),
 		admin.WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30_000}))
 

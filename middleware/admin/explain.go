@@ -10,7 +10,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
-// explanation tells what a key's next call would meet.
+// explanation shows what a key's next call would meet.
 type explanation struct {
 	KeyID  string `json:"key_id"`
 	Model  string `json:"model,omitempty"`
@@ -85,7 +85,7 @@ type limitView struct {
 	Hint      bool   `json:"hint"`
 }
 
-// explain answers why a key's call is refused and when it fits. Members may ask
+// explain answers why a key's call is refused and when it would fit. Members may ask
 // about themselves.
 func (h *Handler) explain(c *rest.Call) error {
 	q, err := c.Query()
@@ -103,7 +103,7 @@ func (h *Handler) explain(c *rest.Call) error {
 	key := c.Caller
 	if id != "" && id != key.ID {
 		if key.Role != ledger.RoleAdmin {
-			return rest.Forbidden("admin_key_required", "Forbidden: a member sees only itself")
+			return rest.Forbidden("admin_key_required", "Forbidden: a member key may only ask about itself")
 		}
 		if key, err = h.managedKey(c, id); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (h *Handler) explain(c *rest.Call) error {
 	}
 	view := explanation{
 		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: usage.Admitted,
-		ModelAllowed: model == "" || (len(key.Models) == 0 || slices.Contains(key.Models, model)) && (len(h.rules.Models) == 0 || h.rules.Model(model) != nil),
+		ModelAllowed: model == "" || h.rules.Serves(model) && (len(key.Models) == 0 || slices.Contains(key.Models, model)),
 		Held:         key.Held.String(), HeldMicro: key.Held, Scopes: []scopeView{},
 	}
 	view.Tokens.Input, view.Tokens.Output = tokens.Input, tokens.Output
@@ -148,7 +148,8 @@ func viewRefusal(r *limiter.Refusal) *refusalView {
 func viewScope(s *limiter.ScopeUsage) scopeView {
 	view := scopeView{
 		Model: s.Model, Shared: s.Shared, Window: viewSums(&s.Window), WindowEmptiesMS: rest.Milliseconds(s.Empties),
-		Day: viewSums(&s.Day), DayEndsMS: rest.Milliseconds(s.DayEnds), InFlight: s.InFlight, Calls: []callView{}, Limits: []limitView{},
+		Day: viewSums(&s.Day), DayEndsMS: rest.Milliseconds(s.DayEnds), InFlight: s.InFlight,
+		Calls: []callView{}, Limits: []limitView{},
 	}
 	for _, open := range s.Calls {
 		call := callView{AgeMS: open.Age.Milliseconds(), InputTokens: open.Reserved.Input, OutputTokens: open.Reserved.Output}

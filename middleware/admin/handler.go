@@ -18,8 +18,8 @@ type Handler struct {
 	server  *rest.Server
 }
 
-// New returns the administration of a ledger's keys and accounts, which shows
-// what a limiter counts of their limits.
+// New returns the administration of a ledger's keys and accounts. The limiter shows what
+// is counted against their limits.
 func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 	h := &Handler{
 		settings: settings{
@@ -47,9 +47,9 @@ func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.server.ServeHTTP(w, r) }
 
-// Matches tells whether a request is for a path that the handler owns: below
-// /admin, /sdk or /v2/models. A server that mounts it among others passes the
-// rest on.
+// Matches reports whether a request is for a path that belongs to the handler: below
+// /admin, /sdk or /v2/models. A server that mounts it among others passes other
+// requests on.
 func (h *Handler) Matches(r *http.Request) bool { return h.server.Matches(r) }
 
 // openapi serves the document that describes all routes.

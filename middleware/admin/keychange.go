@@ -44,7 +44,7 @@ func (h *Handler) patchKey(c *rest.Call) error {
 	return nil
 }
 
-// patch reads a change: absent fields stay, null takes a bound away.
+// patch reads a change: absent fields stay as they are, null removes what was set.
 func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 	if f.Has("name") {
 		patch.Name = new(f.keyName())
@@ -119,8 +119,8 @@ func (h *Handler) rotateKey(c *rest.Call) error {
 	return nil
 }
 
-// lookupKey tells whose key a text is, whether or not it still works. The text
-// comes in the body, because paths and queries end up in logs.
+// lookupKey finds the key that a text belongs to, whether or not it still works. The
+// text is in the body, because paths and queries end up in logs.
 func (h *Handler) lookupKey(c *rest.Call) error {
 	f, err := c.Fields()
 	if err != nil {
@@ -152,8 +152,8 @@ func (h *Handler) me(c *rest.Call) error {
 func versionTag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
 
 // versionRead returns the version that the caller read, from the body or from
-// If-Match. It is required: without it a second administrator would undo what the
-// first did and nobody would know.
+// If-Match. It is required: without it a second administrator could undo unnoticed what
+// the first one did.
 func versionRead(c *rest.Call, f *rest.Fields) int64 {
 	version, inBody := f.Integer("version", 1, schema.MaxInteger)
 	tag := c.Request.Header.Get("If-Match")

@@ -7,7 +7,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
-// keyPage is a page of keys. Next is what after must be for the page behind it.
+// keyPage is a page of keys. Next is the value of after for the page that follows.
 type keyPage struct {
 	Keys []keyView `json:"keys"`
 	Next string    `json:"next,omitempty"`
@@ -66,7 +66,7 @@ func (h *Handler) listKeys(c *rest.Call) error {
 	}
 	if query.After != "" {
 		if _, err := h.managedKey(c, query.After); err != nil {
-			return rest.Invalid("after", "%s is no cursor of this list", rest.Shown(query.After))
+			return rest.Invalid("after", "%s is not a cursor of this list", rest.Shown(query.After))
 		}
 	}
 	keys, next, err := h.ledger.ListKeys(query)
@@ -92,8 +92,7 @@ func (h *Handler) ownerScope(c *rest.Call, asked string) (string, error) {
 	return c.Caller.Owner, nil
 }
 
-// managedKey returns a key that the caller manages. Those of others look as if
-// they were not there.
+// managedKey returns a key that the caller manages. To anyone else it does not exist.
 func (h *Handler) managedKey(c *rest.Call, id string) (ledger.Key, error) {
 	key, ok := h.ledger.Key(id)
 	if !ok || !c.Manages(key.Owner) {
@@ -135,7 +134,7 @@ func (h *Handler) revokeKey(c *rest.Call) error {
 	return nil
 }
 
-// revoke ends a key and tells those who run its streams.
+// revoke ends a key and reports that to WithRevoked's function.
 func (h *Handler) revoke(c *rest.Call, id string) (ledger.Key, error) {
 	if _, err := h.changeableKey(c, id); err != nil {
 		return ledger.Key{}, err

@@ -48,8 +48,9 @@ type keyView struct {
 	Version     int64             `json:"version"`
 }
 
-// pendingView tells that limits were changed for the next window: until then
-// those in previous_* are in force, minute by minute and day by day.
+// pendingView shows that limits were changed for the next window. Until then the
+// previous ones are in force: those per minute until the next minute, those per day
+// until midnight.
 type pendingView struct {
 	ChangedAt           *string      `json:"changed_at"`
 	PreviousLimits      limitsView   `json:"previous_limits"`
@@ -82,7 +83,7 @@ func splitRows(rows []ledger.Limits) (whole limitsView, models []limitsView) {
 	return whole, models
 }
 
-// waits tells whether limits from before a change are still in force.
+// waits reports whether limits from before a change are still in force.
 func (h *Handler) waits(key *ledger.Key) bool {
 	if key.PreviousLimits == nil {
 		return false
@@ -108,8 +109,8 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 		AllOwners: key.AllOwners, State: stateNames[key.State(h.now())],
 		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
 		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
-		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt), RevokedAt: rest.FormatMoment(key.RevokedAt),
-		Metadata: key.Metadata, Version: key.Version,
+		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt),
+		RevokedAt: rest.FormatMoment(key.RevokedAt), Metadata: key.Metadata, Version: key.Version,
 	}
 	view.Limits, view.ModelLimits = splitRows(key.Limits)
 	if h.waits(key) {

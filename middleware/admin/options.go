@@ -11,8 +11,8 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
-// Throttle refuses addresses that keep failing to authenticate. Handlers that
-// share one, or replace each other, count together. It is safe for concurrent use.
+// Throttle refuses addresses that keep failing to authenticate. Handlers that share
+// one, or replace each other, count together. It is safe for concurrent use.
 type Throttle = rest.Throttle
 
 // NewThrottle returns a throttle that has seen no failure.
@@ -41,9 +41,9 @@ type Range struct {
 }
 
 // Bounds are the ranges of the limits of a whole key. A limit with an upper end
-// can not be switched off: 0 is refused, or raised to the upper end where a
-// client can not tell 0 from absent. Limits for one model may be absent, since
-// those of the key hold for them too.
+// cannot be switched off: 0 is refused, or raised to the upper end on the routes whose
+// clients send 0 for a limit that they leave out. Limits for one model may be absent,
+// since those of the key apply to them too.
 type Bounds struct {
 	RPM, TPM, RPD, TPD, MaxInFlight Range
 }
@@ -55,7 +55,7 @@ func (b Bounds) list() [5]rules.Range {
 	}
 }
 
-// Model is what the administration tells about a model.
+// Model is what the administration knows of a model.
 type Model struct {
 	ID   string // what callers send as the model's name
 	Name string // for people; empty: ID
@@ -76,9 +76,9 @@ func WithClock(now func() time.Time) Option {
 	return func(s *settings) { s.now = now }
 }
 
-// WithClientAddress sets how the address of a client is found, which failed
-// attempts to authenticate are counted by. The default is the peer of the
-// connection; behind a trusted proxy it is what that proxy says.
+// WithClientAddress sets how the address of a client is found. Failed attempts to
+// authenticate are counted per address, and keys can be bound to networks. The default
+// is the peer of the connection; behind a trusted proxy use what that proxy reports.
 func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 	return func(s *settings) { s.clientAddress = address }
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/penstockhq/penstock/limiter"
 )
 
-// Ledger is what the administration needs of a ledger; *ledger.Ledger has it.
+// Ledger is what the administration needs of a ledger; *ledger.Ledger implements it.
 // Every method that writes returns when the write is durable. Implementations
 // are safe for concurrent use.
 type Ledger interface {
@@ -17,8 +17,8 @@ type Ledger interface {
 	Records
 }
 
-// Limiter shows what is counted of a key's limits; *limiter.Memory has it. It is
-// safe for concurrent use.
+// Limiter shows what is counted against a key's limits; *limiter.Memory implements it.
+// Implementations are safe for concurrent use.
 type Limiter interface {
 	Usage(ctx context.Context, request limiter.Request) (limiter.Usage, error)
 }
@@ -43,7 +43,7 @@ type Accounts interface {
 	TopUp(ctx context.Context, account string, amount ledger.Micro, idempotencyKey string) (ledger.TopUp, error)
 }
 
-// Records tells what was used and what it cost.
+// Records reports what was used and what it cost.
 type Records interface {
 	Usage(ctx context.Context, query ledger.UsageQuery) ([]ledger.UsageRow, error)
 	Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error)

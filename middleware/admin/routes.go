@@ -11,9 +11,8 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
-// routes lists every native route that is there with these settings: what serves it
-// and what the OpenAPI document says of it. Literal paths stand before those with
-// parameters.
+// routes is the table of native routes with these settings: what serves each, and what
+// the OpenAPI document says of it. Literal paths stand before those with parameters.
 func (h *Handler) routes() []rest.Route {
 	routes := slices.Concat(h.keyRoutes(), h.accountRoutes(), h.reportRoutes())
 	if h.alerts != nil {
@@ -55,22 +54,22 @@ func (h *Handler) keyRoutes() []rest.Route {
 		{Method: "GET", Path: key, Access: rest.AccessAdmin, Handle: h.getKey, Summary: "Show a key.", Reply: keyView{}},
 		{
 			Method: "PATCH", Path: key, Access: rest.AccessAdmin, Handle: h.patchKey,
-			Summary: "Change a key. The version that was read goes into the body or into If-Match; null takes a bound away.",
+			Summary: "Change a key. The version that was read goes into the body or into If-Match; null removes a limit.",
 			Request: keyPatchSchema(), Reply: keyView{},
 		},
 		{
 			Method: "DELETE", Path: key, Access: rest.AccessAdmin, Handle: h.revokeKey,
-			Summary: "Revoke a key at once and for good.", Reply: keyView{},
+			Summary: "Revoke a key, at once and for good.", Reply: keyView{},
 		},
 		{
 			Method: "POST", Path: key + "/rotate", Access: rest.AccessAdmin, Handle: h.rotateKey,
-			Summary: "Give a key a new text. The old one stays valid for an overlap, a day if the body does not say.",
+			Summary: "Give a key a new text. The old one stays valid for an overlap, by default a day.",
 			Request: schema.Object(schema.Members{"overlap_seconds": schema.Integer(0, int64(ledger.MaxOverlap/time.Second))}),
 			Reply:   rotatedView{},
 		},
 		{
 			Method: "GET", Path: key + "/usage", Access: rest.AccessAdmin, Handle: h.keyUsage,
-			Summary: "Tell what a key used, by model and UTC day.", Query: usageQuery(), Reply: usagePage{},
+			Summary: "Report what a key used, by model and UTC day.", Query: usageQuery(), Reply: usagePage{},
 		},
 	}
 }
@@ -102,18 +101,18 @@ func (h *Handler) accountRoutes() []rest.Route {
 	}
 }
 
-// reportRoutes tell what was used and what is allowed.
+// reportRoutes show what was used and what is allowed.
 func (h *Handler) reportRoutes() []rest.Route {
 	tokens := schema.Integer(0, limiter.MaxTokens)
 	return []rest.Route{
 		{
 			Method: "GET", Path: "/admin/v1/usage", Access: rest.AccessAdmin, Handle: h.usage,
-			Summary: "Tell what keys used, summed up by owner, key, model or day.", Reply: usagePage{},
+			Summary: "Report what keys used, summed up by owner, key, model or day.", Reply: usagePage{},
 			Query: usageQuery().With(schema.Members{"key": schema.Text, "owner": schema.Text, "by": schema.Text}),
 		},
 		{
 			Method: "GET", Path: "/admin/v1/entries", Access: rest.AccessAdmin, Handle: h.entries,
-			Summary: "Export the ledger's entries in order, one JSON object a line.", Lines: true, Reply: map[string]any{},
+			Summary: "Export the ledger's entries in order, one JSON object per line.", Lines: true, Reply: map[string]any{},
 			Query: schema.Members{"after": schema.Count, "account": schema.Text, "limit": schema.Integer(1, maxEntries)},
 		},
 		{
@@ -122,7 +121,7 @@ func (h *Handler) reportRoutes() []rest.Route {
 		},
 		{
 			Method: "GET", Path: "/admin/v1/explain", Access: rest.AccessKey, Handle: h.explain,
-			Summary: "Tell each limit of a key, what fills it, and when a call fits.", Reply: explanation{},
+			Summary: "Show each limit of a key, what fills it, and when a call fits.", Reply: explanation{},
 			Query: schema.Members{"key": schema.Text, "model": schema.Text, "input_tokens": tokens, "output_tokens": tokens},
 		},
 		{
@@ -131,7 +130,7 @@ func (h *Handler) reportRoutes() []rest.Route {
 		},
 		{
 			Method: "GET", Path: "/admin/v1/me/usage", Access: rest.AccessKey, Handle: h.myUsage,
-			Summary: "Tell what the caller's own key used.", Query: usageQuery(), Reply: usagePage{},
+			Summary: "Report what the caller's own key used.", Query: usageQuery(), Reply: usagePage{},
 		},
 	}
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
-// The aiXplain routes know workspaces, not owners: an admin key sees the keys of
-// its own owner there, also if it manages all owners.
-
 // workspace returns the owner whose keys the caller's SDK manages. The
 // configured admin key has none and gets the ledger's default.
 func workspace(c *rest.Call) string { return cmp.Or(c.Caller.Owner, "default") }
@@ -26,8 +23,7 @@ func (a *api) workspaceKey(c *rest.Call, id string) (ledger.Key, error) {
 	return key, nil
 }
 
-// eachWorkspaceKey calls use for every key that is not deleted, until it returns
-// false.
+// eachWorkspaceKey calls use for every key that is not deleted until use returns false.
 func (a *api) eachWorkspaceKey(c *rest.Call, use func(*ledger.Key) bool) error {
 	query := ledger.KeyQuery{Owner: workspace(c), Limit: rest.MaxPage}
 	for {
@@ -62,7 +58,7 @@ func (a *api) listKeys(c *rest.Call) error {
 		return encoder.Encode(viewKey(key, "")) == nil
 	})
 	if err != nil {
-		// Half an array must not look like a whole one.
+		// Half an array must not look like a complete one.
 		panic(http.ErrAbortHandler)
 	}
 	if separator == "[" {
@@ -104,8 +100,8 @@ func (a *api) getKey(c *rest.Call) error {
 	return nil
 }
 
-// updateKey replaces what the SDK knows of a key. It has no way to say "clear"
-// but by leaving a field out. What it does not know of stays.
+// updateKey replaces what the SDK knows of a key: it clears a field by leaving it out.
+// What it does not know of stays as it is.
 func (a *api) updateKey(c *rest.Call) error {
 	key, err := a.workspaceKey(c, c.Parameters[0])
 	if err == nil {

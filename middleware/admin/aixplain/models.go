@@ -48,7 +48,8 @@ func (a *api) getModel(c *rest.Call) error {
 	}
 	price := a.Ledger.Price(model.ID)
 	view := modelView{
-		ID: model.ID, Name: model.Title(), Description: model.Description, Status: "onboarded", Supplier: namedView{ID: "penstock", Name: "Penstock"},
+		ID: model.ID, Name: model.Title(), Description: model.Description, Status: "onboarded",
+		Supplier: namedView{ID: "penstock", Name: "Penstock"},
 		Function: namedView{ID: "text-generation", Name: "Text Generation"}, Version: namedView{ID: "1"},
 		Pricing: pricingView{Price: rest.AmountNumber(price.Minute), Currency: "credits per minute"},
 		Params:  []any{}, SupportsStreaming: true, ConnectionType: []string{"synchronous"},

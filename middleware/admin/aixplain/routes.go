@@ -66,8 +66,8 @@ func refuse(c *rest.Call, p *rest.Problem) {
 	})
 }
 
-// routes lists the routes of the aiXplain SDK and what the OpenAPI document
-// says of them. Literal paths stand before those with parameters.
+// routes is the table of the routes: what serves each, and what the OpenAPI document
+// says of it. Literal paths stand before those with parameters.
 func (a *api) routes() []rest.Route {
 	const keys, key = "/sdk/api-keys", "/sdk/api-keys/{id}"
 	return []rest.Route{
@@ -82,7 +82,7 @@ func (a *api) routes() []rest.Route {
 		},
 		{
 			Method: "GET", Path: keys + "/usage-limits", Access: rest.AccessKey, Handle: a.ownUsage,
-			Summary: "Tell the caller's usage of today.", Reply: []usageView{},
+			Summary: "Report the caller's usage of today.", Reply: []usageView{},
 		},
 		{
 			Method: "GET", Path: key, Access: rest.AccessAdmin, Handle: a.getKey,
@@ -99,7 +99,7 @@ func (a *api) routes() []rest.Route {
 		},
 		{
 			Method: "GET", Path: key + "/usage-limits", Access: rest.AccessAdmin, Handle: a.keyUsage,
-			Summary: "Tell a key's usage of today.", Reply: []usageView{},
+			Summary: "Report a key's usage of today.", Reply: []usageView{},
 		},
 		{
 			Method: "GET", Path: "/sdk/models/{id}", Access: rest.AccessKey, Handle: a.getModel,

@@ -58,7 +58,7 @@ func (c *Call) Stream(contentType string) *json.Encoder {
 	return json.NewEncoder(c.Writer)
 }
 
-// Manages tells whether the caller may see and change what an owner has.
+// Manages reports whether the caller may see and change what an owner has.
 func (c *Call) Manages(owner string) bool {
 	return c.Caller.Role == ledger.RoleAdmin && (c.Caller.AllOwners || c.Caller.Owner == owner)
 }

@@ -16,16 +16,17 @@ import (
 // honest one is a key with a few hundred model limits.
 const maxBody = 256 << 10
 
-// MaxTexts bounds the strings of an array, which are compared with each other.
+// MaxTexts is the maximum length of an array of strings, which are compared with each
+// other.
 const MaxTexts = 1000
 
 // maxWord bounds strings of which few are allowed or whose form is fixed.
 const maxWord = 256
 
 // Fields reads the members of a JSON object one by one. It keeps the first
-// problem that it meets and names the member by its full path, tells absent
-// from null, and knows at the end which members the handler did not ask for. Struct
-// decoding does none of these for nested objects.
+// problem that it meets and names the member by its full path, distinguishes absent
+// from null, and knows at the end which members the handler did not ask for. Decoding
+// into structs does none of these for nested objects.
 type Fields struct {
 	path    string // of this object, with a dot at its end unless it is the top
 	members map[string]json.RawMessage
@@ -44,8 +45,8 @@ func readFields(w http.ResponseWriter, r *http.Request) (*Fields, error) {
 	return ParseFields(body)
 }
 
-// readOptionalFields reads a body that may be absent. The length does not tell:
-// it is unknown in HTTP/3 and with chunks.
+// readOptionalFields reads a body that may be absent. It does not go by the length,
+// which is unknown in HTTP/3 and with chunks.
 func readOptionalFields(w http.ResponseWriter, r *http.Request) (*Fields, error) {
 	body, err := readBody(w, r)
 	if err != nil {
@@ -67,7 +68,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 				Message: fmt.Sprintf("the body exceeds %d bytes", maxBody),
 			}
 		}
-		return nil, &Problem{Status: http.StatusBadRequest, Code: "body_unreadable", Message: "the body could not be read", Cause: err}
+		return nil, &Problem{
+			Status: http.StatusBadRequest, Code: "body_unreadable", Message: "the body could not be read", Cause: err,
+		}
 	}
 	return body, nil
 }
@@ -86,8 +89,8 @@ func badJSON(message string) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Code: "invalid_json", Message: message}
 }
 
-// split takes an object apart. A member that occurs twice is refused: which one
-// counts would depend on the reader.
+// split takes an object apart. A member that occurs twice is refused, because parsers
+// differ in which one they use.
 func (f *Fields) split(object []byte) map[string]json.RawMessage {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	opening, err := decoder.Token()
@@ -137,7 +140,7 @@ func (f *Fields) Refuse(name, format string, values ...any) {
 	f.Fail(Invalid(f.path+Clip(name), format, values...))
 }
 
-// take returns a member and strikes it off. present is set for null as well.
+// take returns a member and removes it. present is true for null as well.
 func (f *Fields) take(name string) (value json.RawMessage, present bool) {
 	value, present = f.members[name]
 	delete(f.members, name)
@@ -150,13 +153,13 @@ func (f *Fields) value(name string) (json.RawMessage, bool) {
 	return value, present && string(value) != "null"
 }
 
-// Has tells whether a member is there and not yet taken; null counts.
+// Has reports whether a member is there and was not read yet; null counts.
 func (f *Fields) Has(name string) bool {
 	_, present := f.members[name]
 	return present
 }
 
-// IsNull tells whether a member is there and null, and leaves it there.
+// IsNull reports whether a member is there and null, and leaves it there.
 func (f *Fields) IsNull(name string) bool { return string(f.members[name]) == "null" }
 
 // Text reads a string of at most limit bytes.
@@ -171,7 +174,7 @@ func (f *Fields) Text(name string, limit int) string {
 		return ""
 	}
 	if len(text) > limit {
-		f.Refuse(name, "%d bytes long, at most %d are allowed", len(text), limit)
+		f.Refuse(name, "%d bytes long, the maximum is %d", len(text), limit)
 	}
 	return text
 }
@@ -229,7 +232,7 @@ func (f *Fields) Texts(name string) []string {
 		return nil
 	}
 	if len(texts) > MaxTexts {
-		f.Refuse(name, "%d entries, at most %d are allowed", len(texts), MaxTexts)
+		f.Refuse(name, "%d entries, the maximum is %d", len(texts), MaxTexts)
 		return nil
 	}
 	for i, text := range texts {
@@ -261,7 +264,7 @@ func (f *Fields) Objects(name string, count int) []*Fields {
 		return nil
 	}
 	if len(elements) > count {
-		f.Refuse(name, "%d entries, at most %d are allowed", len(elements), count)
+		f.Refuse(name, "%d entries, the maximum is %d", len(elements), count)
 		return nil
 	}
 	objects := make([]*Fields, len(elements))
@@ -301,7 +304,7 @@ func (f *Fields) TextMap(name string, limit int) map[string]string {
 }
 
 // Done ends a strict read: a member that was not asked for is a mistake of the
-// caller, and staying silent would hide it.
+// caller's, and ignoring it would hide that.
 func (f *Fields) Done() {
 	if len(f.members) == 0 {
 		return

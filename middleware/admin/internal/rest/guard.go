@@ -17,7 +17,7 @@ type Authenticator interface {
 	Authenticate(text string) (ledger.Key, error)
 }
 
-// Guard finds out who calls and whether they may.
+// Guard identifies callers and checks that they may call a route.
 type Guard struct {
 	Keys          Authenticator
 	ClientAddress func(*http.Request) netip.Addr

@@ -11,36 +11,39 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
+// object is a JSON object in the document.
+type object = schema.Schema
+
 // describe builds the OpenAPI document of some APIs. Replies are described by the
 // types that are sent, so that the two cannot drift apart.
 func describe(apis []API) []byte {
-	components := schema.Schema{}
-	paths := map[string]schema.Schema{}
+	components := object{}
+	paths := map[string]object{}
 	for i := range apis {
 		types := schema.Types{Components: components, Prefix: apis[i].Components}
 		for j := range apis[i].Routes {
 			route := &apis[i].Routes[j]
 			item := paths[route.Path]
 			if item == nil {
-				item = schema.Schema{}
+				item = object{}
 				paths[route.Path] = item
 			}
 			item[strings.ToLower(route.Method)] = describeRoute(route, &types, apis[i].Refusal)
 		}
 	}
-	document, err := json.MarshalIndent(schema.Schema{
+	document, err := json.MarshalIndent(object{
 		"openapi": "3.1.0",
-		"info": schema.Schema{
+		"info": object{
 			"title": "Penstock administration", "version": "1",
 			"description": "Keys, accounts and usage. Amounts are credits as decimal strings; " +
 				"fields that end in _micro are the same in millionths.",
 		},
 		"paths": paths,
-		"components": schema.Schema{
+		"components": object{
 			"schemas": components,
-			"securitySchemes": schema.Schema{
-				"bearer": schema.Schema{"type": "http", "scheme": "bearer"},
-				"header": schema.Schema{"type": "apiKey", "in": "header", "name": "x-api-key"},
+			"securitySchemes": object{
+				"bearer": object{"type": "http", "scheme": "bearer"},
+				"header": object{"type": "apiKey", "in": "header", "name": "x-api-key"},
 			},
 		},
 	}, "", "  ")
@@ -50,36 +53,37 @@ func describe(apis []API) []byte {
 	return document
 }
 
-func describeRoute(route *Route, types *schema.Types, refusal any) schema.Schema {
-	media := "application/json"
+func describeRoute(route *Route, types *schema.Types, refusal any) object {
+	status, media := cmp.Or(route.Status, http.StatusOK), "application/json"
 	if route.Lines {
 		media = "application/x-ndjson"
 	}
-	described := schema.Schema{
+	described := object{
 		"summary": route.Summary,
-		"responses": schema.Schema{
-			strconv.Itoa(cmp.Or(route.Status, http.StatusOK)): describeBody("success", media, types.Of(reflect.TypeOf(route.Reply))),
-			"default": describeBody("refusal", "application/json", types.Of(reflect.TypeOf(refusal))),
+		"responses": object{
+			strconv.Itoa(status): describeBody("success", media, types.Of(reflect.TypeOf(route.Reply))),
+			"default":            describeBody("refusal", "application/json", types.Of(reflect.TypeOf(refusal))),
 		},
 	}
 	if parameters := describeParameters(route); len(parameters) > 0 {
 		described["parameters"] = parameters
 	}
 	if route.Request != nil {
-		described["requestBody"] = schema.Schema{"required": true, "content": schema.Schema{"application/json": schema.Schema{"schema": route.Request}}}
+		content := object{"application/json": object{"schema": route.Request}}
+		described["requestBody"] = object{"required": true, "content": content}
 	}
 	if route.Access != AccessAnyone {
-		described["security"] = []any{schema.Schema{"bearer": []any{}}, schema.Schema{"header": []any{}}}
+		described["security"] = []any{object{"bearer": []any{}}, object{"header": []any{}}}
 	}
 	return described
 }
 
-func describeBody(what, media string, body schema.Schema) schema.Schema {
-	return schema.Schema{"description": what, "content": schema.Schema{media: schema.Schema{"schema": body}}}
+func describeBody(what, media string, body object) object {
+	return object{"description": what, "content": object{media: object{"schema": body}}}
 }
 
 // describeParameters lists what stands in the path, the headers and the query.
-func describeParameters(route *Route) (parameters []schema.Schema) {
+func describeParameters(route *Route) (parameters []object) {
 	for segment := range strings.SplitSeq(route.Path, "/") {
 		if strings.HasPrefix(segment, "{") {
 			parameters = append(parameters, describeParameter(strings.Trim(segment, "{}"), "path", schema.Text))
@@ -94,6 +98,6 @@ func describeParameters(route *Route) (parameters []schema.Schema) {
 	return parameters
 }
 
-func describeParameter(name, in string, value schema.Schema) schema.Schema {
-	return schema.Schema{"name": name, "in": in, "required": in != "query", "schema": value}
+func describeParameter(name, in string, value object) object {
+	return object{"name": name, "in": in, "required": in != "query", "schema": value}
 }

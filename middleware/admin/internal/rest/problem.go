@@ -12,8 +12,8 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 )
 
-// Problem is a call that cannot be answered as asked. It is an error, so that
-// handlers return it, and becomes the reply in the shape of the route's dialect.
+// Problem is why a call cannot be answered as asked. It is an error that handlers
+// return, and becomes the reply in the shape of the API.
 type Problem struct {
 	Status  int
 	Code    string // for programs, stable
@@ -58,7 +58,7 @@ func Clip(text string) string {
 // Shown quotes what a caller sent, clipped.
 func Shown[T string | json.RawMessage](text T) string { return strconv.Quote(Clip(string(text))) }
 
-// NotFound is the 404 for an id that the caller sees nothing under.
+// NotFound is the 404 for an id under which there is nothing that the caller may see.
 func NotFound(kind, id string) *Problem {
 	return &Problem{
 		Status: http.StatusNotFound, Code: kind + "_not_found",
@@ -71,8 +71,8 @@ func Forbidden(code, message string) *Problem {
 	return &Problem{Status: http.StatusForbidden, Code: code, Message: message}
 }
 
-// unauthorized is the one answer to every credential that does not hold, so
-// that unknown, malformed, expired and revoked keys look the same.
+// unauthorized is the answer to every invalid credential, so that unknown, malformed,
+// expired and revoked keys look the same.
 func unauthorized() *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Code: "invalid_api_key", Message: "unauthorized: no valid API key"}
 }
@@ -89,8 +89,8 @@ func fieldOf(wrong *ledger.InvalidError) string {
 	return wrong.Field
 }
 
-// problemOf turns any error of a handler into a problem. What is not known here
-// is a fault of ours: its text stays in the log.
+// problemOf turns any error of a handler into a problem. An error that is not known here
+// is a fault of the server: its text stays in the log.
 func problemOf(err error) *Problem {
 	var p *Problem
 	var wrong *ledger.InvalidError
@@ -108,7 +108,7 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, ledger.ErrNotFound):
 		return &Problem{Status: http.StatusNotFound, Code: "not_found", Message: "not found", Cause: err}
 	case errors.Is(err, ledger.ErrExists):
-		return &Problem{Status: http.StatusConflict, Code: "exists", Message: "there is one with this id already", Cause: err}
+		return &Problem{Status: http.StatusConflict, Code: "exists", Message: "one with this id exists already", Cause: err}
 	case errors.Is(err, ledger.ErrNameTaken):
 		return &Problem{
 			Status: http.StatusUnprocessableEntity, Code: "name_taken", Param: "name", Message: "a key with this name exists",
@@ -116,11 +116,14 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, ledger.ErrRevoked):
 		return &Problem{Status: http.StatusConflict, Code: "key_revoked", Message: "a revoked key cannot be changed"}
 	case errors.Is(err, ledger.ErrIdempotencyReused):
-		return &Problem{Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused", Param: "Idempotency-Key", Message: err.Error()}
+		return &Problem{
+			Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused", Param: "Idempotency-Key",
+			Message: err.Error(),
+		}
 	case errors.Is(err, ledger.ErrUnavailable):
 		return &Problem{
 			Status: http.StatusServiceUnavailable, Code: "ledger_unavailable",
-			Message: "the ledger takes no writes now", Cause: err,
+			Message: "the ledger cannot be written to now", Cause: err,
 		}
 	}
 	return &Problem{

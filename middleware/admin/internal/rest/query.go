@@ -17,7 +17,7 @@ type Query struct {
 func readQuery(r *http.Request) (*Query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, &Problem{Status: http.StatusBadRequest, Code: "invalid_query", Message: "the query is not well escaped"}
+		return nil, &Problem{Status: http.StatusBadRequest, Code: "invalid_query", Message: "the query has an invalid escape"}
 	}
 	return &Query{values: values}, nil
 }
@@ -76,13 +76,14 @@ func (q *Query) Day(name string) time.Time {
 	return day
 }
 
-// Done refuses parameters that nobody asked for and returns the first problem.
+// Done refuses parameters that the handler did not ask for and returns the first
+// problem.
 func (q *Query) Done() error {
 	for name := range q.values {
 		q.Refuse(Clip(name), "unknown parameter")
 	}
 	if q.problem == nil {
-		return nil // not the nil *Problem, which would be an error that is not nil
+		return nil // a nil *Problem in an error would not be nil
 	}
 	return q.problem
 }

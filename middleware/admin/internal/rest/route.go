@@ -93,7 +93,9 @@ func segmentsOf(escaped string) ([]string, error) {
 func (s *Server) find(r *http.Request) (*Route, []string, *Problem) {
 	segments, err := segmentsOf(r.URL.EscapedPath())
 	if err != nil {
-		return nil, nil, &Problem{Status: http.StatusBadRequest, Code: "invalid_path", Message: "the path has an invalid escape"}
+		return nil, nil, &Problem{
+			Status: http.StatusBadRequest, Code: "invalid_path", Message: "the path has an invalid escape",
+		}
 	}
 	method := r.Method
 	if method == http.MethodHead {

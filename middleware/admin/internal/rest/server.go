@@ -109,8 +109,8 @@ func (s *Server) owner(r *http.Request) *API {
 	return s.mounts[at].api
 }
 
-// Matches tells whether a request is for a path that one of the APIs owns. A
-// server that mounts this one among others passes the rest on.
+// Matches reports whether a request is for a path that belongs to one of the APIs. A
+// server that mounts this one among others passes other requests on.
 func (s *Server) Matches(r *http.Request) bool { return s.owner(r) != nil }
 
 // Document returns the OpenAPI document of all routes.

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// FailureBurst failed attempts in a row are free, then one comes back every
-	// FailureInterval: enough for a person who pastes the wrong key, and 14,400
-	// guesses a day for a machine against keys of 190 random bits.
+	// FailureBurst failed attempts in a row are free, after that one per
+	// FailureInterval. That is enough for a person who pastes the wrong key, and gives
+	// a machine 14,400 guesses a day against keys of 190 random bits.
 	FailureBurst    = 10
 	FailureInterval = 6 * time.Second
 	// maxAddresses bounds the memory of the throttle.
@@ -28,7 +28,7 @@ type Throttle struct {
 // NewThrottle returns a throttle that has seen no failure.
 func NewThrottle() *Throttle { return &Throttle{paidUntil: make(map[netip.Addr]time.Time)} }
 
-// wait returns how long an address is shut out; zero if it is not.
+// wait returns for how long an address is refused; zero if it is not.
 func (t *Throttle) wait(address netip.Addr, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,8 +53,8 @@ func (t *Throttle) fail(address netip.Addr, now time.Time) {
 	t.paidUntil[address] = from.Add(FailureInterval)
 }
 
-// makeRoom drops addresses whose failures are forgotten, or the one that is
-// nearest to it: who fails most stays longest.
+// makeRoom drops the addresses whose failures are forgotten or, if there are none, the
+// one that is nearest to it. So the worst addresses stay longest.
 func (t *Throttle) makeRoom(now time.Time) {
 	var nearest netip.Addr
 	for address, until := range t.paidUntil {

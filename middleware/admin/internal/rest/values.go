@@ -28,7 +28,7 @@ func (f *Fields) Amount(name string) (amount ledger.Micro, present bool) {
 	}
 	amount, err := ledger.ParseMicro(text)
 	if err != nil || amount < 0 || strings.HasPrefix(text, "-") {
-		f.Refuse(name, "%s is not an amount of credits such as 12.5, with at most 6 decimal places and at most %s",
+		f.Refuse(name, "%s is not an amount of credits such as 12.5, with up to 6 decimal places and up to %s",
 			Shown(text), ledger.MaxMicro)
 		return 0, false
 	}
@@ -45,7 +45,7 @@ func (f *Fields) NumberAmount(name string) (amount ledger.Micro, present bool) {
 	text := string(raw)
 	_, exponent, _ := strings.Cut(strings.ToLower(text), "e")
 	number := new(big.Rat)
-	// A long exponent would make the exact number fill the memory.
+	// The exact form of a number with a long exponent would fill the memory.
 	ok := text[0] != '"' && len(text) <= 40 && len(exponent) <= 3
 	if ok {
 		_, ok = number.SetString(text)
@@ -69,7 +69,7 @@ func AmountNumber(amount ledger.Micro) json.Number {
 	return json.Number(strings.TrimSuffix(text, "."))
 }
 
-// Moment reads a time in one of the given forms that must lie in the future.
+// Moment reads a time in one of the given forms. It must lie in the future.
 func (f *Fields) Moment(name string, now time.Time, forms ...string) (moment time.Time, present bool) {
 	if !f.Has(name) || f.IsNull(name) {
 		f.take(name)
@@ -90,7 +90,7 @@ func (f *Fields) Moment(name string, now time.Time, forms ...string) (moment tim
 
 func parseMoment(text string, forms ...string) (time.Time, error) {
 	for _, form := range forms {
-		// A zone can push the last day of 9999 into a year that RFC 3339 cannot write.
+		// A zone can move the last day of 9999 into a year that RFC 3339 cannot write.
 		if moment, err := time.Parse(form, text); err == nil && moment.UTC().Year() <= 9999 {
 			return moment.UTC(), nil
 		}

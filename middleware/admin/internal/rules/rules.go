@@ -71,7 +71,7 @@ func Limits(row *ledger.Limits) [5]Limit {
 	}
 }
 
-// IsUnlimited tells whether a row sets no limit.
+// IsUnlimited reports whether a row sets no limit.
 func IsUnlimited(row ledger.Limits) bool {
 	return row == ledger.Limits{Model: row.Model, TokenType: row.TokenType}
 }
@@ -102,7 +102,7 @@ func (s *Set) CheckBounds(f *rest.Fields, row ledger.Limits) {
 		low, high := s.Bounds[i].Low, s.Bounds[i].High
 		switch value := *limit.Value; {
 		case value == 0 && high > 0:
-			f.Refuse(limit.Name, "0 sets no limit, but at most %d is allowed here", high)
+			f.Refuse(limit.Name, "0 means no limit, but the maximum here is %d", high)
 		case value != 0 && value < low:
 			f.Refuse(limit.Name, "%d is below %d", value, low)
 		case high > 0 && value > high:
@@ -115,10 +115,13 @@ func (s *Set) CheckBounds(f *rest.Fields, row ledger.Limits) {
 func (s *Set) CheckModel(f *rest.Fields, name, model string) {
 	if model == "" {
 		f.Refuse(name, "required")
-	} else if len(s.Models) > 0 && s.Model(model) == nil {
+	} else if !s.Serves(model) {
 		f.Refuse(name, "no model %s", rest.Shown(model))
 	}
 }
+
+// Serves reports whether a model is served. Without models, every one is.
+func (s *Set) Serves(model string) bool { return len(s.Models) == 0 || s.Model(model) != nil }
 
 // Model returns a model by its id, nil if there is none.
 func (s *Set) Model(id string) *Model {
