@@ -26,7 +26,7 @@ func init() {
 // It takes the ledger, the models, the limits of new keys and their bounds from
 // the app `penstock`. Every route asks for a key. In a site whose paths all go
 // through the gate `penstock`, give the gate a matcher, as it refuses paths that it
-// can not measure.
+// cannot measure.
 type Admin struct {
 	app     *App
 	build   sync.Once

@@ -258,7 +258,7 @@ func (a *App) validatePaths() error {
 	return nil
 }
 
-// CheckModel returns an error if callers can not use a model of that name.
+// CheckModel returns an error if callers cannot use a model of that name.
 func (a *App) CheckModel(name string) error {
 	if _, ok := a.Models[name]; ok || len(a.Models) == 0 {
 		return nil
@@ -267,7 +267,7 @@ func (a *App) CheckModel(name string) error {
 }
 
 // claimFixedCosts takes in the fixed costs of a gate. The ledger has one price for
-// a path, so two gates can not differ about it.
+// a path, so two gates cannot differ about it.
 func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
 	for path, cost := range costs {
 		if known, ok := a.fixedCosts[path]; ok && known != cost {

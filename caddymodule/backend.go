@@ -243,7 +243,7 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 }
 
 // Backends is an app without fields: it loads the models of the handlers
-// `penstock_backend` when the configuration starts, so that a model that can not
+// `penstock_backend` when the configuration starts, so that a model that cannot
 // be loaded keeps the configuration from starting. Handlers add it by themselves.
 type Backends struct {
 	models []*model

@@ -22,7 +22,7 @@ The first admin key:
 
 	$ caddy penstock keys create --admin
 
-A key is printed once, when it is created or rotated. It can not be shown again.`,
+A key is printed once, when it is created or rotated. It cannot be shown again.`,
 		CobraFunc: addCommands,
 	})
 }

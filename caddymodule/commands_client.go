@@ -107,7 +107,7 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 	return readKey(opened, file)
 }
 
-// readKey reads the admin key. What is none would make a header that can not be
+// readKey reads the admin key. What is none would make a header that cannot be
 // sent, with an error that does not name the place.
 func readKey(from io.Reader, place string) (string, error) {
 	key, err := readSecret(from)

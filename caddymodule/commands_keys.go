@@ -32,7 +32,7 @@ configuration, 0 means none.`,
 		Example: "  caddy penstock keys create --admin\n  caddy penstock keys create team-a --owner acme --rpm 60 --budget 12.5 --expires 2030-01-31T00:00:00Z",
 	}
 	settings := keyFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&isAdmin, "admin", false, "make an admin key, which manages keys and can not run models")
+	cmd.Flags().BoolVar(&isAdmin, "admin", false, "make an admin key, which manages keys and cannot run models")
 	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all owners")
 	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: that of the admin key); it is created if it is unknown")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {

@@ -127,7 +127,7 @@ func observeLedger(log *slog.Logger) func(ledger.Event) {
 	return func(event ledger.Event) {
 		attributes := []any{"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String()}
 		if event.Kind == ledger.EventFailed {
-			log.Error("the ledger can not write: nothing is admitted any more", append(attributes, "error", event.Err)...)
+			log.Error("the ledger cannot write: nothing is admitted any more", append(attributes, "error", event.Err)...)
 			return
 		}
 		log.Warn("ledger", attributes...)

@@ -24,7 +24,7 @@ func init() {
 
 // Gate lets only those calls through to the next handler that carry a key, stay
 // within the key's limits and are covered by credit; it measures what passes and
-// charges for it. Paths that it can not measure are refused with 404.
+// charges for it. Paths that it cannot measure are refused with 404.
 //
 // The handler that follows is usually `reverse_proxy`; the Caddyfile directive
 // `penstock_proxy` configures both at once. The gate must stand before every
@@ -76,7 +76,7 @@ type Gate struct {
 	// path that ends in `*` stands for all that begin so. Default: none.
 	AllowUnmetered []string `json:"allow_unmetered,omitempty"`
 
-	// Paths that the gate can not measure but lets pass for a fixed price: credits
+	// Paths that the gate cannot measure but lets pass for a fixed price: credits
 	// for each call that is answered with success, by path. A path has one price in
 	// all gates. Default: none.
 	FixedCosts map[string]string `json:"fixed_costs,omitempty"`

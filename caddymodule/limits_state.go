@@ -52,7 +52,7 @@ func (e *engine) importLimits(name string, log *slog.Logger) error {
 	}
 	err = e.limiter.Import(bufio.NewReader(file))
 	if errors.Is(err, limiter.ErrSnapshot) {
-		log.Warn("the counters of the limits can not be read and are rebuilt from the ledger", "file", name, "error", err)
+		log.Warn("the counters of the limits cannot be read and are rebuilt from the ledger", "file", name, "error", err)
 		err = nil
 	}
 	return errors.Join(err, file.Close(), os.Remove(name))

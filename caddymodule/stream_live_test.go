@@ -34,7 +34,7 @@ func (g *gateway) open(ctx context.Context, key string, headers ...string) *stre
 	return &stream{t: g.t, reply: reply, lines: bufio.NewReader(reply.Body)}
 }
 
-// expect reads up to the line that contains text. A test that waits for ever
+// expect reads up to the line that contains text. A test that waits forever
 // fails by its own time limit.
 func (s *stream) expect(text string) {
 	s.t.Helper()

@@ -18,7 +18,7 @@
 //
 // "stream": true makes the first three routes answer with server-sent events;
 // "stream_options" takes include_usage and continuous_usage_stats. A stream that
-// can not be finished ends with an event named error and without [DONE].
+// cannot be finished ends with an event named error and without [DONE].
 //
 // Generating routes take max_tokens (or max_completion_tokens), temperature,
 // top_p, top_k, min_p, seed, stop, n, repeat_penalty (or repetition_penalty),

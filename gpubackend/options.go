@@ -80,7 +80,7 @@ func WithMaxBody(bytes int64) Option { return func(c *config) { c.maxBody = byte
 
 // WithWriteTimeout sets how long a caller may take to accept a piece of a stream or
 // of a large reply; default 30 s. A caller that takes longer is given up, so that
-// it can not hold a slot or memory by not reading.
+// it cannot hold a slot or memory by not reading.
 func WithWriteTimeout(limit time.Duration) Option { return func(c *config) { c.writeTimeout = limit } }
 
 // WithEngine serves a runner and tokenizer of your own in place of a file. Close

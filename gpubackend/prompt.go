@@ -20,7 +20,7 @@ func longestPiece(words engine.Tokenizer, vocabulary int) int {
 // to three hundred times the size in memory, before the queue has a say.
 const longText = 16 << 10
 
-// beginReading refuses a text that can not fit whatever its tokens are, before any
+// beginReading refuses a text that cannot fit whatever its tokens are, before any
 // work is put into it, and waits for its turn if it is long. Call done afterwards.
 func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err error) {
 	least := (bytes + s.longest - 1) / s.longest

@@ -32,7 +32,7 @@ const replyPart = 64 << 10
 
 // writeReply writes the body of an answer, which may be large: sixteen choices
 // with the alternatives of each token are a hundred megabytes. A caller that does
-// not read is given up, so that it can not keep them here.
+// not read is given up, so that it cannot keep them here.
 func (s *Server) writeReply(w http.ResponseWriter, body any) {
 	text := startJSON(w, http.StatusOK, body)
 	if len(text) <= replyPart {

@@ -138,7 +138,7 @@ func (e *eventWriter) send(event any) {
 
 func (e *eventWriter) done() { e.write("data: [DONE]", nil) }
 
-// fail ends a stream that can not be finished: an event that clients raise as an
+// fail ends a stream that cannot be finished: an event that clients raise as an
 // error, so that nobody takes the answer for a whole one.
 func (e *eventWriter) fail(err error) {
 	text, _ := json.Marshal(struct {

@@ -7,8 +7,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Account is a snapshot of a customer's account. Available, Held and Spent are
@@ -66,7 +64,7 @@ func accountEntry(id, name string) *Entry {
 
 // TopUp adds credit to an account and returns when it is durable. The idempotency
 // key is required: the same key with the same account and amount adds nothing
-// again and says so, for ever; with another account or amount it is an
+// again and says so, forever; with another account or amount it is an
 // ErrIdempotencyReused. ErrNotFound: there is no such account.
 func (l *Ledger) TopUp(ctx context.Context, account string, amount Micro, idempotencyKey string) (TopUp, error) {
 	if amount <= 0 || amount > MaxMicro {
@@ -92,7 +90,7 @@ func (l *Ledger) deposit(ctx context.Context, kind Kind, id string, amount Micro
 	err := l.write(ctx, func() ([]*Entry, error) {
 		index, ok := l.core.owners[id]
 		if !ok {
-			return nil, fmt.Errorf("account %q: %w", clip.Text(id), ErrNotFound)
+			return nil, fmt.Errorf("account %q: %w", clip(id), ErrNotFound)
 		}
 		if number, used := l.core.depositOf[referenceMark(idempotencyKey)]; used {
 			before := l.core.deposits[number]
@@ -145,7 +143,7 @@ func (l *Ledger) ListAccounts(after string, limit int) (accounts []Account, next
 	if after != "" {
 		index, ok := l.core.owners[after]
 		if !ok {
-			return nil, "", fmt.Errorf("account %q: %w", clip.Text(after), ErrNotFound)
+			return nil, "", fmt.Errorf("account %q: %w", clip(after), ErrNotFound)
 		}
 		from = int(index) + 1
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Text that callers choose is bounded, because it is kept for ever.
+// Text that callers choose is bounded, because it is kept forever.
 const (
 	maxModelName = 256
 	maxRequestID = 256

@@ -70,7 +70,7 @@ func (l *Ledger) pause() {
 }
 
 // commitOne makes the current batch durable. It returns false if it was empty.
-// After an error nothing is ever written again: a sync that failed once can not be
+// After an error nothing is ever written again: a sync that failed once cannot be
 // trusted to succeed later, because the kernel may have dropped the pages.
 func (l *Ledger) commitOne() bool {
 	l.mu.Lock()

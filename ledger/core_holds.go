@@ -9,7 +9,7 @@ import (
 // maxOpenHolds bounds the calls that run at the same time.
 const maxOpenHolds = 1 << 20
 
-// hold sets credit aside for a call, or says why it can not.
+// hold sets credit aside for a call, or says why it cannot.
 func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	id, _ := parseKeyID(request.KeyID)
 	keyIndex, ok := c.keys.byID[id]

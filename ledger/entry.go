@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Kind says what an entry records.
@@ -41,7 +39,7 @@ func ParseKind(name string) (Kind, error) {
 	if at := slices.Index(kindNames, name); at > 0 {
 		return Kind(at), nil
 	}
-	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip.Text(name))
+	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip(name))
 }
 
 // ParseUsageSource is the inverse of UsageSource.String.

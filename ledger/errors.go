@@ -17,7 +17,7 @@ var ErrExists = errors.New("exists already")
 // ErrNameTaken says that another key of the owner has the name.
 var ErrNameTaken = errors.New("name is taken")
 
-// ErrRevoked says that a key was revoked and can not be changed any more.
+// ErrRevoked says that a key was revoked and cannot be changed any more.
 var ErrRevoked = errors.New("key is revoked")
 
 // ErrIdempotencyReused says that an idempotency key was used before with another
@@ -47,7 +47,7 @@ func (e *ConflictError) Error() string {
 // Unwrap makes errors.Is(err, ErrConflict) work.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
-// InvalidError names a value that can not be accepted.
+// InvalidError names a value that cannot be accepted.
 type InvalidError struct {
 	Field  string // name on the wire, for example limits.rpm
 	Reason string

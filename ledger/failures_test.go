@@ -33,7 +33,7 @@ func hold(t testing.TB, l *ledger.Ledger, request ledger.HoldRequest) ledger.Hol
 	return h.ID
 }
 
-func TestFailureClassCheckThenActCanNotOverspend(t *testing.T) {
+func TestFailureClassCheckThenActCannotOverspend(t *testing.T) {
 	l := open(t, t.TempDir())
 	const balance, budget = 40, 25
 	key, _ := member(t, l, ledger.NewKey{Owner: "acme", HasBudget: true, Budget: budget * ledger.Credit}, balance*ledger.Credit)

@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/penstockhq/penstock/internal/clip"
 )
 
 const defaultOwner = "default"
@@ -205,7 +203,7 @@ type Budget struct {
 
 // UpdateKey changes a key and returns when that is durable. version is the version
 // that the caller read, or 0 for any; a *ConflictError carries the current one.
-// Revoked keys can not be changed: ErrRevoked.
+// Revoked keys cannot be changed: ErrRevoked.
 func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch KeyPatch) (Key, error) {
 	if patch.UniqueName && patch.Name != nil {
 		if key, ok := l.Key(id); ok { // the owner of a key never changes
@@ -265,7 +263,7 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 		raw, _ := parseKeyID(id)
 		index, ok := l.core.keys.byID[raw]
 		if !ok {
-			return nil, fmt.Errorf("key %q: %w", clip.Text(id), ErrNotFound)
+			return nil, fmt.Errorf("key %q: %w", clip(id), ErrNotFound)
 		}
 		record := l.core.keyRecord(index)
 		if version != 0 && version != record.Version {

@@ -24,7 +24,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 )
 
-func TestASecretCanNotBePrinted(t *testing.T) {
+func TestASecretCannotBePrinted(t *testing.T) {
 	l := open(t, t.TempDir())
 	_, secret, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "k"})
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Bounds of what one key may carry.
@@ -54,7 +52,7 @@ func (r NewKey) normal() (NewKey, error) {
 			return r, &InvalidError{Field: "cidrs", Reason: "contains an invalid network"}
 		}
 	}
-	// The caller may reuse its slices, the ledger's are shared for ever.
+	// The caller may reuse its slices, the ledger's are shared forever.
 	r.Models, r.Limits, r.Scopes, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Scopes), slices.Clone(r.CIDRs)
 	for i := range r.Limits {
 		if r.Limits[i].TokenType == "" {
@@ -140,13 +138,13 @@ func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
 		if err != nil {
 			address, addressErr := netip.ParseAddr(text)
 			if addressErr != nil {
-				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q is neither a network nor an address", clip.Text(text))}
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q is neither a network nor an address", clip(text))}
 			}
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
 		if network.Addr().Is4In6() { // callers' addresses never come in this form
 			if network.Bits() < 96 {
-				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q reaches beyond IPv4", clip.Text(text))}
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q reaches beyond IPv4", clip(text))}
 			}
 			network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 		}

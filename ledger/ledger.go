@@ -259,7 +259,7 @@ func (l *Ledger) Ready() error {
 // Close makes everything durable and closes the store. Calls that still run are
 // resolved by the crash policy at the next start. Close returns the first write
 // error there ever was, so that a process can exit with a failure. If ctx ends it
-// returns, and the rest is done when the disk answers: nobody waits for ever.
+// returns, and the rest is done when the disk answers: nobody waits forever.
 func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if l.closing {

@@ -190,7 +190,7 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		}
 		again, err := decodeCore(bytes.NewReader(first.Bytes()))
 		if err != nil {
-			t.Fatalf("a state that was read can not be written: %v", err)
+			t.Fatalf("a state that was read cannot be written: %v", err)
 		}
 		if err := again.encode(&second); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Fatalf("the same state is written as other bytes: %v", err)

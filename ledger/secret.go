@@ -11,7 +11,7 @@ import (
 // placeholder instead.
 type Secret struct {
 	// The text hides behind a function because reflection-driven printers look
-	// through unexported strings but can not look into a closure.
+	// through unexported strings but cannot look into a closure.
 	reveal func() string
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// learnKey and learnPrice take from an entry what the oracle can not know before.
+// learnKey and learnPrice take from an entry what the oracle cannot know before.
 func (o *oracle) learnKey(e *Entry) error {
 	var record struct {
 		Budget  *Micro `json:"budget"`

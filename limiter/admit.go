@@ -128,7 +128,7 @@ func (c *call) fits(rows []Row, decision *Decision) bool {
 // over tells whether a limit, if it is set, has no room for more.
 func over(used, more, limit int64) bool { return limit > 0 && used+more > limit }
 
-// full tells whether the counters can not take the call, limits or not.
+// full tells whether the counters cannot take the call, limits or not.
 func (c *call) full() bool {
 	return c.key.full() || c.model != nil && c.model.full()
 }

@@ -15,7 +15,7 @@ var ErrForged = errors.New("handle was not issued by this limiter")
 // ErrClosed means that the limiter was closed and admits nothing more.
 var ErrClosed = errors.New("limiter is closed")
 
-// ErrFull means that the counters of a scope can not take the call: about 10^12
+// ErrFull means that the counters of a scope cannot take the call: about 10^12
 // tokens or 10^9 requests in one minute, or 10^14 tokens in one day.
 var ErrFull = errors.New("counters of the scope are full")
 

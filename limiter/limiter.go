@@ -124,7 +124,7 @@ type Refusal struct {
 	// RetryAfter is the wait after which the same call is admitted if no other
 	// call comes before it: whole milliseconds, rounded up, at least 1 ms.
 	RetryAfter time.Duration
-	// Never is set when the call can not fit even into an empty window
+	// Never is set when the call cannot fit even into an empty window
 	// (Needed > Limit); RetryAfter is then 0.
 	Never bool
 	// Hint is set when RetryAfter is a guess, because a call in flight may end at

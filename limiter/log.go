@@ -90,7 +90,7 @@ func (sh *shard) add(s *scope, stamp, requests, tokens int64) {
 	}
 }
 
-// push appends one entry and returns false if the ring can not grow any more.
+// push appends one entry and returns false if the ring cannot grow any more.
 func (sh *shard) push(s *scope, stamp, requests, tokens int64) bool {
 	count := s.count()
 	if count == 0 {

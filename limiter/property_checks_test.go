@@ -27,7 +27,7 @@ func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Dec
 	switch {
 	case refusal.Never:
 		if rule := d.o.failing(request, requests, now+1000*time.Hour, exact); rule == RuleNone && !d.pending() {
-			t.Fatalf("refused for ever %+v, which fits an empty window: %+v", request, refusal)
+			t.Fatalf("refused forever %+v, which fits an empty window: %+v", request, refusal)
 		}
 	case refusal.RetryAfter <= 0 || refusal.RetryAfter%time.Millisecond != 0:
 		t.Fatalf("the wait is %v", refusal.RetryAfter)

@@ -187,7 +187,7 @@ func FuzzImport(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err := New(WithClock(newFakeClock())).Import(&again); err != nil {
-			t.Fatalf("what was exported can not be imported: %v", err)
+			t.Fatalf("what was exported cannot be imported: %v", err)
 		}
 	})
 }

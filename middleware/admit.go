@@ -71,7 +71,7 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 }
 
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
-// small key out for ever: it shrinks to what fits.
+// small key out forever: it shrinks to what fits.
 func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
 	rows := appendLimitRows(x.rows[:0], &x.key, x.model.Name)
 	for range 4 { // a call can meet two token limits of the key and two of the model

@@ -305,7 +305,7 @@ func TestCreditRunsOutMidStream(t *testing.T) {
 	}
 }
 
-func TestAStreamWhoseHoldCanNotGrowIsCutWhenItsTimeIsUsedUp(t *testing.T) {
+func TestAStreamWhoseHoldCannotGrowIsCutWhenItsTimeIsUsedUp(t *testing.T) {
 	stage := newStage()
 	h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithStreamHold(100*time.Millisecond))
 	_, h.text = h.newKey(ledger.NewKey{Owner: "poor"}, 2000) // 120 ms of compute

@@ -285,7 +285,7 @@ func TestAHandlerOfOnesOwnReportsItsUsage(t *testing.T) {
 	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 10, 200, true) // never beyond the hold
 }
 
-func TestAConnectionCanNotBeTakenOverBehindTheGate(t *testing.T) {
+func TestAConnectionCannotBeTakenOverBehindTheGate(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{})
 	h.wrap(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, err := http.NewResponseController(w).Hijack(); err == nil {

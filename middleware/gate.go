@@ -72,7 +72,7 @@ type pricer interface {
 }
 
 // setFixedPrices turns fixed costs into prices per request. A path whose price
-// can not be set is refused like any other that has no meter.
+// cannot be set is refused like any other that has no meter.
 func (g *Gate) setFixedPrices() {
 	for path, custom := range g.custom {
 		if custom.fixed == 0 {
@@ -185,7 +185,7 @@ func (x *exchange) authenticate(r *http.Request) *dialect.Refusal {
 // permit says whether the key may use this path from where the caller is.
 func (x *exchange) permit(r *http.Request) *dialect.Refusal {
 	if x.key.Role == ledger.RoleAdmin {
-		return refuseForbidden("an admin key can not run models; use a member key")
+		return refuseForbidden("an admin key cannot run models; use a member key")
 	}
 	return x.inScope(r, x.call.Route.Operation)
 }

@@ -108,13 +108,13 @@ func WithHoldTimeout(limit time.Duration) Option { return func(g *Gate) { g.hold
 // produce more than the call has reserved.
 func WithInjectMaxTokens(inject bool) Option { return func(g *Gate) { g.injectCap = inject } }
 
-// WithAllowUnmetered lets paths pass that the gate can not meter. They need a
+// WithAllowUnmetered lets paths pass that the gate cannot meter. They need a
 // key and cost nothing. A path that ends in * allows everything that begins so.
 func WithAllowUnmetered(paths ...string) Option {
 	return func(g *Gate) { g.unmetered = append(g.unmetered, paths...) }
 }
 
-// WithFixedCost lets a path pass that the gate can not meter, for a fixed amount
+// WithFixedCost lets a path pass that the gate cannot meter, for a fixed amount
 // of each call that is answered with success.
 func WithFixedCost(path string, amount ledger.Micro) Option {
 	return func(g *Gate) { g.custom[path] = customPath{fixed: amount} }

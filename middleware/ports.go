@@ -14,7 +14,7 @@ import (
 // concurrent use.
 type Limiter interface {
 	// Reserve admits a call or refuses it; a refusal changes nothing. The error is
-	// for a limiter that can not decide (bad limits, store away), not for a refusal.
+	// for a limiter that cannot decide (bad limits, store away), not for a refusal.
 	Reserve(ctx context.Context, request limiter.Request) (limiter.Decision, error)
 	// Settle replaces the reserved tokens by the actual ones and ends the call in
 	// flight. A handle acts once: a second Settle or Cancel changes nothing and

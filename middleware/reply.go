@@ -39,7 +39,7 @@ var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
 	errNoChat        = errors.New("the upstream's reply is no chat completion")
 	errOnlyError     = errors.New("the upstream answered with an error and the status of success")
-	errPacked        = errors.New("the upstream's reply is in an encoding that can not be read")
+	errPacked        = errors.New("the upstream's reply is in an encoding that cannot be read")
 	errAfterEnd      = errors.New("the upstream goes on after the end of its stream")
 )
 
@@ -55,7 +55,7 @@ type reply struct {
 	status   int
 	wrote    bool   // the handler has sent its header
 	sent     bool   // the client has been sent one
-	packed   bool   // in an encoding that can not be read
+	packed   bool   // in an encoding that cannot be read
 	bodiless bool   // without a body, whatever length it announces
 	kept     []byte // body so far, or what waits for the end
 	unpack   *unpacker
@@ -68,7 +68,7 @@ type reply struct {
 
 	inference    time.Duration // X-Inference-Ms
 	hasInference bool
-	writeError   error // the client can not be reached any more
+	writeError   error // the client cannot be reached any more
 	readError    error // the upstream's reply makes no sense
 }
 

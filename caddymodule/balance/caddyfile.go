@@ -10,7 +10,7 @@ import (
 )
 
 // words are the properties of an upstream. They end a list of models, so a
-// model can not have one of these names.
+// model cannot have one of these names.
 var words = []string{"weight", "slots", "models", "kind", "trusted", "untrusted"}
 
 // UnmarshalCaddyfile sets up the policy from Caddyfile tokens. Syntax:

@@ -45,7 +45,7 @@ func (*Policy) CaddyModule() caddy.ModuleInfo {
 
 // modelChecker is implemented by the app that knows the models.
 type modelChecker interface {
-	// CheckModel returns an error if callers can not use a model of that name.
+	// CheckModel returns an error if callers cannot use a model of that name.
 	CheckModel(name string) error
 }
 

@@ -79,7 +79,7 @@ func newDraw(upstreams []Upstream, serves func(*Upstream) bool) (*draw, error) {
 	return d, err
 }
 
-// attempts is how often a draw may hit an upstream that can not take the call
+// attempts is how often a draw may hit an upstream that cannot take the call
 // before the rest is looked at one by one. Drawing again keeps the proportions
 // of the remaining ones, so the number decides only about speed.
 const attempts = 4

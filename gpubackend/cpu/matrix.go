@@ -53,7 +53,7 @@ func (e *Engine) loadMatrix(name string, columns, rows int) (*matrix, error) {
 	case tensor.Type == gguf.F32 || tensor.Type == gguf.F16 || tensor.Type == gguf.BF16:
 		m.data = tensor.Data
 	case columns%blockSize != 0:
-		return nil, fmt.Errorf("tensor %q: rows of %d values can not be quantised, as %s needs: not a multiple of %d",
+		return nil, fmt.Errorf("tensor %q: rows of %d values cannot be quantised, as %s needs: not a multiple of %d",
 			name, columns, tensor.Type, blockSize)
 	default:
 		m.kind = gguf.Q8_0

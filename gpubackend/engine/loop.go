@@ -48,7 +48,7 @@ func (s *Scheduler) giveUp(all bool) {
 }
 
 // admit gives free slots to the requests in line, in order. One that does not
-// fit holds up those behind it, so that small ones can not starve it. s.mu is held.
+// fit holds up those behind it, so that small ones cannot starve it. s.mu is held.
 func (s *Scheduler) admit() {
 	for len(s.running) < s.settings.slots {
 		one := s.waiting.next()

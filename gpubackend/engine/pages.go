@@ -26,7 +26,7 @@ type page struct {
 
 // block identifies the contents of a full page exactly: its tokens, and the page
 // before it by a serial number that is never used twice. It is the map's key as
-// it stands, so equal hashes of different texts can not be confused.
+// it stands, so equal hashes of different texts cannot be confused.
 type block struct {
 	salt   string
 	parent uint64 // serial of the page before; 0 for the first page
@@ -53,7 +53,7 @@ type lease struct {
 
 // admit gives a sequence the cached pages that its prompt begins with and
 // promises it the rest of positions. It reports false, and changes nothing, if
-// the pool can not keep that promise now.
+// the pool cannot keep that promise now.
 func (pool *pagePool) admit(salt string, prompt []int32, positions int, reuse bool) (lease, bool) {
 	held := lease{salt: salt}
 	idle := 0
@@ -146,7 +146,7 @@ func (pool *pagePool) publish(held *lease, tokens []int32, computed int) {
 
 // release takes back everything that the lease holds. Known pages become idle,
 // the last of a chain first in line for eviction: a page whose parent is gone
-// can not be found again.
+// cannot be found again.
 func (pool *pagePool) release(held *lease) {
 	for i := len(held.pages) - 1; i >= 0; i-- {
 		id := held.pages[i]

@@ -4,7 +4,7 @@ import "time"
 
 // waitingLine orders the requests that have no slot yet. Ranks are arrival
 // numbers; the i-th request of one call stands as if it had come i x slots calls
-// later, so that a call with many requests can not shut out others, and still
+// later, so that a call with many requests cannot shut out others, and still
 // gets its turn.
 type waitingLine struct {
 	sequences []*sequence // by rank

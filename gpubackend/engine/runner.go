@@ -74,7 +74,7 @@ type Runner interface {
 type Tokenizer interface {
 	// Encode returns the ids of text. With special, control tokens such as
 	// <|im_end|> in the text are recognised; without, they are plain text, so that
-	// a caller's text can not forge them. Invalid UTF-8 is encoded byte by byte.
+	// a caller's text cannot forge them. Invalid UTF-8 is encoded byte by byte.
 	Encode(text string, special bool) []int32
 	// Start returns the ids that stand before every prompt of the model, often one
 	// or none. Encode does not add them; Chat does.

@@ -292,7 +292,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 }
 
-func TestRequestsThatCanNotRunAreRefused(t *testing.T) {
+func TestRequestsThatCannotRunAreRefused(t *testing.T) {
 	s := New(newHistoryRunner(4, 512), byteTokenizer{}, WithSlots(2), WithQueue(1, time.Second))
 	defer s.Close()
 	if s.Context() != 64 {

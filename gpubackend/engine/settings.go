@@ -56,7 +56,7 @@ func newSettings(runner Runner, options []Option) settings {
 	return s
 }
 
-// check refuses what can not run and lowers MaxTokens to what the context leaves.
+// check refuses what cannot run and lowers MaxTokens to what the context leaves.
 func (s *settings) check(request *Request) error {
 	prompt := len(request.Prompt)
 	if prompt == 0 {

@@ -26,7 +26,7 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("gguf: %s is not a regular file", path)
 	}
 	if info.Size() == 0 || int64(int(info.Size())) != info.Size() {
-		return nil, fmt.Errorf("gguf: %s: can not map %d bytes", path, info.Size())
+		return nil, fmt.Errorf("gguf: %s: cannot map %d bytes", path, info.Size())
 	}
 	data, err := syscall.Mmap(int(handle.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {

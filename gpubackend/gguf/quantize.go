@@ -17,7 +17,7 @@ func Encode(kind Type, values []float32) ([]byte, error) {
 			return nil, fmt.Errorf("gguf: %d values do not divide into blocks of %d", len(values), known.elements)
 		}
 	default:
-		return nil, fmt.Errorf("gguf: can not encode %s", kind)
+		return nil, fmt.Errorf("gguf: cannot encode %s", kind)
 	}
 	data := make([]byte, len(values)/known.elements*known.size)
 	for i, number := range values {

@@ -141,7 +141,7 @@ func (t Type) String() string {
 }
 
 // Block returns how many values stand in one block of the type and how many
-// bytes a block takes; both are 0 for a type that this package can not read.
+// bytes a block takes; both are 0 for a type that this package cannot read.
 func (t Type) Block() (elements, bytes int) {
 	known, _ := t.layout()
 	return known.elements, known.size

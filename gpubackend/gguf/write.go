@@ -32,7 +32,7 @@ func (w *Writer) Set(key string, v any) error {
 	}
 	kind, raw, ok := encodeValue(v)
 	if !ok {
-		return fmt.Errorf("gguf: metadata %q: can not write a %T", key, v)
+		return fmt.Errorf("gguf: metadata %q: cannot write a %T", key, v)
 	}
 	w.keys[key] = true
 	w.entries.Write(appendText(nil, key))

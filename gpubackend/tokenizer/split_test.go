@@ -12,7 +12,7 @@ import (
 )
 
 // Vocabularies reserve hundreds of control tokens that begin alike. Callers' text
-// can not mean them, so it must not be held against each of them: a megabyte of
+// cannot mean them, so it must not be held against each of them: a megabyte of
 // one character would take seconds.
 func TestControlTokensDoNotSlowPlainTextDown(t *testing.T) {
 	const reserved = 2000

@@ -1,6 +1,6 @@
 // Package require lets a test depend on a program that not every machine has.
 // Such a test skips with the reason, unless PENSTOCK_REQUIRE names the program:
-// then its absence is a failure, so that CI can not pass by skipping.
+// then its absence is a failure, so that CI cannot pass by skipping.
 package require
 
 import (

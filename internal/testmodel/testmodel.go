@@ -41,7 +41,7 @@ func Tiny() Config {
 	}
 }
 
-// Build returns the file. It panics on a Config that can not be built, as it
+// Build returns the file. It panics on a Config that cannot be built, as it
 // serves tests only.
 func Build(c Config) []byte {
 	w := gguf.NewWriter()

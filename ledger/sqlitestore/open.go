@@ -47,7 +47,7 @@ var ErrNewer = errors.New("ledger was written by a newer version")
 
 // Open opens the ledger in a directory, or in a file if path ends in .db or
 // .sqlite. What is missing is made: directories with mode 0700, files with 0600.
-// ErrLocked, ErrForeign and ErrNewer say why a file can not be used; other errors
+// ErrLocked, ErrForeign and ErrNewer say why a file cannot be used; other errors
 // name the path and what the system said.
 func Open(ctx context.Context, path string) (*Store, error) {
 	file, err := prepare(path)
@@ -153,7 +153,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return s.writer.prepare(ctx)
 }
 
-// openReaders connects a small pool that can not write. In WAL mode its readers
+// openReaders connects a small pool that cannot write. In WAL mode its readers
 // and the writer do not wait for each other.
 func openReaders(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dataSource(path, "rw", "busy_timeout(10000)", "query_only(1)"))

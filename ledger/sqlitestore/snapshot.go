@@ -49,7 +49,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) erro
 		if err != nil {
 			return err
 		}
-		// Two of the ordinary ones, in case the newest can not be read.
+		// Two of the ordinary ones, in case the newest cannot be read.
 		old := "DELETE FROM snapshot WHERE baseline = 0 AND seq NOT IN (SELECT seq FROM snapshot WHERE baseline = 0 ORDER BY seq DESC LIMIT 2)"
 		if snapshot.Baseline {
 			old = fmt.Sprintf("DELETE FROM snapshot WHERE baseline = 1 AND seq < %d", snapshot.Sequence)

@@ -35,7 +35,7 @@ type instance struct {
 	close  func()
 }
 
-// must ends the program: a peer that can not be set up can not be compared.
+// must ends the program: a peer that cannot be set up cannot be compared.
 func must(err error) {
 	if err != nil {
 		panic(err)

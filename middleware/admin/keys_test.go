@@ -143,7 +143,7 @@ func TestAKeyInTheWrongPlaceDoesNotComeBack(t *testing.T) {
 }
 
 // An admin of one owner who could rotate a key for all owners would hold it.
-func TestAnAdminOfOneOwnerCanNotTakeAKeyForAllOwners(t *testing.T) {
+func TestAnAdminOfOneOwnerCannotTakeAKeyForAllOwners(t *testing.T) {
 	s := newServer(t)
 	root := s.Call("GET", "/admin/v1/me", s.Admin, "").Want(200)
 	path, sdk := "/admin/v1/keys/"+root.Text("id"), "/sdk/api-keys/"+root.Text("id")

@@ -21,7 +21,7 @@ const (
 	NoCredit       // no money: the account's or the key's
 	Limited        // a limit of a short window, or calls in flight
 	LimitedForDay  // a limit of a day
-	Overloaded     // the gateway can not admit anything now
+	Overloaded     // the gateway cannot admit anything now
 	UpstreamFailed // no upstream, or one that failed
 	UpstreamLate   // the call ran into its time limit
 )
@@ -194,7 +194,7 @@ func (r *Refusal) short() string {
 	return r.Message
 }
 
-// StreamError returns the event that ends a stream that can not be completed.
+// StreamError returns the event that ends a stream that cannot be completed.
 // The event's name makes Anthropic's clients raise, the error object OpenAI's.
 func (r *Refusal) StreamError(kind Kind, format Format, requestID string) []byte {
 	if format == NDJSON {

@@ -170,7 +170,7 @@ func (r *requestReader) member(id memberID, value span) error {
 		}
 	case memberPreviousResponse, memberConversation:
 		if !isNull(raw) && r.call.Route.Operation == Responses {
-			return badMember(name, "is not supported: what the server remembers can not be held in advance; send the whole input")
+			return badMember(name, "is not supported: what the server remembers cannot be held in advance; send the whole input")
 		}
 	case memberStreamOptions:
 		return r.streamOptions(value)

@@ -179,7 +179,7 @@ func TestRewritesChangeNothingButTheirMembers(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, test.want)
 			}
 			if _, err := ReadRequest(route(t, test.path), []byte(got)); err != nil {
-				t.Errorf("the result can not be read: %v", err)
+				t.Errorf("the result cannot be read: %v", err)
 			}
 		})
 	}
