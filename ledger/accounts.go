@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Account is a snapshot of a customer's account. Available, Held and Spent are
@@ -90,7 +92,7 @@ func (l *Ledger) deposit(ctx context.Context, kind Kind, id string, amount Micro
 	err := l.write(ctx, func() ([]*Entry, error) {
 		index, ok := l.core.owners[id]
 		if !ok {
-			return nil, fmt.Errorf("account %q: %w", clip(id), ErrNotFound)
+			return nil, fmt.Errorf("account %q: %w", clip.Text(id), ErrNotFound)
 		}
 		if number, used := l.core.depositOf[referenceMark(idempotencyKey)]; used {
 			before := l.core.deposits[number]
@@ -143,7 +145,7 @@ func (l *Ledger) ListAccounts(after string, limit int) (accounts []Account, next
 	if after != "" {
 		index, ok := l.core.owners[after]
 		if !ok {
-			return nil, "", fmt.Errorf("account %q: %w", clip(after), ErrNotFound)
+			return nil, "", fmt.Errorf("account %q: %w", clip.Text(after), ErrNotFound)
 		}
 		from = int(index) + 1
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // core is the ledger's state machine: apply(entry) and nothing else changes what
@@ -147,7 +149,7 @@ func (c *core) applyEpoch(e *Entry) error {
 func (c *core) applyDeposit(e *Entry) error {
 	index, ok := c.owners[e.Account]
 	if !ok {
-		return fmt.Errorf("account %q is unknown", clip(e.Account))
+		return fmt.Errorf("account %q is unknown", clip.Text(e.Account))
 	}
 	a := &c.accounts[index]
 	if e.Amount < -MaxMicro || e.Amount > MaxMicro || (e.Kind == KindTopUp && e.Amount <= 0) {
@@ -155,7 +157,7 @@ func (c *core) applyDeposit(e *Entry) error {
 	}
 	deposited := a.deposited + e.Amount
 	if deposited > MaxMicro || deposited-a.spent-a.held < 0 {
-		return fmt.Errorf("amount %d takes the balance of account %q out of range", e.Amount, clip(e.Account))
+		return fmt.Errorf("amount %d takes the balance of account %q out of range", e.Amount, clip.Text(e.Account))
 	}
 	if e.Balance != deposited-a.spent {
 		return fmt.Errorf("balance is %d, not %d", deposited-a.spent, e.Balance)
@@ -266,11 +268,11 @@ func (c *core) parties(e *Entry) (key, account uint32, err error) {
 	id, _ := parseKeyID(e.KeyID)
 	key, ok := c.keys.byID[id]
 	if !ok {
-		return 0, 0, fmt.Errorf("key %q is unknown", clip(e.KeyID))
+		return 0, 0, fmt.Errorf("key %q is unknown", clip.Text(e.KeyID))
 	}
 	account = c.keys.rows[key].owner
 	if c.accounts[account].id != e.Account {
-		return 0, 0, fmt.Errorf("key %s does not belong to account %q", e.KeyID, clip(e.Account))
+		return 0, 0, fmt.Errorf("key %s does not belong to account %q", e.KeyID, clip.Text(e.Account))
 	}
 	return key, account, nil
 }

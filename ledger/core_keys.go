@@ -7,6 +7,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Flags of a key row.
@@ -104,7 +106,7 @@ func (c *core) applyKey(e *Entry) error {
 	id, ok := parseKeyID(e.KeyID)
 	owner, known := c.owners[e.Account]
 	if !ok || !known {
-		return fmt.Errorf("key %q of account %q: malformed id or unknown account", clip(e.KeyID), clip(e.Account))
+		return fmt.Errorf("key %q of account %q: malformed id or unknown account", clip.Text(e.KeyID), clip.Text(e.Account))
 	}
 	row := keyRow{
 		id: id, owner: owner, role: record.Role, created: record.CreatedAt, expires: record.ExpiresAt,
@@ -240,7 +242,7 @@ func (c *core) keyRecord(index uint32) keyRecord {
 func decodeHash(text string, target *[32]byte) error {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(target) {
-		return fmt.Errorf("%q is not a SHA-256 in hexadecimal", clip(text))
+		return fmt.Errorf("%q is not a SHA-256 in hexadecimal", clip.Text(text))
 	}
 	copy(target[:], raw)
 	return nil

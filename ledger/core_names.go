@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // maxModels bounds how many model names one ledger knows, because callers choose
@@ -29,7 +31,7 @@ func (n *names) index(text string) (uint32, error) {
 		return number, nil
 	}
 	if len(n.text) >= maxModels {
-		return 0, fmt.Errorf("model %q: %w (%d)", clip(text), errModels, maxModels)
+		return 0, fmt.Errorf("model %q: %w (%d)", clip.Text(text), errModels, maxModels)
 	}
 	number := uint32(len(n.text))
 	n.text = append(n.text, text)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Kind says what an entry records.
@@ -39,7 +41,7 @@ func ParseKind(name string) (Kind, error) {
 	if at := slices.Index(kindNames, name); at > 0 {
 		return Kind(at), nil
 	}
-	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip(name))
+	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip.Text(name))
 }
 
 // ParseUsageSource is the inverse of UsageSource.String.

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 const defaultOwner = "default"
@@ -263,7 +265,7 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 		raw, _ := parseKeyID(id)
 		index, ok := l.core.keys.byID[raw]
 		if !ok {
-			return nil, fmt.Errorf("key %q: %w", clip(id), ErrNotFound)
+			return nil, fmt.Errorf("key %q: %w", clip.Text(id), ErrNotFound)
 		}
 		record := l.core.keyRecord(index)
 		if version != 0 && version != record.Version {

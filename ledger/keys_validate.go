@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Bounds of what one key may carry.
@@ -138,13 +140,13 @@ func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
 		if err != nil {
 			address, addressErr := netip.ParseAddr(text)
 			if addressErr != nil {
-				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q is neither a network nor an address", clip(text))}
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q is neither a network nor an address", clip.Text(text))}
 			}
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
 		if network.Addr().Is4In6() { // callers' addresses never come in this form
 			if network.Bits() < 96 {
-				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q reaches beyond IPv4", clip(text))}
+				return nil, &InvalidError{Field: "cidrs", Reason: fmt.Sprintf("%q reaches beyond IPv4", clip.Text(text))}
 			}
 			network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 		}

@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Micro is an amount of micro-credits. 1 credit is one minute of compute and
@@ -35,12 +37,12 @@ func ParseMicro(text string) (Micro, error) {
 	whole, fraction, hasFraction := strings.Cut(digits, ".")
 	if !allDigits(whole) || (hasFraction && !allDigits(fraction)) || len(fraction) > fractionDigits {
 		return 0, fmt.Errorf("%w: %q is not a number of credits with at most %d decimal places",
-			ErrAmount, clip(text), fractionDigits)
+			ErrAmount, clip.Text(text), fractionDigits)
 	}
 	number := strings.TrimLeft(whole, "0") + fraction + strings.Repeat("0", fractionDigits-len(fraction))
 	value, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || Micro(value) > MaxMicro {
-		return 0, fmt.Errorf("%w: %q exceeds %s credits", ErrAmount, clip(text), FormatMicro(MaxMicro))
+		return 0, fmt.Errorf("%w: %q exceeds %s credits", ErrAmount, clip.Text(text), FormatMicro(MaxMicro))
 	}
 	if negative {
 		value = -value
@@ -69,16 +71,6 @@ func allDigits(text string) bool {
 		}
 	}
 	return text != ""
-}
-
-// clip shortens foreign text for an error message, far enough that a key which
-// was put into the wrong place does not come back in it.
-func clip(text string) string {
-	const most = 16
-	if len(text) > most {
-		return text[:most] + "..."
-	}
-	return text
 }
 
 // wide is an unsigned 128-bit sum of products. overflow sticks.

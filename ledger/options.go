@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Durability says what the end of a call waits for. Top-ups, key changes and
@@ -103,7 +105,7 @@ func WithRandom(source io.Reader) Option {
 func WithPrefix(prefix string) Option {
 	return func(c *config) error {
 		if !prefixPattern.MatchString(prefix) {
-			return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip(prefix), prefixPattern)}
+			return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip.Text(prefix), prefixPattern)}
 		}
 		c.prefix = prefix
 		return nil

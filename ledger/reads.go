@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // KeyState is whether a key can be used.
@@ -69,7 +71,7 @@ func (l *Ledger) ListKeys(query KeyQuery) (keys []Key, next string, err error) {
 		raw, _ := parseKeyID(query.After)
 		index, ok := l.core.keys.byID[raw]
 		if !ok {
-			return nil, "", fmt.Errorf("key %q: %w", clip(query.After), ErrNotFound)
+			return nil, "", fmt.Errorf("key %q: %w", clip.Text(query.After), ErrNotFound)
 		}
 		at = index + 1
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Report sums up a log that adds up.
@@ -133,7 +135,7 @@ func (v *verifier) call(e *Entry) error {
 		}
 		priced := v.core.prices[e.PriceVersion-1]
 		if model := v.core.models.text[priced.model]; model != "" && model != e.Model {
-			return corrupt(e.Sequence, "price version %d is not one of model %q", e.PriceVersion, clip(e.Model))
+			return corrupt(e.Sequence, "price version %d is not one of model %q", e.PriceVersion, clip.Text(e.Model))
 		}
 		price = priced.price
 	}
@@ -187,7 +189,7 @@ func (v *verifier) closedUsage(ctx context.Context, store Store, startsAt int64)
 	}
 	differs := func(row UsageRow) error {
 		return fmt.Errorf("%w: usage of key %s and model %q on %s is not what the log says",
-			ErrCorrupt, row.KeyID, clip(row.Model), row.Day.Format(time.DateOnly))
+			ErrCorrupt, row.KeyID, clip.Text(row.Model), row.Day.Format(time.DateOnly))
 	}
 	for _, row := range closed {
 		if row != want[row.id()] {

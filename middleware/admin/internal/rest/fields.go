@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // maxBody bounds the body of an administrative request in bytes. The largest
@@ -137,7 +139,7 @@ func (f *Fields) Fail(err error) {
 
 // Refuse says that a member cannot be accepted.
 func (f *Fields) Refuse(name, format string, values ...any) {
-	f.Fail(Invalid(f.path+Clip(name), format, values...))
+	f.Fail(Invalid(f.path+clip.Text(name), format, values...))
 }
 
 // take returns a member and removes it. present is true for null as well.
@@ -313,7 +315,7 @@ func (f *Fields) Done() {
 	for name := range f.members {
 		names = append(names, name)
 	}
-	param := f.path + Clip(slices.Min(names))
+	param := f.path + clip.Text(slices.Min(names))
 	f.Fail(&Problem{
 		Status: http.StatusBadRequest, Code: "unknown_field", Param: param, Message: param + ": unknown field",
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/clip"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -45,18 +46,8 @@ func Invalid(param, format string, values ...any) *Problem {
 	}
 }
 
-// Clip shortens what a caller sent before it goes into a reply or a log, far
-// enough that a key which was put into the wrong place does not come back.
-func Clip(text string) string {
-	const most, part = 32, 12
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:part], "") + "..."
-}
-
 // Shown quotes what a caller sent, clipped.
-func Shown[T string | json.RawMessage](text T) string { return strconv.Quote(Clip(string(text))) }
+func Shown[T string | json.RawMessage](text T) string { return strconv.Quote(clip.Text(string(text))) }
 
 // NotFound is the 404 for an id under which there is nothing that the caller may see.
 func NotFound(kind, id string) *Problem {
@@ -81,7 +72,7 @@ func unauthorized() *Problem {
 // metadata are the caller's own text.
 func fieldOf(wrong *ledger.InvalidError) string {
 	if name, ok := strings.CutPrefix(wrong.Field, "metadata."); ok {
-		return "metadata." + Clip(name)
+		return "metadata." + clip.Text(name)
 	}
 	if wrong.Field == "idempotency_key" {
 		return "Idempotency-Key"

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/clip"
 )
 
 // Query reads the parameters of a list, strictly like a native body.
@@ -80,7 +82,7 @@ func (q *Query) Day(name string) time.Time {
 // problem.
 func (q *Query) Done() error {
 	for name := range q.values {
-		q.Refuse(Clip(name), "unknown parameter")
+		q.Refuse(clip.Text(name), "unknown parameter")
 	}
 	if q.problem == nil {
 		return nil // a nil *Problem in an error would not be nil
