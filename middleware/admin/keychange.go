@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
 )
 
@@ -62,7 +63,7 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 		patch.Metadata = new(f.TextMap("metadata", maxValue))
 	}
 	if f.Has("limits") || f.Has("model_limits") {
-		whole, models := rowsOf(key)
+		whole, models := rules.Split(key.Limits)
 		patch.Limits = new(f.limitRows(whole, ledger.Limits{TokenType: "total"}, models))
 	}
 	if f.Word("effective", "now", "now", "next_window") == "next_window" {
@@ -78,19 +79,6 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 	}
 	f.Done()
 	return patch
-}
-
-// rowsOf separates the row of the whole key from those of its models.
-func rowsOf(key *ledger.Key) (whole ledger.Limits, models []ledger.Limits) {
-	whole = ledger.Limits{TokenType: "total"}
-	for _, row := range key.Limits {
-		if row.Model == "" {
-			whole = row
-		} else {
-			models = append(models, row)
-		}
-	}
-	return whole, models
 }
 
 func (h *Handler) rotateKey(c *rest.Call) error {

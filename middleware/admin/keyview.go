@@ -1,11 +1,11 @@
 package admin
 
 import (
-	"cmp"
 	"maps"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
 // limitsView is a row of limits on the wire.
@@ -69,18 +69,14 @@ var stateNames = map[ledger.KeyState]string{
 	ledger.StateActive: "active", ledger.StateExpired: "expired", ledger.StateRevoked: "revoked",
 }
 
-// splitRows separates the row of the whole key from those of its models.
-func splitRows(rows []ledger.Limits) (whole limitsView, models []limitsView) {
-	whole, models = limitsView{TokenType: "total"}, []limitsView{}
-	for _, row := range rows {
-		row.TokenType = cmp.Or(row.TokenType, "total")
-		if row.Model == "" {
-			whole = limitsView(row)
-		} else {
-			models = append(models, limitsView(row))
-		}
+// viewLimits shows the limits of the whole key and those of its models.
+func viewLimits(rows []ledger.Limits) (limitsView, []limitsView) {
+	whole, models := rules.Split(rows)
+	views := make([]limitsView, len(models))
+	for i, row := range models {
+		views[i] = limitsView(row)
 	}
-	return whole, models
+	return limitsView(whole), views
 }
 
 // waits reports whether limits from before a change are still in force.
@@ -112,10 +108,10 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt),
 		RevokedAt: rest.FormatMoment(key.RevokedAt), Metadata: key.Metadata, Version: key.Version,
 	}
-	view.Limits, view.ModelLimits = splitRows(key.Limits)
+	view.Limits, view.ModelLimits = viewLimits(key.Limits)
 	if h.waits(key) {
 		pending := &pendingView{ChangedAt: rest.FormatMoment(key.LimitsChangedAt)}
-		pending.PreviousLimits, pending.PreviousModelLimits = splitRows(key.PreviousLimits)
+		pending.PreviousLimits, pending.PreviousModelLimits = viewLimits(key.PreviousLimits)
 		view.Pending = pending
 	}
 	for _, prefix := range key.CIDRs {

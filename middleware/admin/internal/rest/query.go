@@ -24,6 +24,7 @@ func readQuery(r *http.Request) (*Query, error) {
 	return &Query{values: values}, nil
 }
 
+// Refuse says that a parameter cannot be accepted. The first problem counts.
 func (q *Query) Refuse(name, format string, values ...any) {
 	if q.problem == nil {
 		q.problem = Invalid(name, format, values...)

@@ -11,6 +11,7 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -46,10 +47,7 @@ type Model struct {
 
 // Title is the model's name for people.
 func (m *Model) Title() string {
-	if m.Name != "" {
-		return m.Name
-	}
-	return m.ID
+	return cmp.Or(m.Name, m.ID)
 }
 
 // Range is what a limit may be. A zero end is open.
@@ -76,13 +74,24 @@ func IsUnlimited(row ledger.Limits) bool {
 	return row == ledger.Limits{Model: row.Model, TokenType: row.TokenType}
 }
 
+// Split separates the row of the whole key from those of its models.
+func Split(rows []ledger.Limits) (whole ledger.Limits, models []ledger.Limits) {
+	whole = ledger.Limits{TokenType: "total"}
+	for _, row := range rows {
+		row.TokenType = cmp.Or(row.TokenType, "total")
+		if row.Model == "" {
+			whole = row
+		} else {
+			models = append(models, row)
+		}
+	}
+	return whole, models
+}
+
 // DefaultRow is the row of a new member key.
 func (s *Set) DefaultRow() ledger.Limits {
 	row := s.Defaults
-	row.Model = ""
-	if row.TokenType == "" {
-		row.TokenType = "total"
-	}
+	row.Model, row.TokenType = "", cmp.Or(row.TokenType, "total")
 	return row
 }
 

@@ -73,3 +73,13 @@ func TestTheDefaultRowIsOfTheWholeKey(t *testing.T) {
 		t.Errorf("%+v", row)
 	}
 }
+
+func TestTheRowOfTheWholeKeyIsSplitOff(t *testing.T) {
+	whole, models := Split([]ledger.Limits{{Model: "m", RPM: 1}, {TPM: 2, TokenType: "input"}, {Model: "n"}})
+	if whole != (ledger.Limits{TPM: 2, TokenType: "input"}) || len(models) != 2 || models[0] != (ledger.Limits{Model: "m", RPM: 1, TokenType: "total"}) {
+		t.Errorf("%+v and %+v", whole, models)
+	}
+	if whole, models := Split(nil); whole != (ledger.Limits{TokenType: "total"}) || models != nil {
+		t.Errorf("%+v and %+v", whole, models)
+	}
+}
