@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
-	"github.com/penstockhq/penstock/gpubackend/tokenizer"
-	"github.com/penstockhq/penstock/internal/processor"
-	"github.com/penstockhq/penstock/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/cpu"
+	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
+	"github.com/penstockhq/penstock/internal/cputime"
 )
 
 // BenchmarkBatch compares eight answers at once with one after the other: the
@@ -37,18 +37,18 @@ func BenchmarkBatch(b *testing.B) {
 	const tokens = 64
 	var alone, together time.Duration
 	for round := 0; b.Loop(); round++ {
-		began := processor.Time()
+		began := cputime.Used()
 		for i := range 8 {
 			generate(b, s, fmt.Sprint(round, "a", i), tokens)
 		}
-		middle := processor.Time()
+		middle := cputime.Used()
 		var readers sync.WaitGroup
 		for i := range 8 {
 			readers.Go(func() { generate(b, s, fmt.Sprint(round, "b", i), tokens) })
 		}
 		readers.Wait()
 		alone += middle - began
-		together += processor.Time() - middle
+		together += cputime.Used() - middle
 	}
 	produced := float64(b.N * 8 * tokens)
 	b.ReportMetric(produced/alone.Seconds(), "tok/cpu-s-alone")

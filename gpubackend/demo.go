@@ -1,7 +1,7 @@
 package gpubackend
 
 import (
-	"github.com/penstockhq/penstock/gpubackend/gguf"
+	"github.com/penstockhq/penstock/gpubackend/internal/gguf"
 	"github.com/penstockhq/penstock/gpubackend/model"
 )
 

@@ -4,10 +4,10 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
-	"github.com/penstockhq/penstock/gpubackend/tokenizer"
-	"github.com/penstockhq/penstock/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/cpu"
+	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
 )
 
 // gatedRunner is the real engine, with a test's say before each step.

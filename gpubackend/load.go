@@ -9,10 +9,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
-	"github.com/penstockhq/penstock/gpubackend/gguf"
-	"github.com/penstockhq/penstock/gpubackend/tokenizer"
+	"github.com/penstockhq/penstock/gpubackend/internal/cpu"
+	"github.com/penstockhq/penstock/gpubackend/internal/gguf"
+	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
 )
 
 // loaded is a model that is ready to run.

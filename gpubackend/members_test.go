@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
 )
 
 // The member that is to blame is named as the caller wrote it.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
 )
 
 // A file's name for itself may be any bytes. Metrics take only UTF-8, and a

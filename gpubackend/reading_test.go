@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
-	"github.com/penstockhq/penstock/gpubackend/tokenizer"
-	"github.com/penstockhq/penstock/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/cpu"
+	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
+	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
 )
 
 // countingTokenizer counts how many long texts are read at once.

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/internal/processor"
+	"github.com/penstockhq/penstock/internal/cputime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
@@ -30,7 +30,7 @@ func parallel(b *testing.B, n, callers int, call func(caller int) error) (perSec
 	b.Helper()
 	var taken atomic.Int64
 	var group sync.WaitGroup
-	before, start := processor.Time(), time.Now()
+	before, start := cputime.Used(), time.Now()
 	for caller := range callers {
 		group.Go(func() {
 			for taken.Add(1) <= int64(n) {
@@ -43,7 +43,7 @@ func parallel(b *testing.B, n, callers int, call func(caller int) error) (perSec
 	}
 	group.Wait()
 	elapsed := time.Since(start)
-	return float64(n) / elapsed.Seconds(), (processor.Time() - before) / time.Duration(n)
+	return float64(n) / elapsed.Seconds(), (cputime.Used() - before) / time.Duration(n)
 }
 
 // callOnce holds and settles.

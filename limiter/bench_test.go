@@ -13,13 +13,13 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/penstockhq/penstock/internal/processor"
+	"github.com/penstockhq/penstock/internal/cputime"
 )
 
 // The benchmarks run next to two baselines, to be read as ratios of one run:
 // floor is a mutex and a map of counters, the least that could be called a
 // limiter; clocked is a fixed window from first use, the least that limits
-// anything per minute, and over-admits up to 2x. limiter/bench compares other
+// anything per minute, and over-admits up to 2x. internal/bench/limiter compares other
 // limiters, in CPU time.
 
 // threadTime returns the CPU time of the thread.
@@ -84,11 +84,11 @@ type contender struct {
 // timed measures all of what act does.
 func timed(act func()) func(n int) time.Duration {
 	return func(n int) time.Duration {
-		before := processor.Time()
+		before := cputime.Used()
 		for range n {
 			act()
 		}
-		return processor.Time() - before
+		return cputime.Used() - before
 	}
 }
 
@@ -123,12 +123,12 @@ func reserver(m *Memory, next func() Request) func(n int) time.Duration {
 	return func(n int) time.Duration {
 		spent := time.Duration(0)
 		for ; n > 0; n -= cap(handles) {
-			before := processor.Time()
+			before := cputime.Used()
 			for range cap(handles) {
 				decision, _ := m.Reserve(background, next())
 				handles = append(handles, decision.Handle)
 			}
-			spent += processor.Time() - before
+			spent += cputime.Used() - before
 			for _, handle := range handles {
 				m.Settle(background, handle, Tokens{500, 500})
 			}
@@ -255,11 +255,11 @@ func BenchmarkCollection(b *testing.B) {
 		b.Run(fmt.Sprint(keys, " keys"), func(b *testing.B) {
 			m := fill(newFakeClock(), keys, 1)
 			runtime.GC()
-			before := processor.Time()
+			before := cputime.Used()
 			for b.Loop() {
 				runtime.GC()
 			}
-			b.ReportMetric(float64((processor.Time()-before).Microseconds())/1e3/float64(b.N), "cpu-ms/GC")
+			b.ReportMetric(float64((cputime.Used()-before).Microseconds())/1e3/float64(b.N), "cpu-ms/GC")
 			runtime.KeepAlive(m)
 		})
 	}

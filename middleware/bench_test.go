@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/internal/processor"
+	"github.com/penstockhq/penstock/internal/cputime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
@@ -159,13 +159,13 @@ func BenchmarkCPU(b *testing.B) {
 			plain := bare(b, test.handler)
 			const calls = 50
 			round := func(url string) float64 {
-				start := processor.Time()
+				start := cputime.Used()
 				for range calls {
 					response := call(b, url, h.text, test.body)
 					io.Copy(io.Discard, response.Body)
 					response.Body.Close()
 				}
-				return float64((processor.Time() - start).Nanoseconds()) / 1000 / calls
+				return float64((cputime.Used() - start).Nanoseconds()) / 1000 / calls
 			}
 			var ratios, gated []float64
 			for b.Loop() {
@@ -190,14 +190,14 @@ func BenchmarkRefusal(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			const calls = 50
 			round := func(key string, status int) float64 {
-				start := processor.Time()
+				start := cputime.Used()
 				for range calls {
 					got := h.do("POST", "/v1/chat/completions", request1K, "Authorization", "Bearer "+key)
 					if got.status != status {
 						b.Fatal(got.status, got.body)
 					}
 				}
-				return float64((processor.Time() - start).Nanoseconds())
+				return float64((cputime.Used() - start).Nanoseconds())
 			}
 			status := 401
 			fmt.Sscan(name, &status)

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/gpubackend/cpu"
 	"github.com/penstockhq/penstock/gpubackend/engine"
-	"github.com/penstockhq/penstock/gpubackend/gguf"
-	"github.com/penstockhq/penstock/gpubackend/tokenizer"
+	"github.com/penstockhq/penstock/gpubackend/internal/cpu"
+	"github.com/penstockhq/penstock/gpubackend/internal/gguf"
+	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
 )
 
 // runner is the embedded model on the CPU engine that users run.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/internal/processor"
+	"github.com/penstockhq/penstock/internal/cputime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -20,7 +20,7 @@ func BenchmarkAppend(b *testing.B) {
 			defer store.Close()
 			batch := make([]ledger.Entry, size)
 			var sequence int64
-			before := processor.Time()
+			before := cputime.Used()
 			for b.Loop() {
 				for i := range batch {
 					sequence++
@@ -34,7 +34,7 @@ func BenchmarkAppend(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64((processor.Time()-before).Nanoseconds())/float64(b.N)/float64(size), "cpu-ns/entry")
+			b.ReportMetric(float64((cputime.Used()-before).Nanoseconds())/float64(b.N)/float64(size), "cpu-ns/entry")
 		})
 	}
 }

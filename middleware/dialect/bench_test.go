@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/internal/processor"
+	"github.com/penstockhq/penstock/internal/cputime"
 )
 
 // discard is a Sink that keeps nothing.
@@ -27,11 +27,11 @@ func BenchmarkStreamChunk(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		b.ReportAllocs()
 		found := 0
-		start := processor.Time()
+		start := cputime.Used()
 		for b.Loop() {
 			found += bytes.IndexByte(chunk200, '\n') + bytes.Index(chunk200, usageName)
 		}
-		b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
+		b.ReportMetric(float64(cputime.Used()-start)/float64(b.N), "cpu-ns/op")
 	})
 	for _, test := range []struct {
 		name  string
@@ -42,13 +42,13 @@ func BenchmarkStreamChunk(b *testing.B) {
 			b.ReportAllocs()
 			meter := NewMeter(&Call{Route: Route{Operation: Chat}}, test.strip)
 			var out discard
-			start := processor.Time()
+			start := cputime.Used()
 			for b.Loop() {
 				if err := meter.Stream(SSE, test.chunk, &out); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(cputime.Used()-start)/float64(b.N), "cpu-ns/op")
 			b.ReportMetric(float64(len(test.chunk)), "B/chunk")
 		})
 	}
@@ -63,13 +63,13 @@ func BenchmarkRequest(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
-			start := processor.Time()
+			start := cputime.Used()
 			for b.Loop() {
 				if _, err := ReadRequest(route, body); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(processor.Time()-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(cputime.Used()-start)/float64(b.N), "cpu-ns/op")
 		})
 		b.Run(fmt.Sprintf("%dKiB-encoding-json", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))

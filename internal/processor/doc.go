@@ -1,3 +1,0 @@
-// Package processor tells what benchmarks cost in processor time, which neighbours
-// on the machine disturb far less than wall time.
-package processor

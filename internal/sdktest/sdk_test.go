@@ -1,0 +1,235 @@
+package sdktest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/internal/needs"
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// install puts the pinned clients into a folder of the user's cache, once for
+// each lockfile, and returns it.
+func install(t *testing.T) string {
+	t.Helper()
+	needs.Program(t, "node")
+	npm := needs.Program(t, "npm")
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = t.TempDir()
+	}
+	sum := sha256.Sum256(lock)
+	folder := filepath.Join(cache, "penstock-sdktest", hex.EncodeToString(sum[:8]))
+	ready := filepath.Join(folder, "ready")
+	if _, err := os.Stat(ready); err != nil {
+		copyFiles(t, folder, "package.json", "package-lock.json")
+		command := exec.Command(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		command.Dir = folder
+		if out, err := command.CombinedOutput(); err != nil {
+			needs.Unavailable(t, "npm", fmt.Sprintf("npm ci: %v\n%s", err, out))
+		}
+		if err := os.WriteFile(ready, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyFiles(t, folder, "clients.mjs")
+	return folder
+}
+
+func copyFiles(t *testing.T, folder string, names ...string) {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// keys makes the keys that the clients use.
+func keys(t *testing.T, book *ledger.Ledger) map[string]string {
+	t.Helper()
+	made := map[string]string{}
+	slow := []ledger.Limits{{RPM: 1}}
+	for name, request := range map[string]ledger.NewKey{
+		"member":  {Owner: "rich"},
+		"limited": {Owner: "rich", Models: []string{"tiny"}, Limits: []ledger.Limits{{TPM: 1000}}},
+		"slow":    {Owner: "rich", Limits: slow},
+		"slow2":   {Owner: "rich", Limits: slow},
+		"slow3":   {Owner: "rich", Limits: slow},
+		"revoked": {Owner: "rich"},
+		"admin":   {Role: ledger.RoleAdmin},
+		"poor":    {Owner: "poor"},
+		"tight":   {Owner: "tight"},
+	} {
+		request.Name = name
+		key, secret, err := book.CreateKey(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[name] = secret.Reveal()
+		if name == "revoked" {
+			if _, err := book.RevokeKey(t.Context(), key.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// A call of at most two minutes holds two credits: tight has one such call.
+	for account, amount := range map[string]ledger.Micro{"rich": 100 * ledger.Credit, "tight": 5 * ledger.Credit / 2} {
+		if _, err := book.TopUp(t.Context(), account, amount, "credit of "+account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return made
+}
+
+// models are the names that the upstream knows.
+var models = []string{"tiny", "busy", "fails", "slow", "dies"}
+
+// outcome is what a scenario gave.
+type outcome struct {
+	Name      string          `json:"name"`
+	MS        int64           `json:"ms"`
+	OK        json.RawMessage `json:"ok"`
+	Class     string          `json:"class"`
+	Status    int             `json:"status"`
+	Code      string          `json:"code"`
+	Type      string          `json:"type"`
+	RequestID bool            `json:"requestID"`
+	Message   string          `json:"message"`
+	Seen      []string        `json:"seen"`
+}
+
+// runClients runs all scenarios against a gateway.
+func runClients(t *testing.T, folder, address string, keys map[string]string) map[string]outcome {
+	t.Helper()
+	settings, err := json.Marshal(map[string]any{"url": address, "keys": keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", "clients.mjs")
+	command.Dir = folder
+	command.Env = append(os.Environ(), "PENSTOCK_SDKTEST="+string(settings))
+	var problems bytes.Buffer
+	command.Stderr = &problems
+	printed, err := command.Output()
+	if err != nil {
+		t.Fatalf("clients: %v\n%s", err, problems.String())
+	}
+	outcomes := map[string]outcome{}
+	lines := bufio.NewScanner(bytes.NewReader(printed))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var one outcome
+		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+			t.Fatalf("%s: %v", lines.Text(), err)
+		}
+		outcomes[one.Name] = one
+	}
+	return outcomes
+}
+
+// TestOfficialClientsInFrontOfTheMiddleware runs them against a plain net/http
+// server.
+func TestOfficialClientsInFrontOfTheMiddleware(t *testing.T) {
+	folder := install(t)
+	store, err := sqlitestore.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close(context.Background())
+	server := httptest.NewServer(http.HandlerFunc(upstream))
+	defer server.Close()
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var catalog []middleware.Model
+	for _, name := range models {
+		catalog = append(catalog, middleware.Model{Name: name})
+	}
+	gate := middleware.New(book, limiter.New(), middleware.WithModels(catalog...), middleware.WithMaxBody(1<<20))
+	counter := &callCounter{next: gate(&httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog: log.New(io.Discard, "", 0), // the upstream dies on purpose
+	})}
+	gateway := httptest.NewServer(counter)
+	defer gateway.Close()
+	check(t, runClients(t, folder, gateway.URL, keys(t, book)))
+	if counter.again > 0 {
+		t.Errorf("a refusal that is final was tried again %d times", counter.again)
+	}
+	if counter.retried == 0 {
+		t.Error("no client came back after the wait that it was told")
+	}
+}
+
+// callCounter counts what clients do after a refusal.
+type callCounter struct {
+	next           http.Handler
+	mutex          sync.Mutex
+	again, retried int
+}
+
+func (c *callCounter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if count := r.Header.Get("X-Stainless-Retry-Count"); count != "" && count != "0" {
+		c.mutex.Lock()
+		c.retried++
+		c.mutex.Unlock()
+	}
+	watched := &statusWriter{ResponseWriter: w}
+	c.next.ServeHTTP(watched, r)
+	if watched.status == http.StatusPaymentRequired && r.Header.Get("X-Stainless-Retry-Count") != "0" {
+		c.mutex.Lock()
+		c.again++
+		c.mutex.Unlock()
+	}
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
