@@ -66,12 +66,8 @@ type exchange struct {
 
 // info is what others may know of the call.
 func (x *exchange) info() Call {
-	upstreamModel := x.model.UpstreamName
-	if upstreamModel == "" {
-		upstreamModel = x.model.Name
-	}
 	call := Call{
-		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name, UpstreamModel: upstreamModel,
+		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name, UpstreamModel: x.model.upstream(),
 		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream,
 		InputTokens: x.reserved.Input, OutputTokens: x.reserved.Output, Deadline: x.deadline,
 	}

@@ -45,14 +45,14 @@ type Gate struct {
 // New returns a middleware: it wraps a handler so that only calls with a key,
 // within their limits and covered by credit reach it, and charges what they
 // consumed.
-func New(ledger Ledger, limiter Limiter, options ...Option) func(http.Handler) http.Handler {
-	return NewGate(ledger, limiter, options...).Wrap
+func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler) http.Handler {
+	return NewGate(accounts, counters, options...).Wrap
 }
 
 // NewGate is New for those who need the gate itself.
-func NewGate(ledger Ledger, limiter Limiter, options ...Option) *Gate {
+func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	g := &Gate{
-		ledger: ledger, limiter: limiter, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
+		ledger: accounts, limiter: counters, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
 		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: RemoteAddress,
 		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
 	}
@@ -64,11 +64,6 @@ func NewGate(ledger Ledger, limiter Limiter, options ...Option) *Gate {
 	}
 	g.setFixedPrices()
 	return g
-}
-
-// pricer is a ledger whose prices can be set.
-type pricer interface {
-	SetPrice(ctx context.Context, model string, price ledger.Price) error
 }
 
 // setFixedPrices turns fixed costs into prices per request. A path whose price

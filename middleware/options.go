@@ -4,9 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -22,54 +19,6 @@ const (
 	// set no cap.
 	DefaultMaxOutputTokens = 512
 )
-
-// Model is a model that callers may name.
-type Model struct {
-	Name         string // as callers name it, and as it stands in limits and entries
-	UpstreamName string // as the upstreams name it; empty: the same
-	Description  string // for the list of models
-	// MaxOutputTokens caps one answer: it is written into calls that set no cap,
-	// and a call that asks for more is refused. 0: DefaultMaxOutputTokens is
-	// written, and a call may ask for more.
-	MaxOutputTokens int64
-	// ContinuousUsage says that its upstreams report running totals on every chunk
-	// of a stream when asked to (vLLM, SGLang). A stream that is cut is then
-	// charged to the token.
-	ContinuousUsage bool
-}
-
-// Catalog knows the models. Implementations are safe for concurrent use and do
-// not wait.
-type Catalog interface {
-	// Model returns the model with this name.
-	Model(name string) (Model, bool)
-	// Models returns all models in the order in which they are listed.
-	Models() []Model
-}
-
-// catalog is a fixed Catalog.
-type catalog struct {
-	list   []Model
-	byName map[string]int
-}
-
-func newCatalog(models []Model) *catalog {
-	c := &catalog{list: models, byName: make(map[string]int, len(models))}
-	for i, model := range models {
-		c.byName[model.Name] = i
-	}
-	return c
-}
-
-func (c *catalog) Model(name string) (Model, bool) {
-	at, ok := c.byName[name]
-	if !ok {
-		return Model{}, false
-	}
-	return c.list[at], true
-}
-
-func (c *catalog) Models() []Model { return c.list }
 
 // OnRevoke says what happens to the streams of a key that is revoked.
 type OnRevoke uint8
@@ -160,22 +109,6 @@ func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 	return func(g *Gate) { g.clientAddress = address }
 }
 
-// customPath is a path that the operator named.
-type customPath struct {
-	fixed ledger.Micro
-	worst ledger.Quantity
-}
-
-// unmeteredPath says whether a path may pass without a meter. What an upstream
-// could read as another path, because it steps up or holds empty segments, is
-// matched by no prefix.
-func (g *Gate) unmeteredPath(escaped string) bool {
-	plain, err := url.PathUnescape(escaped)
-	straight := err == nil && path.Clean("/"+plain) == strings.TrimSuffix(plain, "/") && !strings.Contains(plain, "\\")
-	for _, allowed := range g.unmetered {
-		if prefix, ok := strings.CutSuffix(allowed, "*"); ok && straight && strings.HasPrefix(escaped, prefix) || allowed == escaped {
-			return true
-		}
-	}
-	return false
-}
+// WithRuns sets where background runs are kept. The default is a Runs of the
+// gate's own with DefaultMaxRuns.
+func WithRuns(runs *Runs) Option { return func(g *Gate) { g.runs = runs } }

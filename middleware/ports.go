@@ -1,6 +1,3 @@
-// Package middleware puts a gate in front of an http.Handler that serves
-// models: it knows callers by API key, holds them to exact limits, reserves and
-// charges credits, and meters what passes. It is plain net/http.
 package middleware
 
 import (
@@ -44,4 +41,20 @@ type Ledger interface {
 	Settle(ctx context.Context, id ledger.HoldID, settlement ledger.Settlement) (ledger.Charge, error)
 	// Void gives a hold back without a charge.
 	Void(ctx context.Context, id ledger.HoldID, outcome ledger.Outcome) error
+}
+
+// KeyLookup is a ledger that knows keys by their public id.
+type KeyLookup interface {
+	Key(id string) (key ledger.Key, ok bool)
+}
+
+// pricer is a ledger whose prices can be set.
+type pricer interface {
+	SetPrice(ctx context.Context, model string, price ledger.Price) error
+}
+
+// Observer is told of each call once it is over, finished or refused. It must
+// not wait and is safe for concurrent use.
+type Observer interface {
+	Observe(Report)
 }

@@ -212,17 +212,13 @@ func (x *exchange) chooseCap() *dialect.Refusal {
 
 // prepareBody puts the body into the form that goes to the upstream.
 func (x *exchange) prepareBody() (err error) {
-	upstreamName := x.model.UpstreamName
-	if upstreamName == "" {
-		upstreamName = x.model.Name
-	}
 	if x.call.Route.Translated() {
-		x.body, err = x.call.ToChat(x.received, upstreamName, x.outputCap)
+		x.body, err = x.call.ToChat(x.received, x.model.upstream(), x.outputCap)
 		return err
 	}
 	rewrite := dialect.Rewrite{IncludeUsage: true, ContinuousUsage: x.model.ContinuousUsage}
 	if !nameless(x.call.Route) || x.call.Model != "" {
-		rewrite.Model = upstreamName
+		rewrite.Model = x.model.upstream()
 	}
 	if x.gate.injectCap {
 		rewrite.OutputCap = x.outputCap

@@ -123,11 +123,6 @@ func (w *watch) tick() {
 	w.timer.Reset(w.pause(now))
 }
 
-// KeyLookup is a ledger that knows keys by their public id.
-type KeyLookup interface {
-	Key(id string) (key ledger.Key, ok bool)
-}
-
 // lookAfter returns why a stream must end, or nil.
 func (w *watch) lookAfter(now time.Time) error {
 	x := w.x

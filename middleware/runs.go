@@ -39,10 +39,6 @@ func NewRuns(most int) *Runs {
 	return &Runs{most: most, byID: map[string]*backgroundRun{}}
 }
 
-// WithRuns sets where background runs are kept. The default is a Runs of the
-// gate's own with DefaultMaxRuns.
-func WithRuns(runs *Runs) Option { return func(g *Gate) { g.runs = runs } }
-
 // Wait waits until no run is going on any more, or until ctx ends.
 func (s *Runs) Wait(ctx context.Context) error {
 	done := make(chan struct{})

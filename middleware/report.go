@@ -7,12 +7,6 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// Observer is told of each call once it is over, finished or refused. It must
-// not wait and is safe for concurrent use.
-type Observer interface {
-	Observe(Report)
-}
-
 // Report is what happened to a call.
 type Report struct {
 	RequestID string
