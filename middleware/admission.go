@@ -52,7 +52,7 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 		return refusal
 	}
 	hold, err := x.gate.ledger.Hold(ctx, ledger.HoldRequest{
-		KeyID: x.key.ID, Model: x.model.Name, Worst: x.worst, Deadline: x.deadline,
+		KeyID: x.caller.key.ID, Model: x.model.Name, Worst: x.worst, Deadline: x.deadline,
 		Stream: x.call.Stream, RequestID: x.requestID,
 	})
 	if err == nil {
@@ -73,11 +73,11 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out forever: it shrinks to what fits.
 func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
-	rows := appendLimitRows(x.rows[:0], &x.key, x.model.Name)
+	rows := appendLimitRows(x.rows[:0], &x.caller.key, x.model.Name)
 	for range 4 { // a call can meet two token limits of the key and two of the model
 		x.reserved, x.worst = x.estimate()
 		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
-			Key: x.key.ID, Model: x.model.Name, Tokens: x.reserved, Rows: rows, Timeout: x.gate.holdTimeout,
+			Key: x.caller.key.ID, Model: x.model.Name, Tokens: x.reserved, Rows: rows, Timeout: x.gate.holdTimeout,
 		})
 		if err != nil {
 			x.gate.logger.Error("limits not checked", "request_id", x.requestID, "error", err)

@@ -3,8 +3,62 @@ package middleware
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
+
+// caller is who calls, and from where.
+type caller struct {
+	key ledger.Key
+	// address is known only for keys that are bound to networks.
+	address netip.Addr
+}
+
+// identify finds out whose key a request carries.
+func (g *Gate) identify(r *http.Request) (caller, error) {
+	text := Credential(r.Header)
+	if text == "" {
+		return caller{}, ledger.ErrUnknownKey
+	}
+	key, err := g.ledger.Authenticate(text)
+	if err != nil {
+		return caller{}, err
+	}
+	from := caller{key: key}
+	if len(key.CIDRs) > 0 {
+		from.address = g.clientAddress(r)
+	}
+	return from, nil
+}
+
+// may says why the caller may not do this, nil if it may. An admin key runs no
+// models.
+func (c *caller) may(operation dialect.Operation) *dialect.Refusal {
+	if c.key.Role == ledger.RoleAdmin {
+		return refuseForbidden("an admin key cannot run models; use a member key")
+	}
+	return c.mayPass(operation)
+}
+
+// mayPass is may for paths on which no model runs.
+func (c *caller) mayPass(operation dialect.Operation) *dialect.Refusal {
+	scope := scopeOf(operation)
+	if len(c.key.Scopes) > 0 && scope != "" && !slices.Contains(c.key.Scopes, scope) {
+		return refuseForbidden("this key may not be used for " + scope)
+	}
+	if len(c.key.CIDRs) > 0 && !c.key.AllowsFrom(c.address) {
+		return refuseForbidden("this key may not be used from this network")
+	}
+	return nil
+}
+
+// mayUse says whether the key is limited to other models.
+func (c *caller) mayUse(model string) bool {
+	return len(c.key.Models) == 0 || slices.Contains(c.key.Models, model)
+}
 
 // Credential returns the key's text from a request: Authorization with the
 // scheme Bearer or Token, x-api-key or api-key, in this order. A header that is
@@ -26,23 +80,6 @@ func Credential(header http.Header) string {
 		}
 	}
 	return ""
-}
-
-// upstreamHeader copies a request's header without what upstreams must not see
-// (the caller's key) or must not believe (headers that are the gateway's own).
-func upstreamHeader(header http.Header) http.Header {
-	copied := make(http.Header, len(header)+2)
-	for name, values := range header {
-		switch name {
-		case "Authorization", "X-Api-Key", "Api-Key", "X-Inference-Ms", "Accept-Encoding", "Upgrade":
-			continue
-		}
-		if strings.HasPrefix(name, "X-Penstock-") {
-			continue
-		}
-		copied[name] = values
-	}
-	return copied
 }
 
 // RemoteAddress is the address of the connection's peer, IPv4 also where it came in

@@ -18,7 +18,7 @@ type exchange struct {
 	requestID string
 	kind      dialect.Kind // shape of errors
 
-	key    ledger.Key
+	caller caller
 	custom *customPath // set on a path that the operator named
 
 	call         dialect.Call
@@ -67,7 +67,7 @@ type exchange struct {
 // info is what others may know of the call.
 func (x *exchange) info() Call {
 	call := Call{
-		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name, UpstreamModel: x.model.upstream(),
+		RequestID: x.requestID, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.model.Name, UpstreamModel: x.model.upstream(),
 		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream,
 		InputTokens: x.reserved.Input, OutputTokens: x.reserved.Output, Deadline: x.deadline,
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -130,7 +129,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		route = dialect.Route{Kind: x.kind, Operation: dialect.Custom}
 	case known:
 	case x.gate.unmeteredPath(path):
-		if refusal := x.inScope(r, dialect.Custom); refusal != nil {
+		if refusal := x.caller.mayPass(dialect.Custom); refusal != nil {
 			x.refuse(w, r, refusal)
 			return
 		}
@@ -143,7 +142,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		return
 	}
 	x.call.Route = route
-	if refusal := x.permit(r); refusal != nil {
+	if refusal := x.caller.may(route.Operation); refusal != nil {
 		x.refuse(w, r, refusal)
 		return
 	}
@@ -159,40 +158,16 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	}
 }
 
-// authenticate finds out whose key the request carries.
-func (x *exchange) authenticate(r *http.Request) *dialect.Refusal {
-	text := Credential(r.Header)
-	if text == "" {
-		return refuseKey()
-	}
-	key, err := x.gate.ledger.Authenticate(text)
+// authenticate finds the caller.
+func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
+	var err error
+	x.caller, err = x.gate.identify(r)
 	switch {
 	case errors.Is(err, ledger.ErrUnknownKey):
 		return refuseKey()
 	case err != nil:
 		x.gate.logger.Error("key not checked", "request_id", x.requestID, "error", err)
 		return refuseUnavailable()
-	}
-	x.key = key
-	return nil
-}
-
-// permit says whether the key may use this path from where the caller is.
-func (x *exchange) permit(r *http.Request) *dialect.Refusal {
-	if x.key.Role == ledger.RoleAdmin {
-		return refuseForbidden("an admin key cannot run models; use a member key")
-	}
-	return x.inScope(r, x.call.Route.Operation)
-}
-
-// inScope says whether the key is limited to other paths or networks.
-func (x *exchange) inScope(r *http.Request, operation dialect.Operation) *dialect.Refusal {
-	scope := scopeOf(operation)
-	if len(x.key.Scopes) > 0 && scope != "" && !slices.Contains(x.key.Scopes, scope) {
-		return refuseForbidden("this key may not be used for " + scope)
-	}
-	if len(x.key.CIDRs) > 0 && !x.key.AllowsFrom(x.gate.clientAddress(r)) {
-		return refuseForbidden("this key may not be used from this network")
 	}
 	return nil
 }
@@ -216,7 +191,7 @@ func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *diale
 	x.setLimitHeaders(w.Header())
 	if x.gate.respond != nil {
 		refusal.SetHeaders(w.Header(), x.kind)
-		x.gate.respond(w, r, Refused{Refusal: *refusal, Kind: x.kind, Status: status, RequestID: x.requestID, KeyID: x.key.ID})
+		x.gate.respond(w, r, Refused{Refusal: *refusal, Kind: x.kind, Status: status, RequestID: x.requestID, KeyID: x.caller.key.ID})
 	} else if err := refusal.Write(w, x.kind, x.requestID); err != nil {
 		x.gate.logger.Debug("refusal not sent", "request_id", x.requestID, "error", err)
 	}
@@ -234,7 +209,7 @@ func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *diale
 // report begins the report of the call with what is known of every call.
 func (x *exchange) report() Report {
 	return Report{
-		RequestID: x.requestID, KeyID: x.key.ID, Owner: x.key.Owner, Model: x.model.Name,
+		RequestID: x.requestID, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.model.Name,
 		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream, Total: x.gate.now().Sub(x.arrived),
 	}
 }

@@ -110,3 +110,20 @@ func dropTrailers(header http.Header) {
 		header["Trailer"] = kept
 	}
 }
+
+// upstreamHeader copies a request's header without what upstreams must not see
+// (the caller's key) or must not believe (headers that are the gateway's own).
+func upstreamHeader(header http.Header) http.Header {
+	copied := make(http.Header, len(header)+2)
+	for name, values := range header {
+		switch name {
+		case "Authorization", "X-Api-Key", "Api-Key", "X-Inference-Ms", "Accept-Encoding", "Upgrade":
+			continue
+		}
+		if strings.HasPrefix(name, "X-Penstock-") {
+			continue
+		}
+		copied[name] = values
+	}
+	return copied
+}

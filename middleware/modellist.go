@@ -3,7 +3,6 @@ package middleware
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 )
 
 // modelObject is one model in the list, in the forms of both vendors at once.
@@ -34,7 +33,7 @@ func describe(name, description string) modelObject {
 // listModels lists the models that the key may use. It costs nothing. With no
 // models configured, the upstream knows better.
 func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if x.gate.catalog == nil && len(x.key.Models) == 0 {
+	if x.gate.catalog == nil && len(x.caller.key.Models) == 0 {
 		request := r.Clone(r.Context())
 		request.Header = upstreamHeader(r.Header)
 		next.ServeHTTP(w, request)
@@ -42,12 +41,12 @@ func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.
 	}
 	list := []modelObject{}
 	if x.gate.catalog == nil {
-		for _, name := range x.key.Models {
+		for _, name := range x.caller.key.Models {
 			list = append(list, describe(name, ""))
 		}
 	} else {
 		for _, model := range x.gate.catalog.Models() {
-			if len(x.key.Models) == 0 || slices.Contains(x.key.Models, model.Name) {
+			if x.caller.mayUse(model.Name) {
 				list = append(list, describe(model.Name, model.Description))
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
@@ -51,7 +50,7 @@ func (x *exchange) readCustom(r *http.Request) *dialect.Refusal {
 	if r.ContentLength > x.gate.maxBody {
 		return refuseLarge(x.gate.maxBody)
 	}
-	if len(x.key.Models) > 0 && !slices.Contains(x.key.Models, x.model.Name) {
+	if !x.caller.mayUse(x.model.Name) {
 		return refuseModel(x.model.Name)
 	}
 	return nil
@@ -154,11 +153,11 @@ func (x *exchange) chooseModel() *dialect.Refusal {
 	}
 	switch {
 	case name != "":
-	case len(x.key.Models) == 1:
-		name = x.key.Models[0]
+	case len(x.caller.key.Models) == 1:
+		name = x.caller.key.Models[0]
 	case len(configured) == 1:
 		name = configured[0].Name
-	case x.gate.catalog == nil && len(x.key.Models) == 0 && nameless(x.call.Route):
+	case x.gate.catalog == nil && len(x.caller.key.Models) == 0 && nameless(x.call.Route):
 		return nil // the upstream serves what it serves
 	default:
 		return refuseBody(&dialect.RequestError{Param: "model", Message: `"model" is required`})
@@ -172,7 +171,7 @@ func (x *exchange) chooseModel() *dialect.Refusal {
 	} else {
 		x.model = Model{Name: name}
 	}
-	if len(x.key.Models) > 0 && !slices.Contains(x.key.Models, x.model.Name) {
+	if !x.caller.mayUse(x.model.Name) {
 		return refuseModel(name)
 	}
 	return nil

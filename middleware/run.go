@@ -133,7 +133,7 @@ func (w *watch) lookAfter(now time.Time) error {
 		x.gate.logger.Warn("no checkpoint", "request_id", x.requestID, "error", err)
 	}
 	if keys, ok := x.gate.ledger.(KeyLookup); ok && x.gate.onRevoke == RevokeAbort {
-		if key, ok := keys.Key(x.key.ID); !ok || !key.RevokedAt.IsZero() {
+		if key, ok := keys.Key(x.caller.key.ID); !ok || !key.RevokedAt.IsZero() {
 			return errRevoked
 		}
 	}

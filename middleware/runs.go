@@ -140,7 +140,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 		x.refuse(w, r, refusal)
 		return
 	}
-	run, ok := x.gate.runs.add(x.key.ID, x.gate.now())
+	run, ok := x.gate.runs.add(x.caller.key.ID, x.gate.now())
 	if !ok {
 		x.refuse(w, r, &dialect.Refusal{
 			Reason: dialect.Overloaded, Code: "too_many_runs", RetryAfter: retryWhenUnavailable,
@@ -185,7 +185,7 @@ func (x *exchange) background(run *backgroundRun, r *http.Request, next http.Han
 
 // poll answers a question for a run's result.
 func (x *exchange) poll(w http.ResponseWriter, r *http.Request) {
-	run, ok := x.gate.runs.find(x.call.Route.Target, x.key.ID)
+	run, ok := x.gate.runs.find(x.call.Route.Target, x.caller.key.ID)
 	if !ok {
 		x.refuse(w, r, &dialect.Refusal{Reason: dialect.NotFound, Code: "run_not_found", Message: "there is no such run", Final: true})
 		return

@@ -135,7 +135,7 @@ func (x *exchange) finish(r *reply, end ending) {
 	settlement := x.settlement(r, outcome, now.Sub(x.dispatched))
 	err := x.settle(r, settlement)
 	if err != nil {
-		x.gate.logger.Error("call not settled", "request_id", x.requestID, "key", x.key.ID, "error", err)
+		x.gate.logger.Error("call not settled", "request_id", x.requestID, "key", x.caller.key.ID, "error", err)
 	}
 	x.deliver(r, outcome, settlement, err)
 	x.observe(r, outcome, settlement)
@@ -280,7 +280,7 @@ func (x *exchange) settle(r *reply, settlement ledger.Settlement) error {
 	quantity := settlement.Quantity
 	if err := x.gate.limiter.Settle(ctx, x.decision.Handle, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens}); err != nil {
 		// The reservation lapses by itself. What is charged is not withheld for it.
-		x.gate.logger.Error("limits not settled", "request_id", x.requestID, "key", x.key.ID, "error", err)
+		x.gate.logger.Error("limits not settled", "request_id", x.requestID, "key", x.caller.key.ID, "error", err)
 	}
 	var charge ledger.Charge
 	var err error
