@@ -1,6 +1,10 @@
 package limiter
 
-import "math"
+import (
+	"math"
+
+	"github.com/penstockhq/penstock/limits"
+)
 
 // call is one decision under the lock of a shard.
 type call struct {
@@ -45,27 +49,27 @@ func (c *call) freshenScope(s *scope) {
 }
 
 // prepare makes the axes that the rows ask for.
-func (c *call) prepare(rows []Row) {
+func (c *call) prepare(rows []limits.Binding) {
 	for i := range rows {
 		row := &rows[i]
-		if row.Limits.TokenType != TokensTotal {
-			c.countApart(row, row.Limits.TokenType)
+		if row.Row.TokenType != limits.Total {
+			c.countApart(row, row.Row.TokenType)
 		}
-		if row.Previous != nil && row.Previous.TokenType != TokensTotal {
+		if row.Previous != nil && row.Previous.TokenType != limits.Total {
 			c.countApart(row, row.Previous.TokenType)
 		}
 	}
 }
 
 // countApart makes the axis that a row needs.
-func (c *call) countApart(row *Row, t TokenType) {
+func (c *call) countApart(row *limits.Binding, t limits.TokenType) {
 	if s := c.scope(row); s != nil && c.sh.findAxis(s, t) == nil {
 		c.m.addAxis(c.sh, s, t)
 	}
 }
 
 // scope returns the scope of a row, nil if the row does not apply to the call.
-func (c *call) scope(row *Row) *scope {
+func (c *call) scope(row *limits.Binding) *scope {
 	switch row.Model {
 	case "":
 		return c.key
@@ -78,8 +82,8 @@ func (c *call) scope(row *Row) *scope {
 
 // counter returns the scope that counts tokens of type t. Where none was asked
 // for so far it is the one that counts them all.
-func (c *call) counter(s *scope, t TokenType) *scope {
-	if t == TokensTotal {
+func (c *call) counter(s *scope, t limits.TokenType) *scope {
+	if t == limits.Total {
 		return s
 	}
 	if axis := c.sh.findAxis(s, t); axis != nil {
@@ -90,14 +94,14 @@ func (c *call) counter(s *scope, t TokenType) *scope {
 
 // fits tells whether every limit has room for the call now, and notes what the
 // tightest minute limits will have left after it.
-func (c *call) fits(rows []Row, decision *Decision) bool {
+func (c *call) fits(rows []limits.Binding, decision *Decision) bool {
 	for i := range rows {
 		row := &rows[i]
 		s := c.scope(row)
 		if s == nil {
 			continue
 		}
-		minute, daily := &row.Limits, &row.Limits
+		minute, daily := &row.Row, &row.Row
 		if row.Previous != nil {
 			minute, daily = c.inForce(row, c.now)
 		}
@@ -135,7 +139,7 @@ func (c *call) full() bool {
 
 // charge counts the call in its scopes.
 func (c *call) charge() {
-	total := c.want.Of(TokensTotal)
+	total := c.want.Of(limits.Total)
 	c.chargeScope(c.key, total)
 	if c.model != nil {
 		c.chargeScope(c.model, total)
@@ -152,7 +156,7 @@ func (c *call) chargeScope(s *scope, total int64) {
 	s.dayOutput += uint64(c.want.Output) << 16
 	for slot := s.axis(); slot != 0; {
 		axis := c.sh.at(slot - 1)
-		c.hold(axis, 0, c.want.Of(TokenType(axis.hash)))
+		c.hold(axis, 0, c.want.Of(limits.TokenType(axis.hash)))
 		slot = axis.axis()
 	}
 }
@@ -169,7 +173,7 @@ func (c *call) hold(s *scope, requests, tokens int64) {
 
 // headroom notes what the tightest minute limits have left for a call that was
 // refused.
-func (c *call) headroom(rows []Row, decision *Decision) {
+func (c *call) headroom(rows []limits.Binding, decision *Decision) {
 	decision.Requests, decision.Tokens = Headroom{}, Headroom{}
 	for i := range rows {
 		row := &rows[i]
@@ -177,13 +181,13 @@ func (c *call) headroom(rows []Row, decision *Decision) {
 		if s == nil {
 			continue
 		}
-		limits, _ := c.inForce(row, c.now)
-		if limits.RPM > 0 {
-			c.tighten(&decision.Requests, s, limits.RPM, int64(s.requests), false)
+		minute, _ := c.inForce(row, c.now)
+		if minute.RPM > 0 {
+			c.tighten(&decision.Requests, s, minute.RPM, int64(s.requests), false)
 		}
-		if limits.TPM > 0 {
-			counter := c.counter(s, limits.TokenType)
-			c.tighten(&decision.Tokens, counter, limits.TPM, counter.live(), false)
+		if minute.TPM > 0 {
+			counter := c.counter(s, minute.TokenType)
+			c.tighten(&decision.Tokens, counter, minute.TPM, counter.live(), false)
 		}
 	}
 }

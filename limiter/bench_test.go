@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"github.com/penstockhq/penstock/internal/cputime"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // The benchmarks run next to two baselines, to be read as ratios of one run:
@@ -72,7 +74,7 @@ func (c *clocked) allow(key string, limit int64) bool {
 }
 
 // wide are four limits that admit everything, so that admissions are measured.
-var wide = Limits{RPM: 1 << 40, TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}
+var wide = limits.Row{RPM: 1 << 40, TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}
 
 // contender is one of the things that are compared. It runs n operations and
 // returns the CPU time that those took.
@@ -146,10 +148,10 @@ func BenchmarkHotKey(b *testing.B) {
 	c := &clocked{windows: map[string]fixedWindow{}}
 	request := Request{
 		Key: name, Model: "tiny", Tokens: Tokens{500, 500}, Timeout: time.Minute,
-		Rows: []Row{{Limits: wide}, {Model: "tiny", Limits: wide}},
+		Rows: []limits.Binding{{Row: wide}, {Row: wide.For("tiny")}},
 	}
 	full := request
-	full.Rows = []Row{{Limits: Limits{RPM: 60, TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}}, {Model: "tiny", Limits: wide}}
+	full.Rows = []limits.Binding{{Row: limits.Row{RPM: 60, TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}}, {Row: wide.For("tiny")}}
 	refusing, reserving, settling := New(), New(), New()
 	for range 60 {
 		refusing.Reserve(background, full)
@@ -177,7 +179,7 @@ func BenchmarkColdKeys(b *testing.B) {
 	f := &floor{counts: map[string]int64{}}
 	c := &clocked{windows: map[string]fixedWindow{}}
 	m := New()
-	rows := []Row{{Limits: wide}, {Model: "tiny", Limits: wide}}
+	rows := []limits.Binding{{Row: wide}, {Row: wide.For("tiny")}}
 	walk := func() func() string {
 		i := 0
 		return func() string {
@@ -206,7 +208,7 @@ func BenchmarkColdKeys(b *testing.B) {
 // BenchmarkAllocations reports that a call allocates nothing.
 func BenchmarkAllocations(b *testing.B) {
 	m := New()
-	request := Request{Key: key(1), Model: "tiny", Rows: []Row{{Limits: wide}, {Model: "tiny", Limits: wide}}}
+	request := Request{Key: key(1), Model: "tiny", Rows: []limits.Binding{{Row: wide}, {Row: wide.For("tiny")}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		decision, _ := m.Reserve(background, request)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // calendar tells which civil day it is. The date never falls: when the wall clock
@@ -52,7 +54,7 @@ func (c *calendar) refresh(now int64) *day {
 		return old
 	}
 	wall := c.wall().In(c.zone)
-	d := &day{number: 1, date: dateOf(wall), began: now, read: now, wall: wall, end: math.MaxInt64}
+	d := &day{number: 1, date: limits.DateOf(wall), began: now, read: now, wall: wall, end: math.MaxInt64}
 	if old != nil {
 		d.number = old.number + 1
 		behind := d.date < old.date
@@ -63,7 +65,7 @@ func (c *calendar) refresh(now int64) *day {
 			d.end = d.began + maxBehind
 		}
 	}
-	d.end = min(d.end, now+min(int64(dayStart(d.date+1, c.zone).Sub(wall)), 1<<60))
+	d.end = min(d.end, now+min(int64(limits.DayStart(d.date+1, c.zone).Sub(wall)), 1<<60))
 	d.recheck = min(now+recheckEvery, d.end)
 	c.state.Store(d)
 	return d
@@ -74,29 +76,3 @@ func (d *day) at(now int64) time.Time { return d.wall.Add(time.Duration(now - d.
 
 // after returns the monotonic time (ns) at a wall time.
 func (d *day) after(wall time.Time) int64 { return d.read + int64(wall.Sub(d.wall)) }
-
-// dateOf returns the civil date that t shows in its own zone, in days since 1970.
-func dateOf(t time.Time) int64 {
-	year, month, date := t.Date()
-	return time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix() / 86400
-}
-
-// dayStart returns the first instant that shows this date, or a later one, in the
-// zone: in zones that change to summer time at midnight a day starts at one
-// o'clock, and where the date line was moved whole dates are missing.
-func dayStart(day int64, zone *time.Location) time.Time {
-	date := time.Unix(day*86400, 0).UTC()
-	start := time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
-	begin, end := start.ZoneBounds()
-	switch {
-	case dateOf(start) < day: // midnight is skipped: the day starts with the change
-		start = end
-	case begin.IsZero():
-	case dateOf(begin.Add(-1).In(zone)) >= day: // midnight comes twice: the first one
-		_, offset := begin.Add(-1).In(zone).Zone()
-		start = time.Unix(day*86400-int64(offset), 0)
-	case dateOf(begin) >= day:
-		start = begin
-	}
-	return start.In(zone)
-}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // fakeClock is a clock that a test moves.
@@ -48,10 +50,10 @@ func (c *fakeClock) set(wall time.Time) {
 var background = context.Background()
 
 // global returns rows with these limits for the whole key.
-func global(limits Limits) []Row { return []Row{{Limits: limits}} }
+func global(row limits.Row) []limits.Binding { return []limits.Binding{{Row: row}} }
 
-// call returns a request for n tokens of output.
-func outputCall(n int64, rows []Row) Request {
+// outputCall returns a request for n tokens of output.
+func outputCall(n int64, rows []limits.Binding) Request {
 	return Request{Key: "key", Tokens: Tokens{Output: n}, Rows: rows}
 }
 

@@ -2,7 +2,8 @@ package limiter
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // ErrResolved means that a reservation was settled or canceled before, or that
@@ -26,15 +27,6 @@ var ErrSnapshot = errors.New("not a usable limiter snapshot")
 // ErrInUse means that a snapshot was offered to a limiter that counts already.
 var ErrInUse = errors.New("limiter is in use")
 
-// ValueError says which value of an argument is out of range. It never names a
-// key.
-type ValueError struct {
-	Field string // for example limits.tpm
-	Value int64
-	Rule  string // what holds for the field, for example "must not be negative"
-}
-
-// Error implements error.
-func (e *ValueError) Error() string {
-	return fmt.Sprintf("%s is %d: it %s", e.Field, e.Value, e.Rule)
-}
+// ValueError says which value of an argument is out of range, for example of
+// limits.tpm. It never names a key.
+type ValueError = limits.ValueError

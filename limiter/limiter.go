@@ -9,34 +9,14 @@
 // The package knows no HTTP and no money.
 package limiter
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstockhq/penstock/limits"
+)
 
 // Window is the length of the rolling window that RPM and TPM are counted in.
 const Window = time.Minute
-
-// TokenType says which tokens the token limits of a row count.
-type TokenType uint8
-
-const (
-	// TokensTotal counts input and output tokens together. It is the default.
-	TokensTotal TokenType = iota
-	// TokensInput counts prompt tokens only.
-	TokensInput
-	// TokensOutput counts generated tokens only.
-	TokensOutput
-)
-
-// String returns "total", "input" or "output", the words used on the wire.
-func (t TokenType) String() string {
-	switch t {
-	case TokensInput:
-		return "input"
-	case TokensOutput:
-		return "output"
-	default:
-		return "total"
-	}
-}
 
 // Tokens is an amount of tokens by direction.
 type Tokens struct {
@@ -45,39 +25,15 @@ type Tokens struct {
 }
 
 // Of returns the tokens that limits of type t count.
-func (n Tokens) Of(t TokenType) int64 {
+func (n Tokens) Of(t limits.TokenType) int64 {
 	switch t {
-	case TokensInput:
+	case limits.Input:
 		return n.Input
-	case TokensOutput:
+	case limits.Output:
 		return n.Output
 	default:
 		return n.Input + n.Output
 	}
-}
-
-// Limits is one row of limits. A zero field sets no limit; negative fields are
-// an error.
-type Limits struct {
-	RPM         int64 // requests admitted in any rolling 60 s
-	TPM         int64 // tokens in any rolling 60 s
-	RPD         int64 // requests in a civil day
-	TPD         int64 // tokens in a civil day
-	MaxInFlight int64 // calls running at the same time
-	TokenType   TokenType
-}
-
-// Row attaches limits to a scope: the whole key (Model is empty) or the key's
-// use of one model. A scope may have several rows, for example one for input
-// and one for output tokens; all of them bind.
-type Row struct {
-	Model  string
-	Limits Limits
-	// Previous, if not nil, is what the limits were before ChangedAt. Minute
-	// limits (and MaxInFlight) stay at Previous until the next full minute after
-	// ChangedAt, day limits until the next midnight. Nil: Limits act now.
-	Previous  *Limits
-	ChangedAt time.Time
 }
 
 // Request asks for the admission of one call.
@@ -88,36 +44,18 @@ type Request struct {
 	Tokens Tokens
 	// Rows are the limits that apply to this call: those of the key and those of
 	// this Model. The limiter keeps no reference to the slice.
-	Rows []Row
+	Rows []limits.Binding
 	// Timeout bounds how long the call may stay in flight: it sizes the retry
 	// hint of a call that is refused by MaxInFlight.
 	Timeout time.Duration
 }
 
-// Rule names one limit of a row.
-type Rule uint8
-
-// The rules, in the order of the fields of Limits.
-const (
-	RuleNone Rule = iota
-	RuleRPM
-	RuleTPM
-	RuleRPD
-	RuleTPD
-	RuleMaxInFlight
-)
-
-// String returns the rule's wire name: rpm, tpm, rpd, tpd or max_in_flight.
-func (r Rule) String() string {
-	return [...]string{"none", "rpm", "tpm", "rpd", "tpd", "max_in_flight"}[min(r, RuleMaxInFlight)]
-}
-
 // Refusal says why a call was not admitted. Where several rules fail it names
 // the one with the longest wait, so that RetryAfter covers all of them.
 type Refusal struct {
-	Rule      Rule
-	Model     string    // scope of the rule: empty for the whole key
-	TokenType TokenType // of the row that failed
+	Rule      limits.Rule
+	Model     string           // scope of the rule: empty for the whole key
+	TokenType limits.TokenType // of the row that failed
 	Limit     int64
 	Used      int64 // weight in the window, reserved tokens included
 	Needed    int64 // weight that the call asked for

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // TestFloodIsServedToTheLimit sends ten times what is allowed, with logs that
@@ -22,7 +24,7 @@ func TestFloodIsServedToTheLimit(t *testing.T) {
 		t.Run(fmt.Sprint(test.limit, " rpm, ", test.entries, " entries"), func(t *testing.T) {
 			clock := newFakeClock()
 			m := New(WithClock(clock), WithEntries(test.entries))
-			rows := global(Limits{RPM: int64(test.limit)})
+			rows := global(limits.Row{RPM: int64(test.limit)})
 			var log, exactLog []time.Duration
 			first := 0 // of the log in the last minute
 			gap := 6 * time.Second / time.Duration(test.limit)
@@ -63,7 +65,7 @@ func TestMergedEntriesLeaveAtMostOneSlotLate(t *testing.T) {
 		clock := newFakeClock()
 		clock.advance(start)
 		m := New(WithClock(clock), WithEntries(entries))
-		rows := global(Limits{RPM: calls})
+		rows := global(limits.Row{RPM: calls})
 		for range calls {
 			settle(t, m, admit(t, m, outputCall(0, rows)), Tokens{})
 			clock.advance(gap)
@@ -79,9 +81,9 @@ func TestMergedEntriesLeaveAtMostOneSlotLate(t *testing.T) {
 // in a few shards, and then looks at what is left.
 func TestParallelUseOfEverythingEndsBalanced(t *testing.T) {
 	m := New(WithMaxKeys(40))
-	rows := []Row{
-		{Limits: Limits{RPM: 1 << 40, TPM: 1 << 40, MaxInFlight: 5}},
-		{Model: "tiny", Limits: Limits{TPM: 1 << 40, TokenType: TokensOutput}},
+	rows := []limits.Binding{
+		{Row: limits.Row{RPM: 1 << 40, TPM: 1 << 40, MaxInFlight: 5}},
+		{Row: limits.Row{Model: "tiny", TPM: 1 << 40, TokenType: limits.Output}},
 	}
 	keys := append(sameShard(m, "key", 30), "one", "two", "three")
 	var group sync.WaitGroup
@@ -147,7 +149,7 @@ func TestParallelCallersGetTheLimitInEveryWindow(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
 	const limit = 50
-	rows := global(Limits{RPM: limit})
+	rows := global(limits.Row{RPM: limit})
 	var mu sync.Mutex
 	var admitted []time.Duration
 	for range 400 {

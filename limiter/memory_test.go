@@ -9,18 +9,20 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestRequestsAreCountedInEveryRollingMinute(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{RPM: 2})
+	rows := global(limits.Row{RPM: 2})
 	clock.advance(500 * time.Microsecond)
 	admit(t, m, outputCall(0, rows))
 	clock.advance(30 * time.Second)
 	admit(t, m, outputCall(0, rows))
 	refusal := refuse(t, m, outputCall(0, rows))
-	want := Refusal{Rule: RuleRPM, Limit: 2, Used: 2, Needed: 1, RetryAfter: 30001 * time.Millisecond}
+	want := Refusal{Rule: limits.RPM, Limit: 2, Used: 2, Needed: 1, RetryAfter: 30001 * time.Millisecond}
 	if refusal != want {
 		t.Errorf("refusal is %+v, want %+v", refusal, want)
 	}
@@ -33,26 +35,26 @@ func TestRequestsAreCountedInEveryRollingMinute(t *testing.T) {
 }
 
 func TestAllRulesBindTogetherAndTheLongestWaitIsNamed(t *testing.T) {
-	base := Limits{RPM: 10, TPM: 1000, RPD: 10, TPD: 1000, MaxInFlight: 10}
+	base := limits.Row{RPM: 10, TPM: 1000, RPD: 10, TPD: 1000, MaxInFlight: 10}
 	for _, test := range []struct {
 		name   string
-		limits Limits
+		limits limits.Row
 		used   int64
 		needed int64
 		want   Refusal
 	}{
-		{"requests per minute", Limits{RPM: 1}, 1, 1, Refusal{Rule: RuleRPM, Limit: 1, Used: 1, Needed: 1, RetryAfter: time.Minute}},
-		{"tokens per minute", Limits{TPM: 100}, 60, 41, Refusal{Rule: RuleTPM, Limit: 100, Used: 60, Needed: 41, RetryAfter: time.Minute}},
-		{"requests per day", Limits{RPD: 1}, 1, 1, Refusal{Rule: RuleRPD, Limit: 1, Used: 1, Needed: 1, RetryAfter: 12 * time.Hour}},
-		{"tokens per day", Limits{TPD: 100}, 60, 41, Refusal{Rule: RuleTPD, Limit: 100, Used: 60, Needed: 41, RetryAfter: 12 * time.Hour}},
-		{"in flight", Limits{MaxInFlight: 1}, 1, 1, Refusal{Rule: RuleMaxInFlight, Limit: 1, Used: 1, Needed: 1, RetryAfter: 5001 * time.Millisecond, Hint: true}},
-		{"minute and day", Limits{RPM: 1, RPD: 1}, 1, 1, Refusal{Rule: RuleRPD, Limit: 1, Used: 1, Needed: 1, RetryAfter: 12 * time.Hour}},
-		{"more than the limit", Limits{TPM: 100}, 1, 101, Refusal{Rule: RuleTPM, Limit: 100, Used: 1, Needed: 101, Never: true}},
+		{"requests per minute", limits.Row{RPM: 1}, 1, 1, Refusal{Rule: limits.RPM, Limit: 1, Used: 1, Needed: 1, RetryAfter: time.Minute}},
+		{"tokens per minute", limits.Row{TPM: 100}, 60, 41, Refusal{Rule: limits.TPM, Limit: 100, Used: 60, Needed: 41, RetryAfter: time.Minute}},
+		{"requests per day", limits.Row{RPD: 1}, 1, 1, Refusal{Rule: limits.RPD, Limit: 1, Used: 1, Needed: 1, RetryAfter: 12 * time.Hour}},
+		{"tokens per day", limits.Row{TPD: 100}, 60, 41, Refusal{Rule: limits.TPD, Limit: 100, Used: 60, Needed: 41, RetryAfter: 12 * time.Hour}},
+		{"in flight", limits.Row{MaxInFlight: 1}, 1, 1, Refusal{Rule: limits.MaxInFlight, Limit: 1, Used: 1, Needed: 1, RetryAfter: 5001 * time.Millisecond, Hint: true}},
+		{"minute and day", limits.Row{RPM: 1, RPD: 1}, 1, 1, Refusal{Rule: limits.RPD, Limit: 1, Used: 1, Needed: 1, RetryAfter: 12 * time.Hour}},
+		{"more than the limit", limits.Row{TPM: 100}, 1, 101, Refusal{Rule: limits.TPM, Limit: 100, Used: 1, Needed: 101, Never: true}},
 	} {
 		for _, model := range []string{"", "tiny"} {
 			t.Run(test.name+" "+model, func(t *testing.T) {
 				m := New(WithClock(newFakeClock()))
-				rows := []Row{{Limits: base}, {Model: "tiny", Limits: base}, {Model: model, Limits: test.limits}}
+				rows := []limits.Binding{{Row: base}, {Row: base.For("tiny")}, {Row: test.limits.For(model)}}
 				request := Request{Key: "key", Model: "tiny", Tokens: Tokens{Output: test.used}, Rows: rows, Timeout: 5 * time.Second}
 				admit(t, m, request)
 				request.Tokens.Output = test.needed
@@ -68,13 +70,13 @@ func TestAllRulesBindTogetherAndTheLongestWaitIsNamed(t *testing.T) {
 func TestLimitsOfZeroDoNotLimit(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
 	for range 3000 {
-		admit(t, m, outputCall(1<<20, global(Limits{})))
+		admit(t, m, outputCall(1<<20, global(limits.Row{})))
 	}
 }
 
 func TestRowsOfOtherModelsDoNotApply(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := []Row{{Model: "large", Limits: Limits{RPM: 1}}}
+	rows := []limits.Binding{{Row: limits.Row{Model: "large", RPM: 1}}}
 	for range 2 {
 		admit(t, m, Request{Key: "key", Model: "tiny", Rows: rows})
 	}
@@ -84,22 +86,22 @@ func TestRowsOfOtherModelsDoNotApply(t *testing.T) {
 
 func TestTokenTypesAreCountedApart(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := []Row{
-		{Limits: Limits{TPM: 100, TokenType: TokensInput}},
-		{Limits: Limits{TPM: 10, TokenType: TokensOutput}},
-		{Limits: Limits{TPM: 105}},
+	rows := []limits.Binding{
+		{Row: limits.Row{TPM: 100, TokenType: limits.Input}},
+		{Row: limits.Row{TPM: 10, TokenType: limits.Output}},
+		{Row: limits.Row{TPM: 105}},
 	}
 	call := func(input, output int64) Request {
 		return Request{Key: "key", Tokens: Tokens{Input: input, Output: output}, Rows: rows}
 	}
 	admit(t, m, call(95, 5))
-	if refusal := refuse(t, m, call(6, 0)); refusal.TokenType != TokensInput || refusal.Limit != 100 {
+	if refusal := refuse(t, m, call(6, 0)); refusal.TokenType != limits.Input || refusal.Limit != 100 {
 		t.Errorf("refusal names %+v, want the input row", refusal)
 	}
-	if refusal := refuse(t, m, call(0, 6)); refusal.TokenType != TokensOutput {
+	if refusal := refuse(t, m, call(0, 6)); refusal.TokenType != limits.Output {
 		t.Errorf("refusal names %+v, want the output row", refusal)
 	}
-	if refusal := refuse(t, m, call(3, 3)); refusal.TokenType != TokensTotal {
+	if refusal := refuse(t, m, call(3, 3)); refusal.TokenType != limits.Total {
 		t.Errorf("refusal names %+v, want the total row", refusal)
 	}
 	admit(t, m, call(5, 0))
@@ -108,14 +110,14 @@ func TestTokenTypesAreCountedApart(t *testing.T) {
 func TestSettlementRefundsWhereTheReservationStands(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{TPM: 100, TPD: 150})
+	rows := global(limits.Row{TPM: 100, TPD: 150})
 	handle := admit(t, m, outputCall(100, rows))
 	clock.advance(40 * time.Second)
 	settle(t, m, handle, Tokens{Output: 30})
 	admit(t, m, outputCall(70, rows))
 	clock.advance(20 * time.Second)
 	admit(t, m, outputCall(30, rows))
-	if refusal := refuse(t, m, outputCall(21, rows)); refusal.Rule != RuleTPD || refusal.Used != 130 {
+	if refusal := refuse(t, m, outputCall(21, rows)); refusal.Rule != limits.TPD || refusal.Used != 130 {
 		t.Errorf("refusal is %+v, want the day with 130 used", refusal)
 	}
 }
@@ -123,7 +125,7 @@ func TestSettlementRefundsWhereTheReservationStands(t *testing.T) {
 func TestExcessIsDebtFromNowOn(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{TPM: 100})
+	rows := global(limits.Row{TPM: 100})
 	handle := admit(t, m, outputCall(10, rows))
 	clock.advance(50 * time.Second)
 	settle(t, m, handle, Tokens{Output: 160})
@@ -135,7 +137,7 @@ func TestExcessIsDebtFromNowOn(t *testing.T) {
 
 func TestCancelLeavesUsageAsItWas(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := global(Limits{RPM: 1, TPM: 10, RPD: 1, TPD: 10, MaxInFlight: 1})
+	rows := global(limits.Row{RPM: 1, TPM: 10, RPD: 1, TPD: 10, MaxInFlight: 1})
 	for range 10 {
 		handle := admit(t, m, outputCall(10, rows))
 		if err := m.Cancel(background, handle); err != nil {
@@ -148,7 +150,7 @@ func TestCancelLeavesUsageAsItWas(t *testing.T) {
 func TestCallsOfYesterdayDoNotChangeToday(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{RPD: 3, TPD: 100})
+	rows := global(limits.Row{RPD: 3, TPD: 100})
 	canceled, settled := admit(t, m, outputCall(50, rows)), admit(t, m, outputCall(50, rows))
 	clock.advance(12 * time.Hour)
 	admit(t, m, outputCall(40, rows))
@@ -164,7 +166,7 @@ func TestCallsOfYesterdayDoNotChangeToday(t *testing.T) {
 func TestRefundsOfWhatHasLeftTheWindowAreNotTakenFromOthers(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{TPM: 100})
+	rows := global(limits.Row{TPM: 100})
 	first := admit(t, m, outputCall(40, rows))
 	clock.advance(2 * time.Millisecond)
 	admit(t, m, outputCall(60, rows))
@@ -177,7 +179,7 @@ func TestRefundsOfWhatHasLeftTheWindowAreNotTakenFromOthers(t *testing.T) {
 
 func TestHandlesActOnce(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := global(Limits{TPM: 100})
+	rows := global(limits.Row{TPM: 100})
 	handle := admit(t, m, outputCall(60, rows))
 	settle(t, m, handle, Tokens{Output: 50})
 	again := admit(t, m, outputCall(50, rows)) // takes the place of the first
@@ -211,9 +213,9 @@ func TestHandlesSurviveBeingWrittenDown(t *testing.T) {
 func TestHeadroomIsThatOfTheTightestLimits(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	request := Request{Key: "key", Model: "tiny", Tokens: Tokens{Input: 10, Output: 20}, Rows: []Row{
-		{Limits: Limits{RPM: 10, TPM: 1000}},
-		{Model: "tiny", Limits: Limits{RPM: 2, TPM: 50, TokenType: TokensOutput}},
+	request := Request{Key: "key", Model: "tiny", Tokens: Tokens{Input: 10, Output: 20}, Rows: []limits.Binding{
+		{Row: limits.Row{RPM: 10, TPM: 1000}},
+		{Row: limits.Row{Model: "tiny", RPM: 2, TPM: 50, TokenType: limits.Output}},
 	}}
 	for _, want := range []struct {
 		requests, tokens int64
@@ -255,7 +257,7 @@ func TestForgedHandlesAreRefused(t *testing.T) {
 func TestExtensionIsHeldToTokenLimits(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{RPM: 1, TPM: 100, MaxInFlight: 1})
+	rows := global(limits.Row{RPM: 1, TPM: 100, MaxInFlight: 1})
 	handle := admit(t, m, outputCall(40, rows))
 	extend := func(n int64) Decision {
 		t.Helper()
@@ -282,7 +284,7 @@ func TestExtensionIsHeldToTokenLimits(t *testing.T) {
 func TestStrictHoldsTheReservationUntilSettlement(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock), WithStrict())
-	rows := global(Limits{TPM: 100})
+	rows := global(limits.Row{TPM: 100})
 	request := outputCall(80, rows)
 	request.Timeout = 5 * time.Minute
 	handle := admit(t, m, request)
@@ -305,12 +307,12 @@ func TestValuesOutOfRangeAreErrors(t *testing.T) {
 	for field, request := range map[string]Request{
 		"tokens.input":         {Tokens: Tokens{Input: -1}},
 		"tokens.output":        {Tokens: Tokens{Output: math.MaxInt64}},
-		"limits.rpm":           {Rows: global(Limits{RPM: -1})},
-		"limits.tpm":           {Rows: global(Limits{TPM: math.MinInt64})},
-		"limits.rpd":           {Rows: global(Limits{RPD: -1})},
-		"limits.tpd":           {Rows: global(Limits{TPD: -1})},
-		"limits.max_in_flight": {Rows: []Row{{Previous: &Limits{MaxInFlight: -1}}}},
-		"limits.token_type":    {Rows: global(Limits{TokenType: 3})},
+		"limits.rpm":           {Rows: global(limits.Row{RPM: -1})},
+		"limits.tpm":           {Rows: global(limits.Row{TPM: math.MinInt64})},
+		"limits.rpd":           {Rows: global(limits.Row{RPD: -1})},
+		"limits.tpd":           {Rows: global(limits.Row{TPD: -1})},
+		"limits.max_in_flight": {Rows: []limits.Binding{{Previous: &limits.Row{MaxInFlight: -1}}}},
+		"limits.token_type":    {Rows: global(limits.Row{TokenType: 3})},
 	} {
 		_, err := m.Reserve(background, request)
 		var value *ValueError
@@ -328,7 +330,7 @@ func TestValuesOutOfRangeAreErrors(t *testing.T) {
 
 func TestLimitsUpToTheLargestIntegerDoNotOverflow(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := global(Limits{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, TokensTotal})
+	rows := global(limits.Row{RPM: math.MaxInt64, TPM: math.MaxInt64, RPD: math.MaxInt64, TPD: math.MaxInt64, MaxInFlight: math.MaxInt64})
 	var err error
 	for n := 0; err == nil; n++ {
 		if n > 1<<20 {
@@ -359,7 +361,7 @@ func TestClosedLimiterAdmitsNothingAndSettles(t *testing.T) {
 
 func TestParallelCallersNeverExceedALimit(t *testing.T) {
 	m := New()
-	rows := []Row{{Limits: Limits{RPM: 500, TPM: 1 << 40}}, {Model: "tiny", Limits: Limits{RPM: 1000, MaxInFlight: 4}}}
+	rows := []limits.Binding{{Row: limits.Row{RPM: 500, TPM: 1 << 40}}, {Row: limits.Row{Model: "tiny", RPM: 1000, MaxInFlight: 4}}}
 	var admitted, running atomic.Int64
 	var group sync.WaitGroup
 	for range 8 {
@@ -392,7 +394,7 @@ func TestParallelCallersNeverExceedALimit(t *testing.T) {
 
 func TestKeysDoNotDisturbEachOther(t *testing.T) {
 	m := New(WithClock(newFakeClock()))
-	rows := global(Limits{RPM: 1})
+	rows := global(limits.Row{RPM: 1})
 	for round := range 2 {
 		for i := range 20000 {
 			decision, err := m.Reserve(background, Request{Key: fmt.Sprint("key-", i), Rows: rows})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+
 )
 
 // mutant is a fault that the tests must find.
@@ -57,9 +58,9 @@ var mutants = []mutant{
 	value("handles are not checked", "handle.go", "handle.Check == m.seal(handle)", "true"),
 	statement("extensions count from the admission", "settle.go", "r.stamp, r.day = c.stamp, c.day.number", "r.day = c.day.number"),
 	statement("refusals are charged", "memory.go", "c.refuse(request.Rows, &decision.Refusal)", "c.refuse(request.Rows, &decision.Refusal); c.charge()"),
-	statement("a decision reads the clock twice", "wait.go", "refusal.RetryAfter = max(time.Millisecond, millis((at.time-c.now+1e6-1)/1e6))", "refusal.RetryAfter = millis((at.time-c.m.now(c.sh)+1e6-1)/1e6)"),
+	statement("a decision reads the clock twice", "wait.go", "refusal.RetryAfter = c.waitUntil(at)", "refusal.RetryAfter = millis((at.time-c.m.now(c.sh)+1e6-1)/1e6)"),
 	statement("the model is not charged", "admit.go", "c.chargeScope(c.model, total)", ""),
-	statement("tokens by direction are not charged", "admit.go", "c.hold(axis, 0, c.want.Of(TokenType(axis.hash)))", ""),
+	statement("tokens by direction are not charged", "admit.go", "c.hold(axis, 0, c.want.Of(limits.TokenType(axis.hash)))", ""),
 	statement("a new direction starts at zero", "shard.go", "sh.copyTokens(axis, s)", ""),
 	statement("requests of the day are kept", "scope.go", "s.dayRequests = 0", ""),
 	value("scopes with use of the day are forgotten", "scope.go", "s.live() == 0 && !used", "s.live() == 0"),
@@ -69,14 +70,14 @@ var mutants = []mutant{
 	statement("keys leave the shared scope while it counts", "shard.go", "return sh.overflow[level]", ""),
 	statement("growing tables lose entries", "index.go", "x.put(w, sh.at(uint32(w)-slotBias).hash)", "if x.moved%64 != 3 { x.put(w, sh.at(uint32(w)-slotBias).hash) }"),
 	value("waits last until the window is empty", "log.go", "i < count && left > target", "i < count"),
-	value("waits name the shortest", "wait.go", "at.time > worst.time || refusal.Rule == RuleNone", "at.time < worst.time || refusal.Rule == RuleNone"),
+	value("waits name the shortest", "wait.go", "at.time > worst.time || refusal.Rule == limits.None", "at.time < worst.time || refusal.Rule == limits.None"),
 	value("no call is impossible", "wait.go", "target < 0", "false"),
 	value("one call too many in flight", "admit.go", "over(int64(s.inFlight), 1, minute.MaxInFlight)", "over(int64(s.inFlight), 0, minute.MaxInFlight)"),
 	value("a date gives its quota twice", "calendar.go", "d.date == old.date || behind && now-old.began < maxBehind", "d.date == old.date"),
-	value("days last 24 hours", "calendar.go", "dayStart(d.date+1, c.zone).Sub(wall)", "dayStart(d.date, c.zone).Add(24*time.Hour).Sub(wall)"),
+	value("days last 24 hours", "calendar.go", "limits.DayStart(d.date+1, c.zone).Sub(wall)", "limits.DayStart(d.date, c.zone).Add(24*time.Hour).Sub(wall)"),
 	value("changed minute limits act at once", "rules.go", "wall.Before(minuteAt)", "false"),
 	value("changed day limits act with the minute", "rules.go", "wall.Before(dailyAt)", "wall.Before(minuteAt)"),
-	value("waits ignore changes ahead", "wait.go", "from == 0 || at.time < from", "true"),
+	value("waits ignore changes ahead", "wait.go", "from == 0 || at.time != never && c.now+int64(c.waitUntil(at)) < from", "true"),
 	value("time away does not count", "restore.go", "max(0, today.at(now).Sub(taken).Milliseconds())", "0"),
 	value("snapshots lose a millisecond", "restore.go", "l.now+left-l.elapsed-windowMS", "l.now+left-l.elapsed-windowMS-1"),
 	value("snapshots are not checked", "restore.go", "sum != want", "false"),

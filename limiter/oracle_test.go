@@ -3,6 +3,8 @@ package limiter
 import (
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // oracle is the limiter as one would explain it: plain lists of what happened,
@@ -167,8 +169,8 @@ func (o *oracle) inFlight(h *history, t time.Duration) int64 {
 }
 
 // failing returns the first rule that has no room for a call at a time, if
-// nothing else comes until then; RuleNone if all have.
-func (o *oracle) failing(request Request, requests int64, t time.Duration, counted counts) Rule {
+// nothing else comes until then; limits.None if all have.
+func (o *oracle) failing(request Request, requests int64, t time.Duration, counted counts) limits.Rule {
 	wall := o.wall.Add(t - o.now)
 	want := byType(request.Tokens)
 	for _, row := range request.Rows {
@@ -177,7 +179,7 @@ func (o *oracle) failing(request Request, requests int64, t time.Duration, count
 		}
 		h := o.history(request.Key, row.Model)
 		sum := o.window(h, t, counted)
-		minute, daily := row.Limits, row.Limits
+		minute, daily := row.Row, row.Row
 		if row.Previous != nil {
 			changed := row.ChangedAt.In(o.zone)
 			nextMinute := changed.Add(time.Minute - time.Duration(changed.Second())*time.Second - time.Duration(changed.Nanosecond()))
@@ -195,18 +197,18 @@ func (o *oracle) failing(request Request, requests int64, t time.Duration, count
 		exceeds := func(used, more, limit int64) bool { return limit > 0 && used+more > limit }
 		switch {
 		case requests > 0 && exceeds(sum.requests, 1, minute.RPM):
-			return RuleRPM
+			return limits.RPM
 		case requests > 0 && exceeds(o.inFlight(h, t), 1, minute.MaxInFlight):
-			return RuleMaxInFlight
+			return limits.MaxInFlight
 		case requests > 0 && exceeds(day.requests, 1, daily.RPD):
-			return RuleRPD
+			return limits.RPD
 		case exceeds(sum.tokens[minute.TokenType], want[minute.TokenType], minute.TPM):
-			return RuleTPM
+			return limits.TPM
 		case exceeds(day.tokens[daily.TokenType], want[daily.TokenType], daily.TPD):
-			return RuleTPD
+			return limits.TPD
 		}
 	}
-	return RuleNone
+	return limits.None
 }
 
 // charge records a charge to the scopes of a call.

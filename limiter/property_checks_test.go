@@ -5,44 +5,46 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // judge compares a decision, and the wait of a refusal, with the oracle.
 func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Decision) {
 	now := d.o.now
 	if decision.Admitted {
-		if rule := d.o.failing(request, requests, now, exact); rule != RuleNone {
+		if rule := d.o.failing(request, requests, now, exact); rule != limits.None {
 			t.Fatalf("admitted %+v over the limit of %v", request, rule)
 		}
-		if rule := d.o.failing(request, requests, now, stamped); d.exact && rule != RuleNone {
+		if rule := d.o.failing(request, requests, now, stamped); d.exact && rule != limits.None {
 			t.Fatalf("admitted %+v too early for %v", request, rule)
 		}
 		return
 	}
-	if d.o.failing(request, requests, now, d.o.loose) == RuleNone {
+	if d.o.failing(request, requests, now, d.o.loose) == limits.None {
 		t.Fatalf("refused %+v, which fits: %+v", request, decision.Refusal)
 	}
 	refusal := decision.Refusal
 	after := now + refusal.RetryAfter
 	switch {
 	case refusal.Never:
-		if rule := d.o.failing(request, requests, now+1000*time.Hour, exact); rule == RuleNone && !d.pending() {
+		if rule := d.o.failing(request, requests, now+1000*time.Hour, exact); rule == limits.None && !d.pending() {
 			t.Fatalf("refused forever %+v, which fits an empty window: %+v", request, refusal)
 		}
 	case refusal.RetryAfter <= 0 || refusal.RetryAfter%time.Millisecond != 0:
 		t.Fatalf("the wait is %v", refusal.RetryAfter)
 	case !d.exact:
 	case refusal.Hint:
-		if d.timeout > 0 && !d.o.strict && refusal.Rule == RuleMaxInFlight && !d.overdue() {
-			if rule := d.o.failing(request, requests, after, stamped); rule != RuleNone {
+		if d.timeout > 0 && !d.o.strict && refusal.Rule == limits.MaxInFlight && !d.overdue() {
+			if rule := d.o.failing(request, requests, after, stamped); rule != limits.None {
 				t.Fatalf("after %v, with all calls at their deadline, %v still refuses: %+v", refusal.RetryAfter, rule, refusal)
 			}
 		}
 	default:
-		if rule := d.o.failing(request, requests, after, exact); rule != RuleNone && d.timely(after) {
+		if rule := d.o.failing(request, requests, after, exact); rule != limits.None && d.timely(after) {
 			t.Fatalf("after %v %v still refuses: %+v", refusal.RetryAfter, rule, refusal)
 		}
-		if d.o.failing(request, requests, after-time.Millisecond, stamped) == RuleNone {
+		if d.o.failing(request, requests, after-time.Millisecond, stamped) == limits.None {
 			t.Fatalf("the wait of %v is too long: %+v", refusal.RetryAfter, refusal)
 		}
 	}
@@ -50,7 +52,7 @@ func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Dec
 
 // pending tells whether a change of limits may still be ahead.
 func (d *driver) pending() bool {
-	return slices.ContainsFunc(d.rows, func(row Row) bool { return row.Previous != nil })
+	return slices.ContainsFunc(d.rows, func(row limits.Binding) bool { return row.Previous != nil })
 }
 
 // overdue tells whether a call runs past its deadline.
@@ -83,10 +85,10 @@ func (d *driver) checkMonotone(t *rapid.T, request Request) {
 		t.Fatalf("in another order of rules the refusal is %+v, not %+v", after.Refusal, before.Refusal)
 	}
 	tighter := request
-	tighter.Rows = append(slices.Clone(request.Rows), Row{Limits: d.drawLimits(t, request.Rows[0].Limits.TokenType)})
+	tighter.Rows = append(slices.Clone(request.Rows), limits.Binding{Row: d.drawLimits(t, request.Rows[0].Row.TokenType)})
 	for i := range tighter.Rows {
-		tighter.Rows[i].Limits.TPM -= tighter.Rows[i].Limits.TPM / 2
-		tighter.Rows[i].Limits.RPM -= tighter.Rows[i].Limits.RPM / 2
+		tighter.Rows[i].Row.TPM -= tighter.Rows[i].Row.TPM / 2
+		tighter.Rows[i].Row.RPM -= tighter.Rows[i].Row.RPM / 2
 	}
 	if view, err := d.m.Usage(background, tighter); err != nil || view.Admitted {
 		t.Fatalf("tighter limits admit what was refused: %+v %v", tighter.Rows, err)
@@ -106,11 +108,11 @@ func (d *driver) checkHeadroom(t *rapid.T, request Request, decision Decision) {
 			continue
 		}
 		sum := d.o.window(d.o.history(request.Key, row.Model), d.o.now, stamped)
-		if left := row.Limits.RPM - sum.requests - 1; row.Limits.RPM > 0 && (requests < 0 || left < requests) {
+		if left := row.Row.RPM - sum.requests - 1; row.Row.RPM > 0 && (requests < 0 || left < requests) {
 			requests = left
 		}
-		kind := row.Limits.TokenType
-		if left := row.Limits.TPM - sum.tokens[kind] - want[kind]; row.Limits.TPM > 0 && (tokens < 0 || left < tokens) {
+		kind := row.Row.TokenType
+		if left := row.Row.TPM - sum.tokens[kind] - want[kind]; row.Row.TPM > 0 && (tokens < 0 || left < tokens) {
 			tokens = left
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // TestMain sets how many traces the property test tries: enough for every change,
@@ -59,8 +61,8 @@ type driver struct {
 	options []Option
 	keys    []string
 	noise   []string
-	rows    []Row // for all models
-	exact   bool  // entries are never merged in this trace
+	rows    []limits.Binding // for all models
+	exact   bool             // entries are never merged in this trace
 	timeout time.Duration
 }
 
@@ -93,22 +95,24 @@ func newDriver(t *rapid.T) *driver {
 	if d.o.strict = rapid.IntRange(0, 3).Draw(t, "strict") == 0; d.o.strict {
 		d.options = append(d.options, WithStrict())
 	}
-	if !d.exact {
+	if d.exact { // one call of a billion tokens takes 17 entries
+		d.options = append(d.options, WithEntries(32768))
+	} else {
 		d.options = append(d.options, WithEntries(64))
 		d.o.late = 2 * time.Minute / 64
 	}
 	d.m = New(d.options...)
 	d.m.names = hasher{0x9e3779b97f4a7c15, 0xd1b54a32d192ed03, 0x8cb92ba72f3d8dd7, 0xabc98388fb8fac03} // the same in every run of a trace
 	d.pickKeys()
-	d.rows = []Row{{}}
-	types := []TokenType{TokensTotal, TokensInput, TokensOutput}
+	d.rows = []limits.Binding{{}}
+	types := []limits.TokenType{limits.Total, limits.Input, limits.Output}
 	for _, model := range []string{"", "tiny", "large"} {
 		for range rapid.IntRange(1, 2).Draw(t, "rows") {
-			d.rows = append(d.rows, Row{Model: model, Limits: Limits{TokenType: rapid.SampledFrom(types).Draw(t, "type")}})
+			d.rows = append(d.rows, limits.Binding{Row: limits.Row{Model: model, TokenType: rapid.SampledFrom(types).Draw(t, "type")}})
 		}
 	}
 	for i := range d.rows {
-		d.rows[i].Limits = d.drawLimits(t, d.rows[i].Limits.TokenType)
+		d.rows[i].Row = d.drawLimits(t, d.rows[i].Row.TokenType)
 	}
 	d.observe()
 	return d
@@ -128,14 +132,14 @@ func (d *driver) pickKeys() {
 
 // drawLimits draws limits, most of them unset. Where entries are to be merged
 // they are wide, so that many calls get through.
-func (d *driver) drawLimits(t *rapid.T, kind TokenType) Limits {
+func (d *driver) drawLimits(t *rapid.T, kind limits.TokenType) limits.Row {
 	draw := func(name string, values ...int64) int64 {
 		return values[max(0, rapid.IntRange(-len(values), len(values)-1).Draw(t, name))]
 	}
 	if !d.exact {
-		return Limits{RPM: draw("rpm", 0, 100, 200), TPM: draw("tpm", 0, 60000, 1<<40), TokenType: kind}
+		return limits.Row{RPM: draw("rpm", 0, 100, 200), TPM: draw("tpm", 0, 60000, 1<<40), TokenType: kind}
 	}
-	return Limits{
+	return limits.Row{
 		RPM: draw("rpm", 0, 1, 2, 7, 50, 600), TPM: draw("tpm", 0, 1, 30, 1000, 60000, 1<<40),
 		RPD: draw("rpd", 0, 1, 5, 40), TPD: draw("tpd", 0, 10, 500, 100000),
 		MaxInFlight: draw("in flight", 0, 1, 2, 5), TokenType: kind,
@@ -147,7 +151,7 @@ func (d *driver) observe() { d.o.observe(d.clock.Monotonic(), d.clock.Wall()) }
 // drawTokens draws an amount that has to do with the limits.
 func (d *driver) drawTokens(t *rapid.T) Tokens {
 	draw := func(name string) int64 {
-		limit := rapid.SampledFrom(d.rows).Draw(t, "limit").Limits.TPM % (1 << 30)
+		limit := rapid.SampledFrom(d.rows).Draw(t, "limit").Row.TPM % (1 << 30)
 		switch rapid.IntRange(0, 5).Draw(t, "kind") {
 		case 0:
 			return 0
@@ -354,8 +358,8 @@ func (d *driver) changeLimits(t *rapid.T) {
 	d.rows = slices.Clone(d.rows)
 	for i := range d.rows {
 		row := &d.rows[i]
-		before := row.Limits
-		row.Limits = d.drawLimits(t, before.TokenType)
+		before := row.Row
+		row.Row = d.drawLimits(t, before.TokenType)
 		row.Previous, row.ChangedAt = nil, time.Time{}
 		if later {
 			row.Previous, row.ChangedAt = &before, d.o.wall
@@ -366,7 +370,7 @@ func (d *driver) changeLimits(t *rapid.T) {
 // others lets other keys of the shard come and go.
 func (d *driver) others(t *rapid.T) {
 	for range rapid.IntRange(1, 60).Draw(t, "calls") {
-		request := Request{Key: rapid.SampledFrom(d.noise).Draw(t, "key"), Tokens: Tokens{Input: 5}, Rows: global(Limits{RPM: 3})}
+		request := Request{Key: rapid.SampledFrom(d.noise).Draw(t, "key"), Tokens: Tokens{Input: 5}, Rows: global(limits.Row{RPM: 3})}
 		decision, err := d.m.Reserve(background, request)
 		if err != nil {
 			t.Fatal(err)

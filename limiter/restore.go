@@ -9,6 +9,8 @@ import (
 	"iter"
 	"math"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // Import reads what Export wrote. It must come before the first call; a limiter
@@ -29,7 +31,7 @@ func (m *Memory) Import(r io.Reader) error {
 	today := m.calendar.today(now)
 	names, taken, date, zone := in.header()
 	if zone != m.calendar.zone.String() {
-		date = dateOf(taken.In(m.calendar.zone)) // its counters go on under this date
+		date = limits.DateOf(taken.In(m.calendar.zone)) // its counters go on under this date
 	}
 	load := loader{
 		m: loading, in: &in, now: (now + 1e6 - 1) / 1e6, today: today.number,
@@ -136,12 +138,12 @@ func (l *loader) day(s *scope) {
 
 // log reads a log into a scope, or into an axis of it.
 func (l *loader) log(sh *shard, s *scope, position byte) {
-	t := TokenType(l.in.u8())
-	if t > TokensOutput || (t == TokensTotal) != (position == 0) || position > 2 {
+	t := limits.TokenType(l.in.u8())
+	if t > limits.Output || (t == limits.Total) != (position == 0) || position > 2 {
 		l.in.wrong("it has a log of unknown kind %d", t)
 		return
 	}
-	if t != TokensTotal {
+	if t != limits.Total {
 		slot := sh.take()
 		axis := sh.at(slot)
 		*axis = scope{hash: uint64(t)}
@@ -179,7 +181,7 @@ type PastCall struct {
 func (m *Memory) RestoreSince() time.Time {
 	now, today := m.present()
 	wall := today.at(now)
-	since := dayStart(today.date, m.calendar.zone)
+	since := limits.DayStart(today.date, m.calendar.zone)
 	if minute := wall.Add(-Window); minute.Before(since) {
 		since = minute
 	}
@@ -228,7 +230,7 @@ func (m *Memory) restore(past PastCall) {
 	c.sh.mu.Lock()
 	defer c.sh.mu.Unlock()
 	c.read()
-	today := dateOf(past.At.In(m.calendar.zone)) >= c.day.date
+	today := limits.DateOf(past.At.In(m.calendar.zone)) >= c.day.date
 	left := int64(Window) - max(0, int64(c.day.at(c.now).Sub(past.At)))
 	if !today && left <= 0 {
 		return
@@ -254,12 +256,12 @@ func (c *call) chargePast(today bool, stamp int64) {
 		}
 		if today {
 			s.dayRequests += min(1, math.MaxUint32-s.dayRequests)
-			s.addDay(c.want.Of(TokensTotal), c.want.Input, c.want.Output)
+			s.addDay(c.want.Of(limits.Total), c.want.Input, c.want.Output)
 		}
-		c.addPast(s, stamp, 1, c.want.Of(TokensTotal))
+		c.addPast(s, stamp, 1, c.want.Of(limits.Total))
 		for slot := s.axis(); slot != 0; {
 			axis := c.sh.at(slot - 1)
-			c.addPast(axis, stamp, 0, c.want.Of(TokenType(axis.hash)))
+			c.addPast(axis, stamp, 0, c.want.Of(limits.TokenType(axis.hash)))
 			slot = axis.axis()
 		}
 	}

@@ -1,6 +1,12 @@
 package limiter
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstockhq/penstock/limits"
+)
 
 // MaxTokens is the most tokens that one call may name in one direction. It is
 // far above what any model takes.
@@ -20,19 +26,18 @@ func inspect(request *Request) (has traits, err error) {
 	}
 	for i := range request.Rows {
 		row := &request.Rows[i]
-		l := &row.Limits
-		if l.RPM|l.TPM|l.RPD|l.TPD|l.MaxInFlight < 0 || l.TokenType > TokensOutput {
-			return has, checkLimits(l)
+		if err := checkRow(&row.Row); err != nil {
+			return has, err
 		}
 		if row.Model != "" && row.Model == request.Model {
 			has.model = true
 		}
-		if l.TokenType != TokensTotal {
+		if row.TokenType != limits.Total {
 			has.apart = true
 		}
 		if row.Previous != nil {
 			has.apart = true
-			if err := checkLimits(row.Previous); err != nil {
+			if err := checkRow(row.Previous); err != nil {
 				return has, err
 			}
 		}
@@ -42,38 +47,25 @@ func inspect(request *Request) (has traits, err error) {
 
 func checkTokens(tokens Tokens) error {
 	if uint64(tokens.Input) > MaxTokens {
-		return &ValueError{"tokens.input", tokens.Input, "must be between 0 and 1073741824"}
+		return &ValueError{Field: "tokens.input", Reason: fmt.Sprintf("%d is not between 0 and %d", tokens.Input, MaxTokens)}
 	}
 	if uint64(tokens.Output) > MaxTokens {
-		return &ValueError{"tokens.output", tokens.Output, "must be between 0 and 1073741824"}
+		return &ValueError{Field: "tokens.output", Reason: fmt.Sprintf("%d is not between 0 and %d", tokens.Output, MaxTokens)}
 	}
 	return nil
 }
 
-func checkLimits(l *Limits) error {
-	if l.RPM|l.TPM|l.RPD|l.TPD|l.MaxInFlight >= 0 && l.TokenType <= TokensOutput {
+// checkRow refuses what no counter can be held to. Limits that are larger than those
+// that keys may have are harmless here.
+func checkRow(row *limits.Row) error {
+	if row.RPM|row.TPM|row.RPD|row.TPD|row.MaxInFlight >= 0 && row.TokenType <= limits.Output {
 		return nil
 	}
-	if l.TokenType > TokensOutput {
-		return &ValueError{"limits.token_type", int64(l.TokenType), "must be 0 (total), 1 (input) or 2 (output)"}
+	var wrong *ValueError
+	if errors.As(row.Check(), &wrong) {
+		return &ValueError{Field: "limits." + wrong.Field, Reason: wrong.Reason}
 	}
-	for _, field := range []struct {
-		rule  Rule
-		value int64
-	}{{RuleRPM, l.RPM}, {RuleTPM, l.TPM}, {RuleRPD, l.RPD}, {RuleTPD, l.TPD}} {
-		if field.value < 0 {
-			return &ValueError{"limits." + field.rule.String(), field.value, "must not be negative"}
-		}
-	}
-	return &ValueError{"limits.max_in_flight", l.MaxInFlight, "must not be negative"}
-}
-
-// changes returns when (wall time) a changed row takes effect: for minute limits
-// the next full minute, for day limits the next midnight.
-func (c *call) changes(row *Row) (minute, daily time.Time) {
-	zone := c.m.calendar.zone
-	return row.ChangedAt.Truncate(time.Minute).Add(time.Minute),
-		dayStart(dateOf(row.ChangedAt.In(zone))+1, zone)
+	return nil
 }
 
 // settledChange is an age at which every change has taken effect, even where the
@@ -81,8 +73,8 @@ func (c *call) changes(row *Row) (minute, daily time.Time) {
 const settledChange = 72 * time.Hour
 
 // inForce returns the limits that hold at time now (ns), per minute and per day.
-func (c *call) inForce(row *Row, now int64) (minute, daily *Limits) {
-	minute, daily = &row.Limits, &row.Limits
+func (c *call) inForce(row *limits.Binding, now int64) (minute, daily *limits.Row) {
+	minute, daily = &row.Row, &row.Row
 	if row.Previous == nil {
 		return minute, daily
 	}
@@ -90,7 +82,7 @@ func (c *call) inForce(row *Row, now int64) (minute, daily *Limits) {
 	if wall.Sub(row.ChangedAt) > settledChange {
 		return minute, daily
 	}
-	minuteAt, dailyAt := c.changes(row)
+	minuteAt, dailyAt := limits.Effective(row.ChangedAt, c.m.calendar.zone)
 	if wall.Before(minuteAt) {
 		minute = row.Previous
 	}
@@ -102,13 +94,13 @@ func (c *call) inForce(row *Row, now int64) (minute, daily *Limits) {
 
 // nextChange returns the first time after from (ns) at which limits change, 0 if
 // none do.
-func (c *call) nextChange(rows []Row, from int64) int64 {
+func (c *call) nextChange(rows []limits.Binding, from int64) int64 {
 	next := int64(0)
 	for i := range rows {
 		if rows[i].Previous == nil || c.scope(&rows[i]) == nil || c.day.at(from).Sub(rows[i].ChangedAt) > settledChange {
 			continue
 		}
-		minuteAt, dailyAt := c.changes(&rows[i])
+		minuteAt, dailyAt := limits.Effective(rows[i].ChangedAt, c.m.calendar.zone)
 		for _, wall := range [2]time.Time{minuteAt, dailyAt} {
 			if at := c.day.after(wall); at > from && (next == 0 || at < next) {
 				next = at

@@ -1,5 +1,7 @@
 package limiter
 
+import "github.com/penstockhq/penstock/limits"
+
 // scope holds the counters of one key, or of one key's use of one model, in 64
 // bytes without a pointer, so that a million of them cost the collector nothing.
 // Where a field says "48 bits above", the lower 16 bits hold another value.
@@ -72,11 +74,11 @@ func (s *scope) roll(today uint16) {
 }
 
 // dayTokens returns the tokens of type t that the day holds.
-func (s *scope) dayTokens(t TokenType) int64 {
+func (s *scope) dayTokens(t limits.TokenType) int64 {
 	switch t {
-	case TokensInput:
+	case limits.Input:
 		return int64(s.dayInput >> 16)
-	case TokensOutput:
+	case limits.Output:
 		return int64(s.dayOutput >> 16)
 	default:
 		return int64(s.dayTotal >> 16)

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestRowOfANewTokenTypeSeesTheWholeWindow(t *testing.T) {
@@ -13,21 +15,21 @@ func TestRowOfANewTokenTypeSeesTheWholeWindow(t *testing.T) {
 		clock := newFakeClock()
 		m := New(append(strict, WithClock(clock))...)
 		tpd := int64(0)
-		call := func(input, output int64, kind TokenType) Request {
-			return Request{Key: "key", Tokens: Tokens{input, output}, Rows: global(Limits{TPM: 100, TPD: tpd, TokenType: kind})}
+		call := func(input, output int64, kind limits.TokenType) Request {
+			return Request{Key: "key", Tokens: Tokens{input, output}, Rows: global(limits.Row{TPM: 100, TPD: tpd, TokenType: kind})}
 		}
-		handle := admit(t, m, call(60, 20, TokensTotal))
-		if refusal := refuse(t, m, call(41, 0, TokensInput)); refusal.Rule != RuleTPM || refusal.Used < 60 {
+		handle := admit(t, m, call(60, 20, limits.Total))
+		if refusal := refuse(t, m, call(41, 0, limits.Input)); refusal.Rule != limits.TPM || refusal.Used < 60 {
 			t.Errorf("refusal is %+v, want at least the 60 input tokens of the window", refusal)
 		}
 		settle(t, m, handle, Tokens{60, 20})
 		clock.advance(time.Minute)
 		tpd = 100
-		if refusal := refuse(t, m, call(41, 0, TokensInput)); refusal.Rule != RuleTPD || refusal.Used != 60 {
+		if refusal := refuse(t, m, call(41, 0, limits.Input)); refusal.Rule != limits.TPD || refusal.Used != 60 {
 			t.Errorf("refusal is %+v, want the 60 input tokens of the day", refusal)
 		}
-		admit(t, m, call(40, 0, TokensInput))
-		if refusal := refuse(t, m, call(0, 81, TokensOutput)); refusal.Rule != RuleTPD || refusal.Used != 20 {
+		admit(t, m, call(40, 0, limits.Input))
+		if refusal := refuse(t, m, call(0, 81, limits.Output)); refusal.Rule != limits.TPD || refusal.Used != 20 {
 			t.Errorf("refusal is %+v, want the 20 output tokens of the day", refusal)
 		}
 	}
@@ -36,7 +38,7 @@ func TestRowOfANewTokenTypeSeesTheWholeWindow(t *testing.T) {
 func TestKeysBeyondTheCapAreLimitedTogetherUntilTheSharedScopeIsIdle(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock), WithMaxKeys(2))
-	rows := []Row{{Limits: Limits{RPM: 5}}, {Model: "tiny", Limits: Limits{RPM: 5}}}
+	rows := []limits.Binding{{Row: limits.Row{RPM: 5}}, {Row: limits.Row{Model: "tiny", RPM: 5}}}
 	call := func(key string) Request { return Request{Key: key, Model: "tiny", Rows: rows} }
 	admit(t, m, call("first"))
 	names := sameShard(m, "first", 3)
@@ -79,7 +81,7 @@ func sameShard(m *Memory, key string, n int) []string {
 func TestFloodOfRandomKeysTakesBoundedMemory(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock), WithMaxKeys(5000))
-	rows := global(Limits{RPM: 1 << 30})
+	rows := global(limits.Row{RPM: 1 << 30})
 	for i := range 100_000 {
 		decision, err := m.Reserve(background, Request{Key: fmt.Sprint(i, "-", i*7919), Rows: rows})
 		if err != nil || !decision.Admitted {
@@ -105,7 +107,7 @@ func TestIdleScopesAreForgotten(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
 	const keys = 4_000
-	rows := global(Limits{TokenType: TokensOutput})
+	rows := global(limits.Row{TokenType: limits.Output})
 	for range 10 {
 		for i := range keys {
 			handle := admit(t, m, Request{Key: key(i), Tokens: Tokens{Output: 1}, Rows: rows})
@@ -138,7 +140,7 @@ func TestReservationsThatNobodySettlesLapse(t *testing.T) {
 	for _, strict := range [][]Option{nil, {WithStrict()}} {
 		clock := newFakeClock()
 		m := New(append(strict, WithClock(clock))...)
-		rows := global(Limits{MaxInFlight: 1, TPM: 100})
+		rows := global(limits.Row{MaxInFlight: 1, TPM: 100})
 		request := outputCall(40, rows)
 		request.Timeout = 10 * time.Second
 		handle := admit(t, m, request)
@@ -173,7 +175,7 @@ func (c *countingClock) Monotonic() time.Duration {
 func TestDecisionsReadTheClockOnce(t *testing.T) {
 	clock := &countingClock{fakeClock: *newFakeClock()}
 	m := New(WithClock(clock))
-	rows := global(Limits{RPM: 3, TPM: 100})
+	rows := global(limits.Row{RPM: 3, TPM: 100})
 	for range 1000 {
 		before := clock.reads
 		decision, err := m.Reserve(background, outputCall(30, rows))
@@ -193,7 +195,7 @@ func TestDecisionsReadTheClockOnce(t *testing.T) {
 func TestClockThatRunsBackwardsStandsStill(t *testing.T) {
 	clock := newFakeClock()
 	m := New(WithClock(clock))
-	rows := global(Limits{RPM: 1})
+	rows := global(limits.Row{RPM: 1})
 	clock.advance(time.Hour)
 	admit(t, m, outputCall(0, rows))
 	clock.advance(-30 * time.Minute)
@@ -252,7 +254,7 @@ func TestScopeWithDebtOfOneDirectionIsKept(t *testing.T) {
 	clock := newFakeClock()
 	clock.set(clock.Wall().Add(12*time.Hour - 70*time.Second)) // the day ends before the debt does
 	m := New(WithClock(clock))
-	rows := global(Limits{TPM: 100, TokenType: TokensInput})
+	rows := global(limits.Row{TPM: 100, TokenType: limits.Input})
 	handle := admit(t, m, Request{Key: "key", Tokens: Tokens{Output: 90}, Rows: rows})
 	clock.advance(59 * time.Second)
 	settle(t, m, handle, Tokens{Input: 90}) // as many in all

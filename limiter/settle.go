@@ -1,6 +1,10 @@
 package limiter
 
-import "math"
+import (
+	"math"
+
+	"github.com/penstockhq/penstock/limits"
+)
 
 // find locks the shard of a handle and prepares the call that it names. On an
 // error nothing is locked.
@@ -31,7 +35,7 @@ func (c *call) attach(r *reservation) {
 }
 
 // extend raises a reservation.
-func (c *call) extend(slot uint32, tokens Tokens, rows []Row, decision *Decision) error {
+func (c *call) extend(slot uint32, tokens Tokens, rows []limits.Binding, decision *Decision) error {
 	r := c.sh.open.at(slot)
 	reserved := c.sh.open.reserved(r)
 	c.want = Tokens{
@@ -84,9 +88,9 @@ func (c *call) settle(slot uint32, actual Tokens, undo bool) {
 	if r.next != 0 {
 		reserved = c.sh.open.reserved(r)
 	}
-	total := c.dayChange(r, TokensTotal, reserved, actual)
-	input := c.dayChange(r, TokensInput, reserved, actual)
-	output := c.dayChange(r, TokensOutput, reserved, actual)
+	total := c.dayChange(r, limits.Total, reserved, actual)
+	input := c.dayChange(r, limits.Input, reserved, actual)
+	output := c.dayChange(r, limits.Output, reserved, actual)
 	for s := c.key; ; s = c.model {
 		c.settleScope(s, r, reserved, actual)
 		s.addDay(total, input, output)
@@ -103,17 +107,17 @@ func (c *call) settle(slot uint32, actual Tokens, undo bool) {
 
 // settleScope corrects the windows of a scope and its axes.
 func (c *call) settleScope(s *scope, r *reservation, reserved, actual Tokens) {
-	c.settleWindow(s, r, TokensTotal, reserved.Of(TokensTotal), actual.Of(TokensTotal))
+	c.settleWindow(s, r, limits.Total, reserved.Of(limits.Total), actual.Of(limits.Total))
 	for slot := s.axis(); slot != 0; {
 		axis := c.sh.at(slot - 1)
-		t := TokenType(axis.hash)
+		t := limits.TokenType(axis.hash)
 		c.settleWindow(axis, r, t, reserved.Of(t), actual.Of(t))
 		slot = axis.axis()
 	}
 }
 
 // settleWindow corrects the window of a scope for tokens of one type.
-func (c *call) settleWindow(s *scope, r *reservation, t TokenType, reserved, actual int64) {
+func (c *call) settleWindow(s *scope, r *reservation, t limits.TokenType, reserved, actual int64) {
 	switch {
 	case c.m.strict:
 		s.addLive(-reserved)
@@ -135,7 +139,7 @@ func (c *call) settleWindow(s *scope, r *reservation, t TokenType, reserved, act
 
 // dayChange returns by how much tokens of type t change today's counter: excess
 // goes to today, refunds only to the day of the reservation.
-func (c *call) dayChange(r *reservation, t TokenType, reserved, actual Tokens) int64 {
+func (c *call) dayChange(r *reservation, t limits.TokenType, reserved, actual Tokens) int64 {
 	left := reserved.Of(t) - actual.Of(t)
 	if left <= 0 || r.next == 0 && r.day == c.day.number {
 		return -left

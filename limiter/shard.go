@@ -1,6 +1,10 @@
 package limiter
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/penstockhq/penstock/limits"
+)
 
 const (
 	shardCount = 256
@@ -175,7 +179,7 @@ func (sh *shard) shrink(s *scope) {
 
 // findAxis returns the scope that counts tokens of type t apart, nil if there is
 // none.
-func (sh *shard) findAxis(s *scope, t TokenType) *scope {
+func (sh *shard) findAxis(s *scope, t limits.TokenType) *scope {
 	for slot := s.axis(); slot != 0; {
 		axis := sh.at(slot - 1)
 		if axis.hash == uint64(t) {
@@ -189,7 +193,7 @@ func (sh *shard) findAxis(s *scope, t TokenType) *scope {
 // addAxis counts tokens of type t apart from now on. It starts with all the
 // tokens that the scope holds, as it is not known how many of them were of that
 // direction: a limit may bind too early for one window, never too late.
-func (m *Memory) addAxis(sh *shard, s *scope, t TokenType) {
+func (m *Memory) addAxis(sh *shard, s *scope, t limits.TokenType) {
 	slot := sh.take()
 	axis := sh.at(slot)
 	*axis = scope{hash: uint64(t)}

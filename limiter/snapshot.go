@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // A snapshot is, all numbers little-endian:
@@ -123,15 +125,15 @@ func (o *snapshotWriter) scope(sh *shard, s *scope, now int64) {
 	little := binary.LittleEndian
 	o.buffer = little.AppendUint64(o.buffer, s.hash)
 	o.buffer = little.AppendUint32(o.buffer, s.dayRequests)
-	for _, t := range [3]TokenType{TokensTotal, TokensInput, TokensOutput} {
+	for _, t := range [3]limits.TokenType{limits.Total, limits.Input, limits.Output} {
 		o.buffer = little.AppendUint64(o.buffer, uint64(s.dayTokens(t)))
 	}
 	logs := len(o.buffer)
 	o.buffer = append(o.buffer, 1)
-	o.log(sh, s, TokensTotal, now)
+	o.log(sh, s, limits.Total, now)
 	for slot := s.axis(); slot != 0; {
 		axis := sh.at(slot - 1)
-		o.log(sh, axis, TokenType(axis.hash), now)
+		o.log(sh, axis, limits.TokenType(axis.hash), now)
 		o.buffer[logs]++
 		slot = axis.axis()
 	}
@@ -139,7 +141,7 @@ func (o *snapshotWriter) scope(sh *shard, s *scope, now int64) {
 
 // log writes the entries of a log, and what running calls hold beside it as if
 // it were charged now.
-func (o *snapshotWriter) log(sh *shard, s *scope, t TokenType, now int64) {
+func (o *snapshotWriter) log(sh *shard, s *scope, t limits.TokenType, now int64) {
 	little := binary.LittleEndian
 	o.buffer = append(o.buffer, byte(t))
 	length := len(o.buffer)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // restart exports a limiter and imports the snapshot into a new one, away later.
@@ -38,9 +40,9 @@ func TestCleanRestartKeepsWindowsAndDays(t *testing.T) {
 	for _, strict := range [][]Option{nil, {WithStrict()}} {
 		clock := newFakeClock()
 		m := New(append(strict, WithClock(clock))...)
-		rows := []Row{
-			{Limits: Limits{RPM: 2, TPM: 100, TPD: 1000}},
-			{Model: "tiny", Limits: Limits{TPM: 60, RPD: 5, TokenType: TokensInput}},
+		rows := []limits.Binding{
+			{Row: limits.Row{RPM: 2, TPM: 100, TPD: 1000}},
+			{Row: limits.Row{Model: "tiny", TPM: 60, RPD: 5, TokenType: limits.Input}},
 		}
 		request := Request{Key: "key", Model: "tiny", Tokens: Tokens{Input: 20, Output: 10}, Rows: rows}
 		settle(t, m, admit(t, m, request), request.Tokens)
@@ -71,7 +73,7 @@ func TestStopWithCallsInFlightKeepsWhatTheyReserved(t *testing.T) {
 	for _, strict := range [][]Option{nil, {WithStrict()}} {
 		clock := newFakeClock()
 		m := New(append(strict, WithClock(clock))...)
-		rows := global(Limits{TPM: 300 << 20, MaxInFlight: 1})
+		rows := global(limits.Row{TPM: 300 << 20, MaxInFlight: 1})
 		handle := admit(t, m, outputCall(200<<20, rows))
 		next, _ := restart(t, m, clock, time.Second, strict...)
 		if used := usage(t, next, outputCall(0, rows)).Scopes[0]; used.Window.Tokens != 200<<20 || used.InFlight != 0 {
@@ -116,7 +118,7 @@ func TestDaysOfASnapshotEndWithTheDay(t *testing.T) {
 func TestUnusableSnapshotsAreRefusedWhole(t *testing.T) {
 	m := New()
 	for i := range 50 {
-		admit(t, m, Request{Key: string(rune('a' + i)), Tokens: Tokens{Input: 7}, Rows: global(Limits{TokenType: TokensInput})})
+		admit(t, m, Request{Key: string(rune('a' + i)), Tokens: Tokens{Input: 7}, Rows: global(limits.Row{TokenType: limits.Input})})
 	}
 	var snapshot bytes.Buffer
 	if err := m.Export(&snapshot); err != nil {
@@ -153,7 +155,7 @@ func TestUnusableSnapshotsAreRefusedWhole(t *testing.T) {
 func FuzzImport(f *testing.F) {
 	m := New(WithClock(newFakeClock()))
 	admit := func(key string) {
-		if _, err := m.Reserve(background, Request{Key: key, Tokens: Tokens{Input: 7}, Rows: global(Limits{TokenType: TokensInput})}); err != nil {
+		if _, err := m.Reserve(background, Request{Key: key, Tokens: Tokens{Input: 7}, Rows: global(limits.Row{TokenType: limits.Input})}); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -172,7 +174,7 @@ func FuzzImport(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"one", "two", "new"} {
-			call := Request{Key: key, Tokens: Tokens{Input: 7}, Rows: global(Limits{TPM: 100, TPD: 100, TokenType: TokensInput})}
+			call := Request{Key: key, Tokens: Tokens{Input: 7}, Rows: global(limits.Row{TPM: 100, TPD: 100, TokenType: limits.Input})}
 			seen, err := next.Usage(background, call)
 			if err != nil {
 				t.Fatal(err)
@@ -209,7 +211,7 @@ func TestRestoreRebuildsDaysAndWindowsFromPastCalls(t *testing.T) {
 	if err := m.Restore(slices.Values(past)); err != nil {
 		t.Fatal(err)
 	}
-	rows := []Row{{Limits: Limits{TPM: 3400}}, {Model: "tiny", Limits: Limits{TPD: 1000, TokenType: TokensInput}}}
+	rows := []limits.Binding{{Row: limits.Row{TPM: 3400}}, {Row: limits.Row{Model: "tiny", TPD: 1000, TokenType: limits.Input}}}
 	got := usage(t, m, Request{Key: "key", Model: "tiny", Rows: rows, Tokens: Tokens{Input: 300}})
 	if want := (Sums{2, 3300, -1, -1}); got.Scopes[0].Window != want {
 		t.Errorf("the key's window is %+v, want %+v", got.Scopes[0].Window, want)

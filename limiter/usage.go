@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // Usage is the state of the scopes of a call, and what the call would be told.
@@ -51,8 +53,8 @@ type OpenCall struct {
 
 // LimitUsage is one limit that is set.
 type LimitUsage struct {
-	Rule      Rule
-	TokenType TokenType
+	Rule      limits.Rule
+	TokenType limits.TokenType
 	Limit     int64
 	Used      int64
 	Remaining int64 // never negative
@@ -108,20 +110,20 @@ func (c *call) look(hash uint64, level int) *scope {
 }
 
 // describe returns the state of a scope.
-func (c *call) describe(s *scope, model string, rows []Row) ScopeUsage {
+func (c *call) describe(s *scope, model string, rows []limits.Binding) ScopeUsage {
 	usage := ScopeUsage{
 		Model:    model,
 		Shared:   s.hash == overflowMark,
 		Window:   Sums{Requests: int64(s.requests), Tokens: s.live(), Input: -1, Output: -1},
 		Empties:  millis(c.sh.emptyAt(s, c.ms) - c.ms),
-		Day:      Sums{int64(s.dayRequests), s.dayTokens(TokensTotal), s.dayTokens(TokensInput), s.dayTokens(TokensOutput)},
+		Day:      Sums{int64(s.dayRequests), s.dayTokens(limits.Total), s.dayTokens(limits.Input), s.dayTokens(limits.Output)},
 		DayEnds:  millis((c.day.end - c.now + 1e6 - 1) / 1e6),
 		InFlight: int64(s.inFlight),
 	}
-	if axis := c.sh.findAxis(s, TokensInput); axis != nil {
+	if axis := c.sh.findAxis(s, limits.Input); axis != nil {
 		usage.Window.Input = axis.live()
 	}
-	if axis := c.sh.findAxis(s, TokensOutput); axis != nil {
+	if axis := c.sh.findAxis(s, limits.Output); axis != nil {
 		usage.Window.Output = axis.live()
 	}
 	if s.inFlight > 0 {
@@ -155,10 +157,10 @@ func (c *call) listCalls(s *scope, usage *ScopeUsage) {
 }
 
 // describeLimits returns the limits of a row that are set.
-func (c *call) describeLimits(row *Row, s *scope) []LimitUsage {
-	var limits []LimitUsage
+func (c *call) describeLimits(row *limits.Binding, s *scope) []LimitUsage {
+	var described []LimitUsage
 	minute, daily := c.inForce(row, c.now)
-	for rule := RuleRPM; rule <= RuleMaxInFlight; rule++ {
+	for rule := limits.RPM; rule <= limits.MaxInFlight; rule++ {
 		most, used, needed, kind := c.bound(rule, s, minute, daily, c.now)
 		if most == 0 {
 			continue
@@ -174,7 +176,7 @@ func (c *call) describeLimits(row *Row, s *scope) []LimitUsage {
 				limit.FitsIn = millis((at.time - c.now + 1e6 - 1) / 1e6)
 			}
 		}
-		limits = append(limits, limit)
+		described = append(described, limit)
 	}
-	return limits
+	return described
 }

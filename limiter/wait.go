@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // never is a time that does not come.
@@ -28,10 +30,12 @@ type moment struct {
 // Between two changes of limits usage only falls, so that a rule that is
 // satisfied stays so, and the wait is the maximum over all rules. Where limits
 // are about to change the rules are asked again from each change on.
-func (c *call) refuse(rows []Row, refusal *Refusal) {
+func (c *call) refuse(rows []limits.Binding, refusal *Refusal) {
 	at := c.worst(rows, c.now, refusal)
+	guessed := at.hint // calls may end before a change of limits lets this one in
 	for from := c.now; ; {
-		if from = c.nextChange(rows, from); from == 0 || at.time < from {
+		// The caller comes back in whole milliseconds, perhaps only after the change.
+		if from = c.nextChange(rows, from); from == 0 || at.time != never && c.now+int64(c.waitUntil(at)) < from {
 			break
 		}
 		var then Refusal
@@ -39,16 +43,21 @@ func (c *call) refuse(rows []Row, refusal *Refusal) {
 			*refusal = then
 		}
 	}
-	refusal.Hint = at.hint
 	refusal.Never = at.time == never
 	if !refusal.Never {
-		refusal.RetryAfter = max(time.Millisecond, millis((at.time-c.now+1e6-1)/1e6))
+		refusal.Hint = at.hint || guessed
+		refusal.RetryAfter = c.waitUntil(at)
 	}
+}
+
+// waitUntil returns the wait until a moment, rounded up to whole milliseconds.
+func (c *call) waitUntil(at moment) time.Duration {
+	return max(time.Millisecond, millis((at.time-c.now+1e6-1)/1e6))
 }
 
 // worst finds the failing rule with the longest wait from a time on (ns), and
 // describes it. It returns from if none fails.
-func (c *call) worst(rows []Row, from int64, refusal *Refusal) moment {
+func (c *call) worst(rows []limits.Binding, from int64, refusal *Refusal) moment {
 	worst := moment{time: from}
 	for i := range rows {
 		row := &rows[i]
@@ -56,17 +65,17 @@ func (c *call) worst(rows []Row, from int64, refusal *Refusal) moment {
 		if s == nil {
 			continue
 		}
-		minute, daily := &row.Limits, &row.Limits
+		minute, daily := &row.Row, &row.Row
 		if row.Previous != nil {
 			minute, daily = c.inForce(row, from)
 		}
-		for rule := RuleRPM; rule <= RuleMaxInFlight; rule++ {
+		for rule := limits.RPM; rule <= limits.MaxInFlight; rule++ {
 			limit, used, needed, kind := c.bound(rule, s, minute, daily, from)
 			if !over(used, needed, limit) {
 				continue
 			}
 			at := c.admits(s, rule, kind, limit-needed, from)
-			if at.time > worst.time || refusal.Rule == RuleNone {
+			if at.time > worst.time || refusal.Rule == limits.None {
 				worst = at
 				refusal.Rule, refusal.Model, refusal.TokenType = rule, row.Model, kind
 				refusal.Limit, refusal.Used, refusal.Needed = limit, used, needed
@@ -78,26 +87,26 @@ func (c *call) worst(rows []Row, from int64, refusal *Refusal) moment {
 
 // bound returns a limit as it stands at a time (ns), what is counted against it
 // and what the call asks for. A limit that does not apply to the call is 0.
-func (c *call) bound(rule Rule, s *scope, minute, daily *Limits, from int64) (limit, used, needed int64, kind TokenType) {
+func (c *call) bound(rule limits.Rule, s *scope, minute, daily *limits.Row, from int64) (limit, used, needed int64, kind limits.TokenType) {
 	kind = minute.TokenType
 	switch rule {
-	case RuleRPM:
+	case limits.RPM:
 		limit, used, needed = minute.RPM, int64(s.requests), c.requests
-	case RuleTPM:
+	case limits.TPM:
 		limit, used, needed = minute.TPM, c.counter(s, kind).live(), c.want.Of(kind)
-	case RuleRPD:
+	case limits.RPD:
 		kind = daily.TokenType
 		limit, used, needed = min(daily.RPD, math.MaxUint32), int64(s.dayRequests), c.requests
-	case RuleTPD:
+	case limits.TPD:
 		kind = daily.TokenType
 		limit, used, needed = daily.TPD, s.dayTokens(kind), c.want.Of(kind)
-	case RuleMaxInFlight:
+	case limits.MaxInFlight:
 		limit, used, needed = minute.MaxInFlight, int64(s.inFlight), c.requests
 	}
-	if from >= c.day.end && (rule == RuleRPD || rule == RuleTPD) {
+	if from >= c.day.end && (rule == limits.RPD || rule == limits.TPD) {
 		used = 0
 	}
-	if c.requests == 0 && rule != RuleTPM && rule != RuleTPD {
+	if c.requests == 0 && rule != limits.TPM && rule != limits.TPD {
 		limit = 0 // an extension is no further request
 	}
 	return limit, used, needed, kind
@@ -105,15 +114,15 @@ func (c *call) bound(rule Rule, s *scope, minute, daily *Limits, from int64) (li
 
 // admits returns when a rule that fails at from (ns) admits the call: when at
 // most target is used.
-func (c *call) admits(s *scope, rule Rule, kind TokenType, target, from int64) moment {
+func (c *call) admits(s *scope, rule limits.Rule, kind limits.TokenType, target, from int64) moment {
 	if target < 0 {
 		return moment{time: never}
 	}
 	switch rule {
-	case RuleRPM:
+	case limits.RPM:
 		at, _ := c.sh.room(s, c.ms, target, false)
 		return moment{time: max(from, at*1e6)}
-	case RuleTPM:
+	case limits.TPM:
 		counter := c.counter(s, kind)
 		at, left := c.sh.room(counter, c.ms, target, true)
 		if left <= target {
@@ -123,7 +132,7 @@ func (c *call) admits(s *scope, rule Rule, kind TokenType, target, from int64) m
 		// stays for a window.
 		end := c.ended(s, left-target, func(r *reservation) int64 { return c.sh.open.reserved(r).Of(kind) })
 		return moment{time: max(from, end+int64(Window)), hint: true}
-	case RuleMaxInFlight:
+	case limits.MaxInFlight:
 		end := c.ended(s, int64(s.inFlight)-target, func(*reservation) int64 { return 1 })
 		return moment{time: max(from, end), hint: true}
 	default:
