@@ -64,7 +64,7 @@ func (a *Admin) options() []admin.Option {
 		admin.WithClientAddress(clientAddress),
 		admin.WithThrottle(a.app.engine.throttle),
 		admin.WithZone(a.app.engine.zone),
-		admin.WithBounds(a.app.bounds()),
+		admin.WithBounds(limitBounds(a.app.Bounds)),
 		admin.WithModels(a.models()...),
 		admin.WithAlerts(a.app.engine.alerts),
 	}
@@ -87,15 +87,6 @@ func (a *Admin) models() []admin.Model {
 		models = append(models, known)
 	}
 	return models
-}
-
-// bounds returns what administrators may set limits to.
-func (a *App) bounds() admin.Bounds {
-	of := func(name string) admin.Range {
-		bound := a.Bounds[name]
-		return admin.Range{Low: bound.Min, High: bound.Max}
-	}
-	return admin.Bounds{RPM: of("rpm"), TPM: of("tpm"), RPD: of("rpd"), TPD: of("tpd"), MaxInFlight: of("max_in_flight")}
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func init() {
@@ -60,7 +61,7 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 		return strings.Replace(g.config(options, site), "{\n", "{\n\tevents {\n\t\ton penstock_alert penstock_test\n\t}\n", 1)
 	}
 	mustLoad(t, "%s", config())
-	_, secret, err := g.engine().ledger.CreateKey(t.Context(), ledger.NewKey{Name: "m", Owner: demoOwner, Limits: []ledger.Limits{{RPD: 4}}})
+	_, secret, err := g.engine().ledger.CreateKey(t.Context(), ledger.NewKey{Name: "m", Owner: demoOwner, Limits: []limits.Row{{RPD: 4}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -49,7 +50,7 @@ type App struct {
 	// The range in which an administrator may set each limit of a key, by the
 	// limit's name: `rpm`, `tpm`, `rpd`, `tpd` or `max_in_flight`.
 	// Default: any value.
-	Bounds map[string]Bound `json:"bounds,omitempty"`
+	Bounds map[string]limits.Range `json:"bounds,omitempty"`
 
 	// The models that callers may use, by name. Calls for other models are
 	// answered with 404. Default: none are named, and every model may be used at
@@ -205,7 +206,7 @@ func (a *App) Validate() error {
 		}
 	}
 	for name, bound := range a.Bounds {
-		if err := bound.validate(name); err != nil {
+		if err := validateBound(name, bound); err != nil {
 			return fmt.Errorf("bounds: %w", err)
 		}
 	}
@@ -303,12 +304,11 @@ func (a *App) catalog() []middleware.Model {
 }
 
 // keyLimits returns the limits of a key that is created without any.
-func (a *App) keyLimits() []ledger.Limits {
+func (a *App) keyLimits() []limits.Row {
 	if a.DefaultLimits == nil {
 		return nil
 	}
-	l := a.DefaultLimits
-	return []ledger.Limits{{RPM: l.RPM, TPM: l.TPM, RPD: l.RPD, TPD: l.TPD, MaxInFlight: l.MaxInFlight, TokenType: l.TokenType}}
+	return []limits.Row{*a.DefaultLimits.row()}
 }
 
 // Interface guards

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func init() {
@@ -67,7 +67,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected argument %q; the option takes a block", d.Val())
 	}
-	var limits caddyfile.Dispenser // where the default limits stand
+	var defaults caddyfile.Dispenser // where the default limits stand
 	for d.NextBlock(0) {
 		var err error
 		switch option := d.Val(); option {
@@ -80,7 +80,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 				}
 			}
 		case "default_limits":
-			limits = *d
+			defaults = *d
 			err = a.unmarshalDefaultLimits(d)
 		case "bounds":
 			err = a.unmarshalBounds(d)
@@ -103,7 +103,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	}
 	if a.DefaultLimits != nil {
 		if err := a.DefaultLimits.validate(a.Bounds); err != nil {
-			return limits.Errf("default_limits: %w", err)
+			return defaults.Errf("default_limits: %w", err)
 		}
 	}
 	return nil
@@ -156,20 +156,20 @@ func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {
 			return d.Errf("default_limits: %s is already specified", name)
 		}
 		seen[name] = true
-		field := a.DefaultLimits.field(name)
-		if field == nil && name != "token_type" {
-			return d.Errf("default_limits: unknown limit %q; known are %s, token_type", name, strings.Join(limitNames, ", "))
+		rule, known := limits.ParseRule(name)
+		if !known && name != "token_type" {
+			return d.Errf("default_limits: unknown limit %q; known are %s, token_type", name, strings.Join(limits.Names(), ", "))
 		}
 		if !d.NextArg() {
 			return d.Errf("default_limits: %s has no value", name)
 		}
-		if field == nil {
-			if a.DefaultLimits.TokenType = d.Val(); !slices.Contains(tokenTypes, d.Val()) {
-				return d.Errf("default_limits: unknown token_type %q; known are %s", d.Val(), strings.Join(tokenTypes, ", "))
+		if !known {
+			if a.DefaultLimits.TokenType, known = limits.ParseTokenType(d.Val()); !known || d.Val() == "" {
+				return d.Errf("default_limits: unknown token_type %q; known are %s", d.Val(), strings.Join(limits.TokenTypeNames(), ", "))
 			}
 			continue
 		}
-		if err := wholeNumber(d, "default_limits: "+name, 0, field); err != nil {
+		if err := wholeNumber(d, "default_limits: "+name, 0, a.DefaultLimits.row().Value(rule)); err != nil {
 			return err
 		}
 	}
@@ -181,7 +181,7 @@ func (a *App) unmarshalBounds(d *caddyfile.Dispenser) error {
 	if len(arguments) != 3 {
 		return d.Errf("bounds: expected a limit, its smallest and its largest value, for example: bounds rpm 10 600")
 	}
-	name, bound := arguments[0], Bound{}
+	name, bound := arguments[0], limits.Range{}
 	if _, twice := a.Bounds[name]; twice {
 		return d.Errf("bounds: %s is already specified", name)
 	}
@@ -191,11 +191,11 @@ func (a *App) unmarshalBounds(d *caddyfile.Dispenser) error {
 	if err := parseWhole(d, "bounds: "+name, arguments[2], 0, &bound.Max); err != nil {
 		return err
 	}
-	if err := bound.validate(name); err != nil {
+	if err := validateBound(name, bound); err != nil {
 		return d.Errf("bounds: %v", err)
 	}
 	if a.Bounds == nil {
-		a.Bounds = make(map[string]Bound)
+		a.Bounds = make(map[string]limits.Range)
 	}
 	a.Bounds[name] = bound
 	return nil

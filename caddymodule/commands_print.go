@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/penstockhq/penstock/limits"
 	"github.com/spf13/cobra"
 )
 
@@ -77,14 +78,14 @@ func (t *table) row(cells ...string) {
 func (t *table) flush() error { return t.writer.Flush() }
 
 // limitsText puts a row of limits into few words, as the flags take them.
-func limitsText(limits record) string {
+func limitsText(row record) string {
 	var words []string
-	for _, name := range limitNames {
-		if number, _ := limits[name].(float64); number > 0 {
+	for _, name := range limits.Names() {
+		if number, _ := row[name].(float64); number > 0 {
 			words = append(words, fmt.Sprintf("%s=%.0f", name, number))
 		}
 	}
-	if kind := limits.text("token_type"); len(words) > 0 && kind != "total" {
+	if kind := row.text("token_type"); len(words) > 0 && kind != "total" {
 		words = append(words, "token_type="+kind)
 	}
 	return cmp.Or(strings.Join(words, " "), "none")

@@ -20,6 +20,7 @@ import (
 	"github.com/penstockhq/penstock/internal/cputime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limits"
 )
 
 var benchCall = ledger.Quantity{InputTokens: 100, OutputTokens: 200, Duration: 3 * time.Millisecond}
@@ -272,7 +273,7 @@ func importKeys(b *testing.B, l *ledger.Ledger, n int) {
 		group.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				name := strconv.FormatInt(i, 10)
-				request := ledger.NewKey{Name: "key " + name, Owner: "owner" + strconv.FormatInt(i%1000, 10), Limits: []ledger.Limits{{RPM: 60, TPM: 30_000}}}
+				request := ledger.NewKey{Name: "key " + name, Owner: "owner" + strconv.FormatInt(i%1000, 10), Limits: []limits.Row{{RPM: 60, TPM: 30_000}}}
 				if _, err := l.ImportKey(b.Context(), request, sha256.Sum256([]byte("key "+name)), ""); err != nil {
 					b.Error(err)
 					return
@@ -320,7 +321,7 @@ func BenchmarkAdmit(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	texts := make([]string, 1000)
 	for i := range texts {
-		_, texts[i] = member(b, l, ledger.NewKey{Owner: "owner" + strconv.Itoa(i), Limits: []ledger.Limits{{RPM: 60}}}, 1000*ledger.Credit)
+		_, texts[i] = member(b, l, ledger.NewKey{Owner: "owner" + strconv.Itoa(i), Limits: []limits.Row{{RPM: 60}}}, 1000*ledger.Credit)
 	}
 	b.Run("authenticate", func(b *testing.B) {
 		b.ReportAllocs()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/internal/clip"
+	"github.com/penstockhq/penstock/limits"
 )
 
 // Flags of a key row.
@@ -42,7 +43,7 @@ type keyRow struct {
 type keyExtra struct {
 	previousHash    [32]byte // secret before the last rotation
 	previousUntil   int64
-	previousLimits  []Limits
+	previousLimits  []limits.Row
 	hasPrevious     bool
 	limitsChangedAt int64
 	metadata        map[string]string
@@ -51,7 +52,7 @@ type keyExtra struct {
 // keyPolicy is what many keys share. It is never changed, only replaced.
 type keyPolicy struct {
 	Models []string       `json:"models,omitempty"`
-	Limits []Limits       `json:"limits,omitempty"`
+	Limits []limits.Row   `json:"limits,omitempty"`
 	Scopes []string       `json:"scopes,omitempty"`
 	CIDRs  []netip.Prefix `json:"cidrs,omitempty"`
 }
@@ -84,7 +85,7 @@ type keyRecord struct {
 	AllOwners       bool              `json:"all_owners,omitempty"`
 	Foreign         bool              `json:"foreign,omitempty"`
 	Policy          keyPolicy         `json:"policy"`
-	PreviousLimits  *[]Limits         `json:"previous_limits,omitempty"`
+	PreviousLimits  *[]limits.Row     `json:"previous_limits,omitempty"`
 	LimitsChangedAt int64             `json:"limits_changed_at,omitempty"`
 	Budget          *Micro            `json:"budget,omitempty"`
 	CreatedAt       int64             `json:"created_at"`
@@ -208,7 +209,8 @@ func (c *core) keySnapshot(index uint32) Key {
 		CreatedAt: moment(row.created), ExpiresAt: moment(row.expires), RevokedAt: moment(row.revoked),
 	}
 	if extra, ok := c.keys.extras[index]; ok {
-		key.PreviousLimits, key.LimitsChangedAt, key.Metadata = extra.previousLimits, moment(extra.limitsChangedAt), extra.metadata
+		key.LimitsChange = limits.Change{Previous: extra.previousLimits, At: moment(extra.limitsChangedAt)}
+		key.Metadata = extra.metadata
 	}
 	return key
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestAKeyThatEndsAtTheEpochHasEnded(t *testing.T) {
@@ -32,17 +33,17 @@ func TestAKeyThatEndsAtTheEpochHasEnded(t *testing.T) {
 // them when they are changed once more.
 func TestASecondChangeOfLimitsWaitsForThoseInForce(t *testing.T) {
 	zone := time.FixedZone("east", 13*3600+30*60) // midnight is at 10:30 UTC, half an hour after the clock starts
-	old := []ledger.Limits{{RPM: 1, RPD: 10, TokenType: "total"}, {Model: "gone", RPD: 11, TokenType: "total"}}
-	wide := []ledger.Limits{{RPM: 1000, RPD: 10_000, TokenType: "total"}, {Model: "new", RPM: 7, TPD: 70, TokenType: "input"}}
-	last := []ledger.Limits{{RPM: 2, RPD: 20, TokenType: "total"}}
+	old := []limits.Row{{RPM: 1, RPD: 10, TokenType: limits.Total}, {Model: "gone", RPD: 11, TokenType: limits.Total}}
+	wide := []limits.Row{{RPM: 1000, RPD: 10_000, TokenType: limits.Total}, {Model: "new", RPM: 7, TPD: 70, TokenType: limits.Input}}
+	last := []limits.Row{{RPM: 2, RPD: 20, TokenType: limits.Total}}
 	for _, test := range []struct {
 		name  string
 		after time.Duration
-		want  []ledger.Limits
+		want  []limits.Row
 	}{
 		{"in the same minute", 59 * time.Second, old},
-		{"in the next minute", 60 * time.Second, []ledger.Limits{
-			{RPM: 1000, RPD: 10, TokenType: "total"}, {Model: "new", RPM: 7, TokenType: "input"}, {Model: "gone", RPD: 11, TokenType: "total"},
+		{"in the next minute", 60 * time.Second, []limits.Row{
+			{RPM: 1000, RPD: 10, TokenType: limits.Total}, {Model: "new", RPM: 7, TokenType: limits.Input}, {Model: "gone", RPD: 11, TokenType: limits.Total},
 		}},
 		{"on the next day", time.Hour, wide},
 	} {
@@ -50,7 +51,7 @@ func TestASecondChangeOfLimitsWaitsForThoseInForce(t *testing.T) {
 			clock := newClock()
 			l := open(t, t.TempDir(), ledger.WithClock(clock.now), ledger.WithZone(zone))
 			key, _ := member(t, l, ledger.NewKey{Limits: old}, 0)
-			change := func(limits []ledger.Limits, effective ledger.Effective) ledger.Key {
+			change := func(limits []limits.Row, effective ledger.Effective) ledger.Key {
 				changed, err := l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Limits: &limits, Effective: effective})
 				if err != nil {
 					t.Fatal(err)
@@ -60,11 +61,11 @@ func TestASecondChangeOfLimitsWaitsForThoseInForce(t *testing.T) {
 			change(wide, ledger.EffectiveNextWindow)
 			clock.add(test.after)
 			got := change(last, ledger.EffectiveNextWindow)
-			if !slices.Equal(got.PreviousLimits, test.want) || !got.LimitsChangedAt.Equal(clock.now()) {
-				t.Errorf("limits before %s:\n%+v, want\n%+v", got.LimitsChangedAt, got.PreviousLimits, test.want)
+			if !slices.Equal(got.LimitsChange.Previous, test.want) || !got.LimitsChange.At.Equal(clock.now()) {
+				t.Errorf("limits before %s:\n%+v, want\n%+v", got.LimitsChange.At, got.LimitsChange.Previous, test.want)
 			}
-			if got = change(last, ledger.EffectiveNow); got.PreviousLimits != nil {
-				t.Errorf("the same limits now still wait for %+v", got.PreviousLimits)
+			if got = change(last, ledger.EffectiveNow); got.LimitsChange.Previous != nil {
+				t.Errorf("the same limits now still wait for %+v", got.LimitsChange.Previous)
 			}
 		})
 	}

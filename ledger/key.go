@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // Role is what a key may do.
@@ -24,17 +26,6 @@ func (r Role) String() string {
 	return "member"
 }
 
-// Limits is one row of limits of a key. A zero field sets no limit.
-type Limits struct {
-	Model       string `json:"model,omitempty"` // empty: the whole key
-	RPM         int64  `json:"rpm"`
-	TPM         int64  `json:"tpm"`
-	RPD         int64  `json:"rpd"`
-	TPD         int64  `json:"tpd"`
-	MaxInFlight int64  `json:"max_in_flight"`
-	TokenType   string `json:"token_type"` // total, input or output
-}
-
 // Key is a snapshot of one key without its secret.
 type Key struct {
 	ID        string // public part of the key's text
@@ -45,23 +36,22 @@ type Key struct {
 	AllOwners bool // an admin key that manages every owner
 	Models    []string
 	// Limits are the rows in force: at most one global row, any number of model rows.
-	Limits []Limits
-	// PreviousLimits are the rows before LimitsChangedAt, kept while a change
-	// waits for the next window; nil when changes act at once.
-	PreviousLimits  []Limits
-	LimitsChangedAt time.Time
-	Scopes          []string       // path classes; empty: all
-	CIDRs           []netip.Prefix // client networks; empty: all
-	HasBudget       bool
-	Budget          Micro // what the key may ever spend, if HasBudget
-	Held            Micro
-	Spent           Micro
-	Calls           int64 // that ran, ever
-	CreatedAt       time.Time
-	ExpiresAt       time.Time // zero: never
-	RevokedAt       time.Time // zero: not revoked
-	Metadata        map[string]string
-	Version         int64 // grows by one with each change
+	Limits []limits.Row
+	// LimitsChange is the last change of Limits that did not act at once. It is kept
+	// after it has taken effect.
+	LimitsChange limits.Change
+	Scopes       []string       // path classes; empty: all
+	CIDRs        []netip.Prefix // client networks; empty: all
+	HasBudget    bool
+	Budget       Micro // what the key may ever spend, if HasBudget
+	Held         Micro
+	Spent        Micro
+	Calls        int64 // that ran, ever
+	CreatedAt    time.Time
+	ExpiresAt    time.Time // zero: never
+	RevokedAt    time.Time // zero: not revoked
+	Metadata     map[string]string
+	Version      int64 // grows by one with each change
 }
 
 // AllowsFrom says whether the key may be used from a client's address. IPv4
@@ -71,14 +61,6 @@ func (k *Key) AllowsFrom(address netip.Addr) bool {
 		slices.ContainsFunc(k.CIDRs, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// PreviousBind says which of the limits from before a change are in force at now:
-// those per minute until the next full minute, those per day until the next
-// midnight in zone.
-func PreviousBind(changed, now time.Time, zone *time.Location) (minute, day bool) {
-	return now.Before(changed.Truncate(time.Minute).Add(time.Minute)),
-		now.In(zone).Format(time.DateOnly) <= changed.In(zone).Format(time.DateOnly)
-}
-
 // NewKey is what a key is made from. All but Name have a default.
 type NewKey struct {
 	Name      string
@@ -86,7 +68,7 @@ type NewKey struct {
 	Role      Role
 	AllOwners bool
 	Models    []string
-	Limits    []Limits
+	Limits    []limits.Row
 	Scopes    []string
 	CIDRs     []netip.Prefix
 	HasBudget bool
@@ -96,4 +78,10 @@ type NewKey struct {
 	// UniqueName refuses a name that a key of this owner has which is not revoked,
 	// with ErrNameTaken. Of two requests at once that ask for it one gets the name.
 	UniqueName bool
+}
+
+// LimitsFor appends to bindings the limits that apply to the key's calls of a model,
+// with what they were where a change has yet to take effect.
+func (k *Key) LimitsFor(bindings []limits.Binding, model string) []limits.Binding {
+	return limits.Applying(bindings, k.Limits, k.LimitsChange, model)
 }

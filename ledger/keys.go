@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/internal/clip"
+	"github.com/penstockhq/penstock/limits"
 )
 
 const defaultOwner = "default"
@@ -188,7 +189,7 @@ type KeyPatch struct {
 	UniqueName bool
 
 	Models    *[]string
-	Limits    *[]Limits
+	Limits    *[]limits.Row
 	Effective Effective // of Limits
 	Scopes    *[]string
 	CIDRs     *[]netip.Prefix
@@ -327,46 +328,20 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) 
 }
 
 // changeLimits notes what the limits were, if they are to act later.
-func (r *keyRecord) changeLimits(limits []Limits, effective Effective, now time.Time, zone *time.Location) {
+func (r *keyRecord) changeLimits(rows []limits.Row, effective Effective, now time.Time, zone *time.Location) {
 	if effective == EffectiveNow {
 		r.PreviousLimits, r.LimitsChangedAt = nil, 0
 		return
 	}
-	if slices.Equal(limits, r.Policy.Limits) {
+	if slices.Equal(rows, r.Policy.Limits) {
 		return
 	}
-	previous := r.limitsInForce(now, zone)
+	var change limits.Change
+	if r.PreviousLimits != nil {
+		change = limits.Change{Previous: *r.PreviousLimits, At: moment(r.LimitsChangedAt)}
+	}
+	previous := limits.InForce(r.Policy.Limits, change, now, zone)
 	r.PreviousLimits, r.LimitsChangedAt = &previous, micros(now)
-}
-
-// limitsInForce returns the rows that bind now. While a change waits that is what
-// was before it, and between the next minute and the next midnight some of both.
-func (r *keyRecord) limitsInForce(now time.Time, zone *time.Location) []Limits {
-	rows := append([]Limits{}, r.Policy.Limits...)
-	if r.PreviousLimits == nil {
-		return rows
-	}
-	minute, day := PreviousBind(moment(r.LimitsChangedAt), now, zone)
-	switch {
-	case minute:
-		return *r.PreviousLimits // no day ends before its last minute
-	case !day:
-		return rows
-	}
-	for i := range rows {
-		rows[i].RPD, rows[i].TPD = 0, 0
-	}
-	for _, before := range *r.PreviousLimits {
-		at := slices.IndexFunc(rows, func(row Limits) bool {
-			return row.Model == before.Model && row.TokenType == before.TokenType
-		})
-		if at < 0 {
-			rows = append(rows, Limits{Model: before.Model, TokenType: before.TokenType})
-			at = len(rows) - 1
-		}
-		rows[at].RPD, rows[at].TPD = before.RPD, before.TPD
-	}
-	return rows
 }
 
 // set replaces a value if there is a new one.

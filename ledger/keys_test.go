@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestASecretCannotBePrinted(t *testing.T) {
@@ -253,8 +254,8 @@ func TestForeignKeysAreImportedByHash(t *testing.T) {
 func TestKeyChangesAreConditionalAndSurvive(t *testing.T) {
 	directory, clock := t.TempDir(), newClock()
 	l := open(t, directory, ledger.WithClock(clock.now))
-	key, _ := member(t, l, ledger.NewKey{Limits: []ledger.Limits{{RPM: 60}}, Metadata: map[string]string{"team": "a"}}, 0)
-	newLimits := []ledger.Limits{{RPM: 5, TokenType: "output"}, {Model: "tiny", TPD: 9}}
+	key, _ := member(t, l, ledger.NewKey{Limits: []limits.Row{{RPM: 60}}, Metadata: map[string]string{"team": "a"}}, 0)
+	newLimits := []limits.Row{{RPM: 5, TokenType: limits.Output}, {Model: "tiny", TPD: 9}}
 	name, expires := "renamed", clock.now().Add(time.Hour)
 	changed, err := l.UpdateKey(t.Context(), key.ID, key.Version, ledger.KeyPatch{
 		Name: &name, Limits: &newLimits, Effective: ledger.EffectiveNextWindow, Budget: &ledger.Budget{Amount: 5}, ExpiresAt: &expires,
@@ -274,15 +275,15 @@ func TestKeyChangesAreConditionalAndSurvive(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(changed) {
 		t.Errorf("after a restart: %+v\nbefore: %+v", got, changed)
 	}
-	if got.Name != name || len(got.Limits) != 2 || got.Limits[1].TokenType != "total" || len(got.PreviousLimits) != 1 || got.PreviousLimits[0].RPM != 60 ||
-		!got.LimitsChangedAt.Equal(clock.now()) || got.Budget != 5 || got.Metadata["team"] != "a" || !got.ExpiresAt.Equal(expires) {
+	if got.Name != name || len(got.Limits) != 2 || got.Limits[1].TokenType != limits.Total || len(got.LimitsChange.Previous) != 1 || got.LimitsChange.Previous[0].RPM != 60 ||
+		!got.LimitsChange.At.Equal(clock.now()) || got.Budget != 5 || got.Metadata["team"] != "a" || !got.ExpiresAt.Equal(expires) {
 		t.Errorf("key: %+v", got)
 	}
-	none := []ledger.Limits{}
+	none := []limits.Row{}
 	if got, err = l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Limits: &none, Budget: &ledger.Budget{Unlimited: true}, ExpiresAt: &time.Time{}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Limits) != 0 || got.PreviousLimits != nil || got.HasBudget || !got.ExpiresAt.IsZero() {
+	if len(got.Limits) != 0 || got.LimitsChange.Previous != nil || got.HasBudget || !got.ExpiresAt.IsZero() {
 		t.Errorf("cleared key: %+v", got)
 	}
 }
@@ -348,13 +349,13 @@ func TestListingPagesThroughWhatMatches(t *testing.T) {
 func TestBadValuesAreRefusedByName(t *testing.T) {
 	l := open(t, t.TempDir())
 	key, _ := member(t, l, ledger.NewKey{}, ledger.Credit)
-	negative := []ledger.Limits{{RPM: -1}}
+	negative := []limits.Row{{RPM: -1}}
 	for field, err := range map[string]error{
 		"name":               third(l.CreateKey(t.Context(), ledger.NewKey{})),
 		"owner":              third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Owner: "a\nb"})),
 		"limits.rpm":         second2(l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Limits: &negative})),
-		"limits.token_type":  third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Limits: []ledger.Limits{{TokenType: "x"}}})),
-		"model_limits":       third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Limits: []ledger.Limits{{Model: "m"}, {Model: "m"}}})),
+		"limits.token_type":  third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Limits: []limits.Row{{TokenType: 9}}})),
+		"model_limits":       third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Limits: []limits.Row{{Model: "m"}, {Model: "m"}}})),
 		"budget":             third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", HasBudget: true, Budget: ledger.MaxMicro + 1})),
 		"all_owners":         third(l.CreateKey(t.Context(), ledger.NewKey{Name: "k", AllOwners: true})),
 		"amount":             second2(l.TopUp(t.Context(), "default", -1, "k")),

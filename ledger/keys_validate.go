@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/penstockhq/penstock/internal/clip"
+	"github.com/penstockhq/penstock/limits"
 )
 
 // Bounds of what one key may carry.
@@ -17,7 +19,6 @@ const (
 	maxMetadata    = 64
 	maxMetaKey     = 64
 	maxMetaValue   = 1024
-	maxLimit       = int64(MaxMicro)
 )
 
 // normal checks a request and fills in the defaults.
@@ -56,11 +57,6 @@ func (r NewKey) normal() (NewKey, error) {
 	}
 	// The caller may reuse its slices, the ledger's are shared forever.
 	r.Models, r.Limits, r.Scopes, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Scopes), slices.Clone(r.CIDRs)
-	for i := range r.Limits {
-		if r.Limits[i].TokenType == "" {
-			r.Limits[i].TokenType = "total"
-		}
-	}
 	return r, nil
 }
 
@@ -77,43 +73,34 @@ func validTexts(field string, texts []string, most, longest int) error {
 	return nil
 }
 
-// validLimits checks rows of limits: no negative number, no row twice.
-func validLimits(rows []Limits) error {
+// validLimits checks rows of limits.
+func validLimits(rows []limits.Row) error {
 	if len(rows) > maxKeyRows {
 		return &InvalidError{Field: "limits", Reason: fmt.Sprintf("more than %d rows", maxKeyRows)}
 	}
-	type scope struct{ model, tokenType string }
-	seen := make(map[scope]bool, len(rows))
 	for _, row := range rows {
-		field := "limits"
-		if row.Model != "" {
-			field = "model_limits"
-		}
-		if err := validText(field+".model", row.Model, 0, maxModelName); err != nil {
+		if err := validText(limitsField(&row)+".model", row.Model, 0, maxModelName); err != nil {
 			return err
 		}
-		for _, part := range []struct {
-			name  string
-			value int64
-		}{{"rpm", row.RPM}, {"tpm", row.TPM}, {"rpd", row.RPD}, {"tpd", row.TPD}, {"max_in_flight", row.MaxInFlight}} {
-			if part.value < 0 || part.value > maxLimit {
-				return &InvalidError{Field: field + "." + part.name, Reason: fmt.Sprintf("%d is not between 0 (no limit) and %d", part.value, maxLimit)}
-			}
-		}
-		switch row.TokenType {
-		case "":
-			row.TokenType = "total"
-		case "total", "input", "output":
-		default:
-			return &InvalidError{Field: field + ".token_type", Reason: "must be total, input or output"}
-		}
-		if at := (scope{row.Model, row.TokenType}); seen[at] {
-			return &InvalidError{Field: field, Reason: fmt.Sprintf("two rows for model %q and token type %s", row.Model, row.TokenType)}
-		} else {
-			seen[at] = true
-		}
 	}
-	return nil
+	at, err := limits.CheckRows(rows)
+	var wrong *limits.ValueError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	field := limitsField(&rows[at])
+	if wrong.Field != "" {
+		field += "." + wrong.Field
+	}
+	return &InvalidError{Field: field, Reason: wrong.Reason}
+}
+
+// limitsField is what a row is part of, as callers of the administration name it.
+func limitsField(row *limits.Row) string {
+	if row.Model != "" {
+		return "model_limits"
+	}
+	return "limits"
 }
 
 // validMetadata checks what an admin attached to a key.

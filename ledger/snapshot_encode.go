@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // stateFormat starts every snapshot. Another format is another word.
@@ -138,7 +140,7 @@ func (x keyExtra) encode() string {
 type savedExtra struct {
 	PreviousHash    []byte            `json:"previous_hash"`
 	PreviousUntil   int64             `json:"previous_until"`
-	PreviousLimits  []Limits          `json:"previous_limits"`
+	PreviousLimits  []limits.Row      `json:"previous_limits"`
 	HasPrevious     bool              `json:"has_previous"`
 	LimitsChangedAt int64             `json:"limits_changed_at"`
 	Metadata        map[string]string `json:"metadata"`

@@ -14,7 +14,6 @@ import (
 	"unsafe"
 
 	"github.com/penstockhq/penstock/internal/cputime"
-
 	"github.com/penstockhq/penstock/limits"
 )
 

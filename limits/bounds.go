@@ -4,37 +4,31 @@ import "fmt"
 
 // Range is what one limit may be set to. A zero end is open.
 type Range struct {
+	// The smallest value. Default: 0.
 	Min int64 `json:"min"`
+
+	// The largest value, at least min.
 	Max int64 `json:"max"`
 }
 
 // Bounds are the ranges of the limits of a whole key, by rule. A limit with an upper
 // end cannot be switched off. Rows of one model are free: those of the key bind too.
-// The zero value bounds nothing.
-type Bounds struct {
-	ranges [Count]Range
-}
-
-// Set sets the range of a rule.
-func (b *Bounds) Set(rule Rule, to Range) { b.ranges[rule-1] = to }
-
-// Of returns the range of a rule.
-func (b *Bounds) Of(rule Rule) Range { return b.ranges[rule-1] }
+type Bounds map[Rule]Range
 
 // Raise sets limits of 0 to the highest value that is allowed, where there is one.
-func (b *Bounds) Raise(row Row) Row {
+func (b Bounds) Raise(row Row) Row {
 	for _, rule := range Rules() {
 		if value := row.Value(rule); *value == 0 {
-			*value = b.Of(rule).Max
+			*value = b[rule].Max
 		}
 	}
 	return row
 }
 
 // Check returns a *ValueError for each limit of a row that is out of bounds.
-func (b *Bounds) Check(row *Row) (wrong []*ValueError) {
+func (b Bounds) Check(row *Row) (wrong []*ValueError) {
 	for _, rule := range Rules() {
-		if reason := b.Of(rule).refuses(*row.Value(rule)); reason != "" {
+		if reason := b[rule].refuses(*row.Value(rule)); reason != "" {
 			wrong = append(wrong, &ValueError{rule.String(), reason})
 		}
 	}

@@ -2,9 +2,9 @@ package limits
 
 import "time"
 
-// Change is a change of rows that does not act at once.
+// Change is a change of rows that does not act at once. The zero value is none.
 type Change struct {
-	Previous []Row     // what the rows were
+	Previous []Row     // what the rows were; nil: there is no change
 	At       time.Time // when they were changed
 }
 
@@ -30,10 +30,10 @@ func PreviousBinds(changed, now time.Time, zone *time.Location) (minute, day boo
 
 // InForce returns the rows that bind at now, where rows is what they will be when a
 // change has taken effect. Between the next minute and the next midnight that is some
-// of both. change may be nil. The result may share memory with neither.
-func InForce(rows []Row, change *Change, now time.Time, zone *time.Location) []Row {
+// of both. The result shares no memory with either.
+func InForce(rows []Row, change Change, now time.Time, zone *time.Location) []Row {
 	current := append([]Row{}, rows...)
-	if change == nil {
+	if change.Previous == nil {
 		return current
 	}
 	minute, day := PreviousBinds(change.At, now, zone)
@@ -68,23 +68,20 @@ type Binding struct {
 }
 
 // Applying appends to bindings the rows that apply to a call of a model. A row that a
-// change takes away binds until the change takes effect. change may be nil.
-func Applying(bindings []Binding, rows []Row, change *Change, model string) []Binding {
+// change takes away binds until the change takes effect.
+func Applying(bindings []Binding, rows []Row, change Change, model string) []Binding {
 	for i := range rows {
 		if rows[i].Model != "" && rows[i].Model != model {
 			continue
 		}
 		binding := Binding{Row: rows[i]}
-		if change != nil {
+		if change.Previous != nil {
 			binding.Previous, binding.ChangedAt = Find(change.Previous, &rows[i]), change.At
 			if binding.Previous == nil {
-				binding.Previous = &Row{Model: rows[i].Model}
+				binding.Previous = new(Row) // it set no limit
 			}
 		}
 		bindings = append(bindings, binding)
-	}
-	if change == nil {
-		return bindings
 	}
 	for i := range change.Previous {
 		before := &change.Previous[i]

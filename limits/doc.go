@@ -9,7 +9,7 @@
 //	if err := row.Check(); err != nil {
 //		// a *limits.ValueError names the field and the value
 //	}
-//	bindings := limits.Applying(nil, []limits.Row{row}, nil, "llama-3.1-8b")
+//	bindings := limits.Applying(nil, []limits.Row{row}, limits.Change{}, "llama-3.1-8b")
 //
 // # What to know
 //

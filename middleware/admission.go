@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
@@ -73,7 +74,7 @@ func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out forever: it shrinks to what fits.
 func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
-	rows := appendLimitRows(x.rows[:0], &x.caller.key, x.model.Name)
+	rows := x.caller.key.LimitsFor(x.rows[:0], x.model.Name)
 	for range 4 { // a call can meet two token limits of the key and two of the model
 		x.reserved, x.worst = x.estimate()
 		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
@@ -97,8 +98,8 @@ func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
 // shrinkCap lowers a cap that nobody asked for so far that the call can fit, and
 // says whether it can.
 func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
-	tokens := refused.Rule == limiter.RuleTPM || refused.Rule == limiter.RuleTPD
-	if !refused.Never || !tokens || !x.capByDefault || !x.gate.injectCap || refused.TokenType == limiter.TokensInput {
+	tokens := refused.Rule == limits.TPM || refused.Rule == limits.TPD
+	if !refused.Never || !tokens || !x.capByDefault || !x.gate.injectCap || refused.TokenType == limits.Input {
 		return false
 	}
 	excess := refused.Needed - refused.Limit
@@ -108,65 +109,4 @@ func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
 	}
 	x.outputCap = lower
 	return x.prepareBody() == nil
-}
-
-// LimitRows returns the limits that apply to a key's use of a model. A row that
-// a change took away still binds until the change does.
-func LimitRows(key *ledger.Key, model string) []limiter.Row {
-	return appendLimitRows(nil, key, model)
-}
-
-// appendLimitRows is LimitRows into memory that a call has already.
-func appendLimitRows(rows []limiter.Row, key *ledger.Key, model string) []limiter.Row {
-	for i := range key.Limits {
-		limits := &key.Limits[i]
-		if limits.Model != "" && limits.Model != model {
-			continue
-		}
-		row := limiter.Row{Model: limits.Model, Limits: toLimits(limits)}
-		if key.PreviousLimits != nil {
-			previous := limiter.Limits{}
-			if before := rowLike(limits, key.PreviousLimits); before != nil {
-				previous = toLimits(before)
-			}
-			row.Previous, row.ChangedAt = &previous, key.LimitsChangedAt
-		}
-		rows = append(rows, row)
-	}
-	for i := range key.PreviousLimits {
-		before := &key.PreviousLimits[i]
-		if before.Model != "" && before.Model != model || rowLike(before, key.Limits) != nil {
-			continue
-		}
-		previous := toLimits(before)
-		rows = append(rows, limiter.Row{Model: before.Model, Previous: &previous, ChangedAt: key.LimitsChangedAt})
-	}
-	return rows
-}
-
-// rowLike returns the row that counts the same as row: a model may have one for
-// each type of tokens.
-func rowLike(row *ledger.Limits, rows []ledger.Limits) *ledger.Limits {
-	for i := range rows {
-		if rows[i].Model == row.Model && tokenType(rows[i].TokenType) == tokenType(row.TokenType) {
-			return &rows[i]
-		}
-	}
-	return nil
-}
-
-func toLimits(row *ledger.Limits) limiter.Limits {
-	return limiter.Limits{
-		RPM: row.RPM, TPM: row.TPM, RPD: row.RPD, TPD: row.TPD, MaxInFlight: row.MaxInFlight, TokenType: tokenType(row.TokenType),
-	}
-}
-
-func tokenType(name string) limiter.TokenType {
-	switch name {
-	case "input":
-		return limiter.TokensInput
-	case "output":
-		return limiter.TokensOutput
-	}
-	return limiter.TokensTotal
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -59,7 +60,7 @@ func BenchmarkFirstByte(b *testing.B) {
 		w.(http.Flusher).Flush()
 		io.WriteString(w, finishEvent+usageEvent+doneEvent)
 	}
-	h := build(b, chat, ledger.NewKey{Limits: []ledger.Limits{{RPM: 1 << 30, TPM: 1 << 40}}})
+	h := build(b, chat, ledger.NewKey{Limits: []limits.Row{{RPM: 1 << 30, TPM: 1 << 40}}})
 	h.wrap(handler)
 	plain := bare(b, handler)
 	body := strings.Replace(request1K, `"model"`, `"stream":true,"model"`, 1)
@@ -154,7 +155,7 @@ func BenchmarkCPU(b *testing.B) {
 		{"json-200KiB", strings.Replace(request1K, "word ", strings.Repeat("word ", 210), -1), chat},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			h := build(b, chat, ledger.NewKey{Limits: []ledger.Limits{{RPM: 1 << 30, TPM: 1 << 40}}})
+			h := build(b, chat, ledger.NewKey{Limits: []limits.Row{{RPM: 1 << 30, TPM: 1 << 40}}})
 			h.wrap(test.handler)
 			plain := bare(b, test.handler)
 			const calls = 50
@@ -184,7 +185,7 @@ func BenchmarkCPU(b *testing.B) {
 // BenchmarkRefusal compares a refused call with an admitted one.
 func BenchmarkRefusal(b *testing.B) {
 	h := build(b, chat, ledger.NewKey{})
-	_, limited := h.newKey(ledger.NewKey{Owner: h.key.Owner, Limits: []ledger.Limits{{RPD: 1}}}, 0) // the benchmark may outlast a minute
+	_, limited := h.newKey(ledger.NewKey{Owner: h.key.Owner, Limits: []limits.Row{{RPD: 1}}}, 0) // the benchmark may outlast a minute
 	call(b, h.gateway.URL, limited, plainBody).Body.Close()
 	for name, key := range map[string]string{"429": limited, "401": "unknown"} {
 		b.Run(name, func(b *testing.B) {
@@ -236,7 +237,7 @@ func BenchmarkGate(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer book.Close(context.Background())
-	key, secret, err := book.CreateKey(b.Context(), ledger.NewKey{Name: "bench", Limits: []ledger.Limits{{RPM: 1 << 30, TPM: 1 << 40}}})
+	key, secret, err := book.CreateKey(b.Context(), ledger.NewKey{Name: "bench", Limits: []limits.Row{{RPM: 1 << 30, TPM: 1 << 40}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -179,7 +180,7 @@ func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
 			h := build(t, func(w http.ResponseWriter, r *http.Request) {
 				w.WriteHeader(test.upstream)
 				io.WriteString(w, test.reply)
-			}, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5, TPM: 1000}}})
+			}, ledger.NewKey{Limits: []limits.Row{{RPM: 5, TPM: 1000}}})
 			got := h.post("/v1/chat/completions", plainBody)
 			if got.status != test.status || !strings.Contains(got.body, test.want) || strings.Contains(got.body, "sk-upstream") {
 				t.Fatalf("%d %s", got.status, got.body)
@@ -466,13 +467,13 @@ func TestAPanicOfTheHandlerIsSettledAndPassesThrough(t *testing.T) {
 }
 
 func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{Limits: []ledger.Limits{{TPM: 1000, MaxInFlight: 1}}})
+	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{TPM: 1000, MaxInFlight: 1}}})
 	for range 5 {
 		if got := h.post("/v1/chat/completions", `{"model":"tiny","max_tokens":900,"messages":[]}`); got.status != 200 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 	}
-	limits := []limiter.Row{{Limits: limiter.Limits{TPM: 1000, MaxInFlight: 1}}}
+	limits := []limits.Binding{{Row: limits.Row{TPM: 1000, MaxInFlight: 1}}}
 	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: limits})
 	if err != nil || !decision.Admitted {
 		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
@@ -46,8 +47,8 @@ type exchange struct {
 	context     callContext
 	watch       watch
 	reply       reply
-	rows        [2]limiter.Row // of the key, for all models and for this one
-	ownValues   [3]string      // values of headers
+	rows        [2]limits.Binding // of the key, for all models and for this one
+	ownValues   [3]string         // values of headers
 	idValue     [1]string
 	chargeValue [1]string
 	lengthValue [1]string

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
@@ -56,7 +56,7 @@ func TestHeadersThatAreTheGatesAreNotTheUpstreams(t *testing.T) {
 		w.Header().Set("X-Ratelimit-Remaining-Requests", "99999")
 		w.Header().Set("X-Penstock-Credits-Charged", "0")
 		chat(w, r)
-	}, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5}}})
+	}, ledger.NewKey{Limits: []limits.Row{{RPM: 5}}})
 	for _, body := range []string{plainBody, streamBody} {
 		got := h.post("/v1/chat/completions", body)
 		if ids := got.header["X-Request-Id"]; len(ids) != 1 || !strings.HasPrefix(ids[0], "req_") {
@@ -358,7 +358,7 @@ func TestModelsAreListedForTheKey(t *testing.T) {
 }
 
 func TestRefusalsCanBeHandedOver(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{Limits: []ledger.Limits{{RPM: 1}}})
+	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{RPM: 1}}})
 	h.wrap(chat, middleware.WithErrorsPassthrough(func(w http.ResponseWriter, r *http.Request, refused middleware.Refused) {
 		w.WriteHeader(refused.Status)
 		fmt.Fprintf(w, "%s %s %d", refused.KeyID, refused.Refusal.Bound.Rule, refused.Refusal.RetryMilliseconds())
@@ -373,24 +373,24 @@ func TestRefusalsCanBeHandedOver(t *testing.T) {
 func TestLimitsAreToldInEachDialect(t *testing.T) {
 	for _, test := range []struct {
 		path, body string
-		limits     ledger.Limits
+		limits     limits.Row
 		status     int
 		retry      bool
 		text       string
 	}{
-		{"/v1/chat/completions", plainBody, ledger.Limits{RPM: 1}, 429, true, `"limit":{"rule":"rpm","scope":"key","limit":1,"used":1,"needed":1}`},
-		{"/v1/chat/completions", plainBody, ledger.Limits{RPM: 1, Model: "tiny"}, 429, true, `"scope":"model","model":"tiny"`},
-		{"/v1/chat/completions", plainBody, ledger.Limits{TPM: 80}, 429, true, `"rule":"tpm"`},
-		{"/v1/chat/completions", plainBody, ledger.Limits{RPD: 1}, 429, true, `"rule":"rpd"`},
-		{"/v1/messages", plainBody, ledger.Limits{RPM: 1}, 429, true, `"type":"rate_limit_error"`},
-		{"/api/infer", `{"prompt":"x","model":"tiny","max_tokens":50}`, ledger.Limits{RPM: 1}, 429, true, `{"error":"Rate limit exceeded","retry_after_ms":`},
-		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, ledger.Limits{RPM: 1}, 497, false, `{"statusCode":497,"message":"Rate limit exceeded","error":"Rate limit exceeded","retry_after_ms":`},
-		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, ledger.Limits{RPD: 1}, 429, false, `{"statusCode":429,"message":"Rate limit exceeded"`},
+		{"/v1/chat/completions", plainBody, limits.Row{RPM: 1}, 429, true, `"limit":{"rule":"rpm","scope":"key","limit":1,"used":1,"needed":1}`},
+		{"/v1/chat/completions", plainBody, limits.Row{RPM: 1, Model: "tiny"}, 429, true, `"scope":"model","model":"tiny"`},
+		{"/v1/chat/completions", plainBody, limits.Row{TPM: 80}, 429, true, `"rule":"tpm"`},
+		{"/v1/chat/completions", plainBody, limits.Row{RPD: 1}, 429, true, `"rule":"rpd"`},
+		{"/v1/messages", plainBody, limits.Row{RPM: 1}, 429, true, `"type":"rate_limit_error"`},
+		{"/api/infer", `{"prompt":"x","model":"tiny","max_tokens":50}`, limits.Row{RPM: 1}, 429, true, `{"error":"Rate limit exceeded","retry_after_ms":`},
+		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, limits.Row{RPM: 1}, 497, false, `{"statusCode":497,"message":"Rate limit exceeded","error":"Rate limit exceeded","retry_after_ms":`},
+		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, limits.Row{RPD: 1}, 429, false, `{"statusCode":429,"message":"Rate limit exceeded"`},
 	} {
 		t.Run(test.path+" "+test.text, func(t *testing.T) {
 			h := build(t, func(w http.ResponseWriter, r *http.Request) {
 				io.WriteString(w, `{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":20,"completion_tokens":40}}`)
-			}, ledger.NewKey{Limits: []ledger.Limits{test.limits}})
+			}, ledger.NewKey{Limits: []limits.Row{test.limits}})
 			if got := h.post(test.path, test.body); got.status != 200 {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
@@ -416,7 +416,7 @@ func TestAnthropicLimitHeadersOnStreams(t *testing.T) {
 	h := build(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		io.WriteString(w, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
-	}, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5, TPM: 1000}}})
+	}, ledger.NewKey{Limits: []limits.Row{{RPM: 5, TPM: 1000}}})
 	got := h.post("/v1/messages", `{"model":"m","max_tokens":5,"stream":true,"messages":[]}`)
 	reset, err := time.Parse(time.RFC3339, got.header.Get("Anthropic-Ratelimit-Requests-Reset"))
 	if got.header.Get("Anthropic-Ratelimit-Requests-Limit") != "5" || got.header.Get("Anthropic-Ratelimit-Requests-Remaining") != "4" ||
@@ -431,7 +431,7 @@ func TestADefaultCapShrinksForASmallKeyButAWishDoesNot(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		seen = string(body)
 		io.WriteString(w, chatReply)
-	}, ledger.NewKey{Limits: []ledger.Limits{{TPM: 100}}})
+	}, ledger.NewKey{Limits: []limits.Row{{TPM: 100}}})
 	got := h.post("/v1/chat/completions", `{"model":"tiny","messages":[]}`)
 	if got.status != 200 || seen != `{"max_tokens":92,"model":"tiny","messages":[]}` {
 		t.Errorf("%d %s, the upstream saw %s", got.status, got.body, seen)
@@ -444,7 +444,7 @@ func TestADefaultCapShrinksForASmallKeyButAWishDoesNot(t *testing.T) {
 
 func TestACallThatCreditRefusesKeepsNoReservation(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{})
-	_, h.text = h.newKey(ledger.NewKey{Owner: "poor", Limits: []ledger.Limits{{RPM: 1, TPM: 100, MaxInFlight: 1}}}, 1)
+	_, h.text = h.newKey(ledger.NewKey{Owner: "poor", Limits: []limits.Row{{RPM: 1, TPM: 100, MaxInFlight: 1}}}, 1)
 	for range 3 {
 		if got := h.post("/v1/chat/completions", plainBody); got.status != 402 {
 			t.Errorf("%d %s", got.status, got.body)
@@ -553,23 +553,4 @@ func TestAPolicySeesTheCall(t *testing.T) {
 		chat(w, r)
 	}, middleware.WithModels(middleware.Model{Name: "tiny", UpstreamName: "org/tiny"}))
 	h.post("/v1/chat/completions", streamBody)
-}
-
-func TestLimitChangesActWhenTheyShould(t *testing.T) {
-	key := ledger.Key{
-		Limits:          []ledger.Limits{{RPM: 5}, {Model: "a", TPM: 7, TokenType: "output"}},
-		PreviousLimits:  []ledger.Limits{{RPM: 3}, {Model: "b", RPM: 1}},
-		LimitsChangedAt: time.Unix(1000, 0),
-	}
-	rows := middleware.LimitRows(&key, "a")
-	if len(rows) != 2 || rows[0].Previous.RPM != 3 || rows[1].Limits.TokenType != limiter.TokensOutput || *rows[1].Previous != (limiter.Limits{}) || !rows[0].ChangedAt.Equal(time.Unix(1000, 0)) {
-		t.Errorf("%+v", rows)
-	}
-	if rows = middleware.LimitRows(&key, "b"); len(rows) != 2 || rows[1].Previous.RPM != 1 || rows[1].Limits != (limiter.Limits{}) {
-		t.Errorf("%+v", rows)
-	}
-	key.PreviousLimits = nil
-	if rows = middleware.LimitRows(&key, "c"); len(rows) != 1 || rows[0].Previous != nil {
-		t.Errorf("%+v", rows)
-	}
 }

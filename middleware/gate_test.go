@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
 func TestAChatCompletionIsMeteredAndCharged(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{Limits: []ledger.Limits{{RPM: 60, TPM: 30000}}}, middleware.WithModels(middleware.Model{Name: "tiny"}))
+	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{RPM: 60, TPM: 30000}}}, middleware.WithModels(middleware.Model{Name: "tiny"}))
 	got := h.post("/v1/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":"2+2?"}]}`)
 	if got.status != 200 || got.body != chatReply {
 		t.Fatalf("%d %s", got.status, got.body)
@@ -83,7 +84,7 @@ func TestAnAquinCallIsTranslated(t *testing.T) {
 func TestRefusalsReachNoUpstreamAndLeaveNoTrace(t *testing.T) {
 	reached := 0
 	h := build(t, func(w http.ResponseWriter, r *http.Request) { reached++; chat(w, r) },
-		ledger.NewKey{Models: []string{"tiny", "gone"}, Limits: []ledger.Limits{{TPM: 2000}}},
+		ledger.NewKey{Models: []string{"tiny", "gone"}, Limits: []limits.Row{{TPM: 2000}}},
 		middleware.WithModels(middleware.Model{Name: "tiny"}, middleware.Model{Name: "other"}), middleware.WithMaxBody(10000))
 	_, admin := h.newKey(ledger.NewKey{Role: ledger.RoleAdmin}, 0)
 	_, poor := h.newKey(ledger.NewKey{Owner: "poor"}, 1)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
@@ -90,7 +91,7 @@ func TestHowABodyCameGoesNoFurther(t *testing.T) {
 // The handlers around a gate read the first answer's headers, for their logs,
 // while the run goes on.
 func TestABackgroundRunDoesNotWriteToItsFirstAnswer(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{Limits: []ledger.Limits{{RPM: 5}}})
+	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{RPM: 5}}})
 	var hours time.Duration // that the gate's clock is ahead
 	gate := middleware.New(h.ledger, h.limiter, middleware.WithDialect(dialect.Anthropic), middleware.WithObserver(h.reports),
 		middleware.WithClock(func() time.Time { return time.Now().Add(hours * time.Hour) }))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -64,7 +65,7 @@ func TestNoKeyAndNoPromptIsLeftAnywhere(t *testing.T) {
 		return secret.Reveal()
 	}
 	member := plant(ledger.NewKey{Owner: "rich"}, credit)
-	limited := plant(ledger.NewKey{Owner: "rich", Models: []string{"tiny"}, Limits: []ledger.Limits{{RPM: 1}}}, 0)
+	limited := plant(ledger.NewKey{Owner: "rich", Models: []string{"tiny"}, Limits: []limits.Row{{RPM: 1}}}, 0)
 	poor := plant(ledger.NewKey{Owner: "poor"}, 1)
 	admin := plant(ledger.NewKey{Role: ledger.RoleAdmin}, 0)
 	unknown := member[:len(member)-6] + "AAAAAA"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
@@ -65,12 +66,12 @@ func refuseModel(name string) *dialect.Refusal {
 }
 
 // ruleWords says what a rule counts, for people.
-var ruleWords = map[limiter.Rule]string{
-	limiter.RuleRPM:         "requests per minute",
-	limiter.RuleTPM:         "tokens per minute",
-	limiter.RuleRPD:         "requests per day",
-	limiter.RuleTPD:         "tokens per day",
-	limiter.RuleMaxInFlight: "calls at the same time",
+var ruleWords = map[limits.Rule]string{
+	limits.RPM:         "requests per minute",
+	limits.TPM:         "tokens per minute",
+	limits.RPD:         "requests per day",
+	limits.TPD:         "tokens per day",
+	limits.MaxInFlight: "calls at the same time",
 }
 
 // refuseLimit turns a limiter's refusal into an answer.
@@ -84,9 +85,9 @@ func refuseLimit(refused limiter.Refusal) *dialect.Refusal {
 		bound.Scope, where = "model", "this key and the model "+refused.Model
 	}
 	counted := ruleWords[refused.Rule]
-	if refused.Rule == limiter.RuleTPM || refused.Rule == limiter.RuleTPD {
+	if refused.Rule == limits.TPM || refused.Rule == limits.TPD {
 		bound.TokenType = refused.TokenType.String()
-		if refused.TokenType != limiter.TokensTotal {
+		if refused.TokenType != limits.Total {
 			counted = bound.TokenType + " " + counted
 		}
 	}
@@ -98,7 +99,7 @@ func refuseLimit(refused limiter.Refusal) *dialect.Refusal {
 		}
 	}
 	reason := dialect.Limited
-	if refused.Rule == limiter.RuleRPD || refused.Rule == limiter.RuleTPD {
+	if refused.Rule == limits.RPD || refused.Rule == limits.TPD {
 		reason = dialect.LimitedForDay
 	}
 	return &dialect.Refusal{

@@ -15,6 +15,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -40,7 +41,7 @@ func main() {
 	gate := middleware.New(book, limiter.New(),
 		middleware.WithMetered("/shout", ledger.Quantity{InputTokens: 1000, OutputTokens: 1000}))
 	if book.Empty() {
-		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []ledger.Limits{{RPM: 60}}})
+		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60}}})
 		must(key, err)
 		must(book.TopUp(ctx, key.Owner, 100*ledger.Credit, "a present"))
 		fmt.Println("key", secret.Reveal())

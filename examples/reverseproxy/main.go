@@ -15,6 +15,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -26,7 +27,7 @@ func main() {
 	store := must(sqlitestore.Open(ctx, os.Args[1]))
 	book := must(ledger.Open(ctx, store))
 	if book.Empty() {
-		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []ledger.Limits{{RPM: 60, TPM: 30000}}})
+		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60, TPM: 30000}}})
 		must(key, err)
 		must(book.TopUp(ctx, key.Owner, 100*ledger.Credit, "a present"))
 		fmt.Println("key", secret.Reveal())

@@ -25,6 +25,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -80,10 +81,10 @@ func copyFiles(t *testing.T, folder string, names ...string) {
 func keys(t *testing.T, book *ledger.Ledger) map[string]string {
 	t.Helper()
 	made := map[string]string{}
-	slow := []ledger.Limits{{RPM: 1}}
+	slow := []limits.Row{{RPM: 1}}
 	for name, request := range map[string]ledger.NewKey{
 		"member":  {Owner: "rich"},
-		"limited": {Owner: "rich", Models: []string{"tiny"}, Limits: []ledger.Limits{{TPM: 1000}}},
+		"limited": {Owner: "rich", Models: []string{"tiny"}, Limits: []limits.Row{{TPM: 1000}}},
 		"slow":    {Owner: "rich", Limits: slow},
 		"slow2":   {Owner: "rich", Limits: slow},
 		"slow3":   {Owner: "rich", Limits: slow},

@@ -9,7 +9,7 @@ import (
 	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -39,7 +39,7 @@ func (l *Levels) Levels(ctx context.Context, keyID, model string) ([]alerts.Leve
 	if !ok {
 		return nil, nil
 	}
-	usage, err := l.limiter.Usage(ctx, limiter.Request{Key: keyID, Model: model, Rows: middleware.LimitRows(&key, model)})
+	usage, err := l.limiter.Usage(ctx, limiter.Request{Key: keyID, Model: model, Rows: key.LimitsFor(nil, model)})
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +73,9 @@ func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeUsage) (levels []aler
 			Account: key.Owner, KeyID: key.ID, Model: scope.Model, Period: day, Used: limit.Used, Limit: limit.Limit,
 		}
 		switch limit.Rule {
-		case limiter.RuleRPD:
+		case limits.RPD:
 			level.Type = alerts.DailyRequests
-		case limiter.RuleTPD:
+		case limits.TPD:
 			level.Type, level.TokenType = alerts.DailyTokens, limit.TokenType.String()
 		default:
 			continue

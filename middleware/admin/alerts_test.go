@@ -8,6 +8,7 @@ import (
 	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/admintest"
 )
 
@@ -16,7 +17,7 @@ func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {
 	s.Grant("default", 10*ledger.Credit)
 	text := s.Mint(ledger.NewKey{
 		Name: "m", HasBudget: true, Budget: 5 * ledger.Credit,
-		Limits: []ledger.Limits{{RPD: 4, TokenType: "total"}, {Model: "tiny", TPD: 100, TokenType: "output"}},
+		Limits: []limits.Row{{RPD: 4, TokenType: limits.Total}, {Model: "tiny", TPD: 100, TokenType: limits.Output}},
 	})
 	key, err := s.Ledger.Authenticate(text)
 	if err != nil {

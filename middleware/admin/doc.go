@@ -7,7 +7,7 @@
 //	counters := limiter.New()
 //	handler := admin.New(accounts, counters,
 //		admin.WithAdminKeySHA256(sha256.Sum256(secret)), // who makes the first keys
-//		admin.WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30_000}))
+//		admin.WithDefaultLimits(limits.Row{RPM: 60, TPM: 30_000}))
 //	http.Handle("/admin/", handler)
 //	http.Handle("/sdk/", handler)
 //	http.Handle("/v2/models/", handler)

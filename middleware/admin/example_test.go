@@ -13,6 +13,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin"
 )
 
@@ -38,7 +39,7 @@ func ExampleNew() {
 
 	handler := admin.New(accounts, counters,
 		admin.WithAdminKeySHA256(sha256.Sum256([]byte("the administrator's key"))),
-		admin.WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30_000}))
+		admin.WithDefaultLimits(limits.Row{RPM: 60, TPM: 30_000}))
 
 	request := httptest.NewRequest(http.MethodPost, "/admin/v1/keys", strings.NewReader(`{"name": "team-a", "budget": "12.5"}`))
 	request.Header.Set("Authorization", "Bearer the administrator's key")

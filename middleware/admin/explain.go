@@ -6,7 +6,6 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -110,7 +109,7 @@ func (h *Handler) explain(c *rest.Call) error {
 		}
 	}
 	usage, err := h.limiter.Usage(c.Context(), limiter.Request{
-		Key: key.ID, Model: model, Tokens: tokens, Rows: middleware.LimitRows(&key, model),
+		Key: key.ID, Model: model, Tokens: tokens, Rows: key.LimitsFor(nil, model),
 	})
 	if err != nil {
 		return err

@@ -7,17 +7,17 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/limits"
 )
 
-func rowsFor(key *ledger.Key, model string) []limiter.Row { return middleware.LimitRows(key, model) }
+func rowsFor(key *ledger.Key, model string) []limits.Binding { return key.LimitsFor(nil, model) }
 
 func TestExplainTellsWhichLimitRefusesAndWhoHoldsWhat(t *testing.T) {
 	s := newServer(t, WithModels(Model{ID: "tiny"}, Model{ID: "large"}))
 	s.Grant("default", 10*ledger.Credit)
 	text := s.Mint(ledger.NewKey{
 		Name: "m", Models: []string{"tiny"}, HasBudget: true, Budget: 2 * ledger.Credit,
-		Limits: []ledger.Limits{{TPM: 100, MaxInFlight: 5, TokenType: "total"}, {Model: "tiny", RPM: 3, TokenType: "total"}},
+		Limits: []limits.Row{{TPM: 100, MaxInFlight: 5, TokenType: limits.Total}, {Model: "tiny", RPM: 3, TokenType: limits.Total}},
 	})
 	key, err := s.Ledger.Authenticate(text)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
@@ -64,7 +65,7 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 	}
 	if f.Has("limits") || f.Has("model_limits") {
 		whole, models := rules.Split(key.Limits)
-		patch.Limits = new(f.limitRows(whole, ledger.Limits{TokenType: "total"}, models))
+		patch.Limits = new(f.limitRows(whole, limits.Row{}, models))
 	}
 	if f.Word("effective", "now", "now", "next_window") == "next_window" {
 		patch.Effective = ledger.EffectiveNextWindow

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/admintest"
 )
 
 func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
-	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}))
+	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","budget":1,"metadata":{"k":"v"},"scopes":["rag"],"cidrs":["10.0.0.0/8"],
 		"expires_at":"2030-01-01T00:00:00Z","models":["tiny"],"model_limits":[{"model":"tiny","rpm":1}]}`).Want(201)
 	path := "/admin/v1/keys/" + made.Text("id")
@@ -45,7 +46,7 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 }
 
 func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
-	s := newServer(t, WithBounds(Bounds{RPM: Range{0, 600}}))
+	s := newServer(t, WithBounds(limits.Bounds{limits.RPM: {Min: 0, Max: 600}}))
 	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":1}}`).Want(201).Text("id")
 	for body, param := range map[string]string{
 		`{}`: "version", `{"version":0}`: "version", `{"version":"1"}`: "version", `{"version":1,"name":null}`: "name",

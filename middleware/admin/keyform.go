@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
@@ -28,18 +29,18 @@ type keyForm struct {
 
 // limitsInto lays the limits that are given over those of row. One that is null
 // becomes that of null.
-func limitsInto(f *rest.Fields, row *ledger.Limits, null ledger.Limits) {
-	nulls := rules.Limits(&null)
-	for i, limit := range rules.Limits(row) {
-		if f.IsNull(limit.Name) {
-			*limit.Value = *nulls[i].Value
+func limitsInto(f *rest.Fields, row *limits.Row, null limits.Row) {
+	for _, rule := range limits.Rules() {
+		name, value := rule.String(), row.Value(rule)
+		if f.IsNull(name) {
+			*value = *null.Value(rule)
 		}
-		if number, present := f.Integer(limit.Name, 0, schema.MaxInteger); present {
-			*limit.Value = number
+		if number, present := f.Integer(name, 0, schema.MaxInteger); present {
+			*value = number
 		}
 	}
 	if f.Has("token_type") {
-		row.TokenType = f.Word("token_type", "total", "total", "input", "output")
+		row.TokenType = rules.TokenType(f, "token_type")
 	}
 	f.Done()
 }
@@ -47,7 +48,7 @@ func limitsInto(f *rest.Fields, row *ledger.Limits, null ledger.Limits) {
 // limitRows reads limits and model_limits. Limits of the whole key that are not
 // given stay as they are in whole, those that are null become those of null;
 // model rows are replaced as one list.
-func (f keyForm) limitRows(whole, null ledger.Limits, models []ledger.Limits) []ledger.Limits {
+func (f keyForm) limitRows(whole, null limits.Row, models []limits.Row) []limits.Row {
 	if f.IsNull("limits") {
 		whole = null
 		f.rules.CheckBounds(f.Absent("limits"), whole)
@@ -59,15 +60,15 @@ func (f keyForm) limitRows(whole, null ledger.Limits, models []ledger.Limits) []
 	if f.Has("model_limits") {
 		models = nil
 		for _, object := range f.Objects("model_limits", rules.MaxModels) {
-			row := ledger.Limits{Model: object.Text("model", rules.MaxName), TokenType: "total"}
+			row := limits.Row{Model: object.Text("model", rules.MaxName)}
 			f.rules.CheckModel(object, "model", row.Model)
-			limitsInto(object, &row, ledger.Limits{})
+			limitsInto(object, &row, limits.Row{})
 			models = append(models, row)
 		}
 	}
 	rows := models
-	if !rules.IsUnlimited(whole) {
-		rows = append([]ledger.Limits{whole}, models...)
+	if !whole.Unlimited() {
+		rows = append([]limits.Row{whole}, models...)
 	}
 	return rows
 }
@@ -128,9 +129,9 @@ func (f keyForm) newKey(now time.Time) ledger.NewKey {
 	if made.AllOwners && made.Role != ledger.RoleAdmin {
 		f.Refuse("all_owners", "only an admin key manages owners")
 	}
-	whole := ledger.Limits{TokenType: "total"}
+	whole := limits.Row{}
 	if made.Role == ledger.RoleMember {
-		whole = f.rules.Raise(f.rules.DefaultRow())
+		whole = f.rules.Bounds.Raise(f.rules.DefaultRow())
 	}
 	made.Limits = f.limitRows(whole, whole, nil)
 	made.Budget, made.HasBudget = f.Amount("budget")

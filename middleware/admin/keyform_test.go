@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
 func TestCreatingAKeyNamesTheFieldThatIsWrong(t *testing.T) {
-	s := newServer(t, WithModels(Model{ID: "tiny"}), WithBounds(Bounds{RPM: Range{10, 600}}))
+	s := newServer(t, WithModels(Model{ID: "tiny"}), WithBounds(limits.Bounds{limits.RPM: {Min: 10, Max: 600}}))
 	for body, want := range map[string]string{
 		`{"name":"a","nmae":"b"}`: "nmae",
 		`{}`:                      "name",
@@ -100,15 +101,15 @@ func TestOddValuesAreRefusedByTheNameOfTheirField(t *testing.T) {
 }
 
 func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
-	h := New(nil, nil, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}))
-	for body, want := range map[string]ledger.Limits{
-		`{"name":"a"}`:                                    {RPM: 60, TPM: 30000, TokenType: "total"},
-		`{"name":"a","limits":{"tpd":5}}`:                 {RPM: 60, TPM: 30000, TPD: 5, TokenType: "total"},
-		`{"name":"a","limits":{"rpm":0}}`:                 {TPM: 30000, TokenType: "total"},
-		`{"name":"a","limits":{"token_type":"output"}}`:   {RPM: 60, TPM: 30000, TokenType: "output"},
+	h := New(nil, nil, WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}))
+	for body, want := range map[string]limits.Row{
+		`{"name":"a"}`:                                    {RPM: 60, TPM: 30000, TokenType: limits.Total},
+		`{"name":"a","limits":{"tpd":5}}`:                 {RPM: 60, TPM: 30000, TPD: 5, TokenType: limits.Total},
+		`{"name":"a","limits":{"rpm":0}}`:                 {TPM: 30000, TokenType: limits.Total},
+		`{"name":"a","limits":{"token_type":"output"}}`:   {RPM: 60, TPM: 30000, TokenType: limits.Output},
 		`{"name":"a","role":"admin"}`:                     {},
 		`{"name":"a","limits":{"rpm":0,"tpm":0}}`:         {},
-		`{"name":"a","role":"admin","limits":{"rpm":10}}`: {RPM: 10, TokenType: "total"},
+		`{"name":"a","role":"admin","limits":{"rpm":10}}`: {RPM: 10, TokenType: limits.Total},
 	} {
 		f, err := rest.ParseFields([]byte(body))
 		if err != nil {
@@ -118,7 +119,7 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 		if f.Err() != nil {
 			t.Fatalf("%s: %v", body, f.Err())
 		}
-		var got ledger.Limits
+		var got limits.Row
 		if len(made.Limits) > 0 {
 			got = made.Limits[0]
 		}
@@ -129,7 +130,7 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 }
 
 func TestAnUpperBoundHoldsForLimitsThatNobodyNames(t *testing.T) {
-	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60}), WithBounds(Bounds{RPM: Range{10, 600}, TPD: Range{0, 1000}}))
+	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60}), WithBounds(limits.Bounds{limits.RPM: {Min: 10, Max: 600}, limits.TPD: {Min: 0, Max: 1000}}))
 	for _, body := range []string{`{"name":"a"}`, `{"name":"a","limits":{}}`, `{"name":"a","limits":{"rpm":null}}`} {
 		limits := s.Call("POST", "/admin/v1/keys", s.Admin, body).Want(201).Object("limits")
 		if limits["rpm"] != 60.0 || limits["tpd"] != 1000.0 {
@@ -146,7 +147,7 @@ func TestAnUpperBoundHoldsForLimitsThatNobodyNames(t *testing.T) {
 }
 
 func TestNullTakesALimitAway(t *testing.T) {
-	s := newServer(t, WithBounds(Bounds{TPD: Range{0, 1000}}))
+	s := newServer(t, WithBounds(limits.Bounds{limits.TPD: {Min: 0, Max: 1000}}))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":5,"tpm":100,"tpd":7}}`).Want(201)
 	path := "/admin/v1/keys/" + made.Text("id")
 	limits := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":null}}`).Want(200).Object("limits")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -65,7 +66,7 @@ func (s *server) fill(b *testing.B, count int) string {
 			for i := range work {
 				_, _, err := s.Ledger.CreateKey(context.Background(), ledger.NewKey{
 					Name: fmt.Sprintf("key %d", i), Owner: fmt.Sprintf("owner-%d", i%1000), Models: []string{"tiny"},
-					Limits: []ledger.Limits{{RPM: 60, TPM: 30000}}, HasBudget: true, Budget: ledger.Credit,
+					Limits: []limits.Row{{RPM: 60, TPM: 30000}}, HasBudget: true, Budget: ledger.Credit,
 				})
 				if err != nil {
 					b.Error(err)

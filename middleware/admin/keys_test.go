@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestAKeyIsMadeShownOnceListedAndRevoked(t *testing.T) {
 	ended := make(chan string, 1)
-	s := newServer(t, WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}), WithRevoked(func(id string) { ended <- id }))
+	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}), WithRevoked(func(id string) { ended <- id }))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"team-a","owner":"acme","models":["tiny"],
 		"limits":{"rpd":1000},"model_limits":[{"model":"tiny","tpm":10,"token_type":"output"}],"budget":"12.5",
 		"expires_at":"2030-01-01T00:00:00Z","metadata":{"team":"a"},"scopes":["inference"],"cidrs":["10.1.2.3/8","::1"]}`).Want(201)

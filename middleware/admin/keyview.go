@@ -4,20 +4,13 @@ import (
 	"maps"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
 // limitsView is a row of limits on the wire.
-type limitsView struct {
-	Model       string `json:"model,omitempty"`
-	RPM         int64  `json:"rpm"`
-	TPM         int64  `json:"tpm"`
-	RPD         int64  `json:"rpd"`
-	TPD         int64  `json:"tpd"`
-	MaxInFlight int64  `json:"max_in_flight"`
-	TokenType   string `json:"token_type"`
-}
+type limitsView limits.Row
 
 // keyView is a key on the wire. It never holds the text of the key.
 type keyView struct {
@@ -70,7 +63,7 @@ var stateNames = map[ledger.KeyState]string{
 }
 
 // viewLimits shows the limits of the whole key and those of its models.
-func viewLimits(rows []ledger.Limits) (limitsView, []limitsView) {
+func viewLimits(rows []limits.Row) (limitsView, []limitsView) {
 	whole, models := rules.Split(rows)
 	views := make([]limitsView, len(models))
 	for i, row := range models {
@@ -81,22 +74,22 @@ func viewLimits(rows []ledger.Limits) (limitsView, []limitsView) {
 
 // waits reports whether limits from before a change are still in force.
 func (h *Handler) waits(key *ledger.Key) bool {
-	if key.PreviousLimits == nil {
+	if key.LimitsChange.Previous == nil {
 		return false
 	}
-	minute, day := ledger.PreviousBind(key.LimitsChangedAt, h.now(), h.zone)
-	return minute || day && !maps.Equal(dayLimits(key.PreviousLimits), dayLimits(key.Limits))
+	minute, day := limits.PreviousBinds(key.LimitsChange.At, h.now(), h.zone)
+	return minute || day && !maps.Equal(dayLimits(key.LimitsChange.Previous), dayLimits(key.Limits))
 }
 
 // dayLimits returns the limits per day, keyed by what they count.
-func dayLimits(rows []ledger.Limits) map[ledger.Limits]ledger.Limits {
-	limits := make(map[ledger.Limits]ledger.Limits)
+func dayLimits(rows []limits.Row) map[limits.Row]limits.Row {
+	perDay := make(map[limits.Row]limits.Row)
 	for _, row := range rows {
 		if row.RPD != 0 || row.TPD != 0 {
-			limits[ledger.Limits{Model: row.Model, TokenType: row.TokenType}] = ledger.Limits{RPD: row.RPD, TPD: row.TPD}
+			perDay[limits.Row{Model: row.Model, TokenType: row.TokenType}] = limits.Row{RPD: row.RPD, TPD: row.TPD}
 		}
 	}
-	return limits
+	return perDay
 }
 
 func (h *Handler) viewKey(key *ledger.Key) keyView {
@@ -110,8 +103,8 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 	}
 	view.Limits, view.ModelLimits = viewLimits(key.Limits)
 	if h.waits(key) {
-		pending := &pendingView{ChangedAt: rest.FormatMoment(key.LimitsChangedAt)}
-		pending.PreviousLimits, pending.PreviousModelLimits = viewLimits(key.PreviousLimits)
+		pending := &pendingView{ChangedAt: rest.FormatMoment(key.LimitsChange.At)}
+		pending.PreviousLimits, pending.PreviousModelLimits = viewLimits(key.LimitsChange.Previous)
 		view.Pending = pending
 	}
 	for _, prefix := range key.CIDRs {

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
@@ -32,27 +32,6 @@ type settings struct {
 	rules         rules.Set
 	rootKey       *[32]byte // nil: none
 	alerts        Alerts    // nil: none
-}
-
-// Range is what an administrator may set a limit to. A zero end is open.
-type Range struct {
-	Low  int64
-	High int64
-}
-
-// Bounds are the ranges of the limits of a whole key. A limit with an upper end
-// cannot be switched off: 0 is refused, or raised to the upper end on the routes whose
-// clients send 0 for a limit that they leave out. Limits for one model may be absent,
-// since those of the key apply to them too.
-type Bounds struct {
-	RPM, TPM, RPD, TPD, MaxInFlight Range
-}
-
-// list returns the ranges in the order of the wire.
-func (b Bounds) list() [5]rules.Range {
-	return [...]rules.Range{
-		rules.Range(b.RPM), rules.Range(b.TPM), rules.Range(b.RPD), rules.Range(b.TPD), rules.Range(b.MaxInFlight),
-	}
 }
 
 // Model is what the administration knows of a model.
@@ -103,13 +82,15 @@ func WithRevoked(revoked func(keyID string)) Option {
 
 // WithDefaultLimits sets the limits of new member keys for each limit that is
 // not named when the key is made. Model is ignored.
-func WithDefaultLimits(limits ledger.Limits) Option {
-	return func(s *settings) { s.rules.Defaults = limits }
+func WithDefaultLimits(row limits.Row) Option {
+	return func(s *settings) { s.rules.Defaults = row }
 }
 
-// WithBounds sets what limits may be set to.
-func WithBounds(bounds Bounds) Option {
-	return func(s *settings) { s.rules.Bounds = bounds.list() }
+// WithBounds sets what the limits of a whole key may be set to. A limit with an upper
+// end cannot be switched off: 0 is refused, or raised to the upper end on the routes
+// whose clients send 0 for a limit that they leave out.
+func WithBounds(bounds limits.Bounds) Option {
+	return func(s *settings) { s.rules.Bounds = bounds }
 }
 
 // WithModels sets the models that keys can be bound to and limited by. Without

@@ -101,17 +101,17 @@ func newClocked(limit int, window time.Duration) instance {
 
 // newPenstock returns a maker of limiters with some limits per key, half of them
 // on the key's use of a model if there are 8.
-func newPenstock(limits int, settled bool) func(int, time.Duration) instance {
+func newPenstock(count int, settled bool) func(int, time.Duration) instance {
 	return func(limit int, _ time.Duration) instance {
 		m := limiter.New()
-		wide := limiter.Limits{RPM: int64(limit)}
-		if limits > 1 {
-			wide = limiter.Limits{RPM: int64(limit), TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}
+		wide := limits.Row{RPM: int64(limit)}
+		if count > 1 {
+			wide = limits.Row{RPM: int64(limit), TPM: 1 << 50, RPD: 1 << 31, TPD: 1 << 50, MaxInFlight: 1 << 30}
 		}
-		request := limiter.Request{Tokens: limiter.Tokens{Input: 500, Output: 500}, Rows: []limiter.Row{{Limits: wide}}}
-		if limits == 8 {
+		request := limiter.Request{Tokens: limiter.Tokens{Input: 500, Output: 500}, Rows: []limits.Binding{{Row: wide}}}
+		if count == 8 {
 			request.Model = "tiny"
-			request.Rows = append(request.Rows, limiter.Row{Model: "tiny", Limits: wide})
+			request.Rows = append(request.Rows, limits.Binding{Row: wide.For("tiny")})
 		}
 		var open []limiter.Handle // for one goroutine, as the others' cost would be ours
 		used := limiter.Tokens{Input: 500, Output: 200}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
@@ -18,12 +19,12 @@ var timeForms = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:
 // limitsView is a row of limits as the aiXplain SDK writes and reads it. All
 // four numbers are always there: its older half breaks without them.
 type limitsView struct {
-	AssetID   string  `json:"assetId,omitempty"`
-	TPM       int64   `json:"tpm"`
-	TPD       int64   `json:"tpd"`
-	RPM       int64   `json:"rpm"`
-	RPD       int64   `json:"rpd"`
-	TokenType *string `json:"tokenType"`
+	AssetID   string           `json:"assetId,omitempty"`
+	TPM       int64            `json:"tpm"`
+	TPD       int64            `json:"tpd"`
+	RPM       int64            `json:"rpm"`
+	RPD       int64            `json:"rpd"`
+	TokenType limits.TokenType `json:"tokenType"`
 }
 
 // keyView is a key as the aiXplain SDK reads it.
@@ -50,14 +51,11 @@ func viewKey(key *ledger.Key, text string) keyView {
 		view.Budget = rest.AmountNumber(key.Budget)
 	}
 	for _, row := range key.Limits {
-		limits := limitsView{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD}
-		if row.TokenType == "input" || row.TokenType == "output" || row.TokenType == "total" {
-			limits.TokenType = &row.TokenType
-		}
+		shown := limitsView{AssetID: row.Model, TPM: row.TPM, TPD: row.TPD, RPM: row.RPM, RPD: row.RPD, TokenType: row.TokenType}
 		if row.Model == "" {
-			view.GlobalLimits = &limits
+			view.GlobalLimits = &shown
 		} else {
-			view.AssetsLimits = append(view.AssetsLimits, limits)
+			view.AssetsLimits = append(view.AssetsLimits, shown)
 		}
 	}
 	return view
@@ -70,7 +68,7 @@ func mask(hint string) string { return hint[:len(hint)/2] + "..." + hint[len(hin
 // Fields that its backend does not know are ignored, as there.
 type keyForm struct {
 	name      string
-	limits    []ledger.Limits
+	limits    []limits.Row
 	hasBudget bool
 	budget    ledger.Micro
 	expiresAt time.Time
@@ -87,22 +85,22 @@ func (a *api) readForm(f *rest.Fields, key *ledger.Key) keyForm {
 	}
 	form.budget, form.hasBudget = f.NumberAmount("budget")
 	form.expiresAt, _ = f.Moment("expiresAt", a.Now(), timeForms[:]...)
-	whole := ledger.Limits{TokenType: "total"}
+	whole := limits.Row{}
 	if global := f.Object("globalLimits"); global != nil {
 		whole.MaxInFlight = inFlightOf(key, "")
 		readLimits(global, &whole)
-		whole = a.Rules.Raise(whole)
+		whole = a.Rules.Bounds.Raise(whole)
 		a.Rules.CheckBounds(global, whole)
 	} else if key == nil || key.Role == ledger.RoleMember {
 		whole = a.Rules.DefaultRow()
 		whole.MaxInFlight = cmp.Or(inFlightOf(key, ""), whole.MaxInFlight)
-		whole = a.Rules.Raise(whole)
+		whole = a.Rules.Bounds.Raise(whole)
 	}
-	if !rules.IsUnlimited(whole) {
+	if !whole.Unlimited() {
 		form.limits = append(form.limits, whole)
 	}
 	for _, asset := range f.Objects("assetsLimits", rules.MaxModels) {
-		row := ledger.Limits{Model: a.Rules.ModelID(asset.Text("assetId", rules.MaxName))}
+		row := limits.Row{Model: a.Rules.ModelID(asset.Text("assetId", rules.MaxName))}
 		row.MaxInFlight = inFlightOf(key, row.Model)
 		a.Rules.CheckModel(asset, "assetId", row.Model)
 		readLimits(asset, &row)
@@ -124,10 +122,10 @@ func inFlightOf(key *ledger.Key, model string) int64 {
 	return 0
 }
 
-func readLimits(f *rest.Fields, row *ledger.Limits) {
+func readLimits(f *rest.Fields, row *limits.Row) {
 	row.TPM, _ = f.Integer("tpm", 0, schema.MaxInteger)
 	row.TPD, _ = f.Integer("tpd", 0, schema.MaxInteger)
 	row.RPM, _ = f.Integer("rpm", 0, schema.MaxInteger)
 	row.RPD, _ = f.Integer("rpd", 0, schema.MaxInteger)
-	row.TokenType = f.Word("tokenType", "total", "total", "input", "output")
+	row.TokenType = rules.TokenType(f, "tokenType")
 }

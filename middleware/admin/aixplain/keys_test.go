@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin"
 )
 
@@ -51,7 +52,7 @@ func (s *server) play(steps []sdkStep, header ...string) {
 }
 
 func aixplainServer(t *testing.T) *server {
-	s := newServer(t, admin.WithDefaultLimits(ledger.Limits{RPM: 60, TPM: 30000}),
+	s := newServer(t, admin.WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}),
 		admin.WithModels(admin.Model{ID: "669a63646eb56306647e1091", Name: "Tiny", Path: "acme/tiny/acme"}))
 	// The SDK works in the workspace of its admin key, here an empty one.
 	s.Admin = s.Mint(ledger.NewKey{Name: "sdk admin", Owner: "team", Role: ledger.RoleAdmin})
@@ -190,7 +191,7 @@ func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T
 }
 
 func TestNoLimitIsTheHighestAllowedOneWhereTheConfigurationDemandsOne(t *testing.T) {
-	s := newServer(t, admin.WithBounds(admin.Bounds{RPM: admin.Range{Low: 10, High: 600}}))
+	s := newServer(t, admin.WithBounds(limits.Bounds{limits.RPM: {Min: 10, Max: 600}}))
 	got := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"a","globalLimits":{"rpm":0,"rpd":0,"tpm":0,"tpd":0}}`).Want(201)
 	if got.Object("globalLimits")["rpm"] != 600.0 {
 		t.Error(got.Body)

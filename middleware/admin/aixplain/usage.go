@@ -6,7 +6,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -39,52 +39,52 @@ func (a *api) keyUsage(c *rest.Call) error {
 }
 
 func (a *api) usageOf(c *rest.Call, key *ledger.Key) error {
-	limits := key.Limits
-	if !slices.ContainsFunc(limits, func(row ledger.Limits) bool { return row.Model == "" }) {
-		limits = append([]ledger.Limits{{}}, limits...)
+	rows := key.Limits
+	if !slices.ContainsFunc(rows, func(row limits.Row) bool { return row.Model == "" }) {
+		rows = append([]limits.Row{{}}, rows...)
 	}
-	rows := make([]usageView, 0, len(limits))
-	for i := range limits {
-		row, err := a.dayOf(c, key, &limits[i])
+	views := make([]usageView, 0, len(rows))
+	for i := range rows {
+		view, err := a.dayOf(c, key, &rows[i])
 		if err != nil {
 			return err
 		}
-		rows = append(rows, row)
+		views = append(views, view)
 	}
-	c.JSON(http.StatusOK, rows)
+	c.JSON(http.StatusOK, views)
 	return nil
 }
 
 // dayOf returns what a row of limits counts today.
-func (a *api) dayOf(c *rest.Call, key *ledger.Key, limits *ledger.Limits) (usageView, error) {
+func (a *api) dayOf(c *rest.Call, key *ledger.Key, row *limits.Row) (usageView, error) {
 	usage, err := a.Limiter.Usage(c.Context(), limiter.Request{
-		Key: key.ID, Model: limits.Model, Rows: middleware.LimitRows(key, limits.Model),
+		Key: key.ID, Model: row.Model, Rows: key.LimitsFor(nil, row.Model),
 	})
 	if err != nil {
 		return usageView{}, err
 	}
-	row := usageView{AssetID: limits.Model}
+	view := usageView{AssetID: row.Model}
 	for i := range usage.Scopes {
-		if usage.Scopes[i].Model == limits.Model {
+		if usage.Scopes[i].Model == row.Model {
 			day := &usage.Scopes[i].Day
-			row.RequestCount, row.TokenCount = day.Requests, tokensOf(day, limits.TokenType)
+			view.RequestCount, view.TokenCount = day.Requests, tokensOf(day, row.TokenType)
 		}
 	}
-	if limits.RPD > 0 {
-		row.RequestCountLimit = &limits.RPD
+	if row.RPD > 0 {
+		view.RequestCountLimit = &row.RPD
 	}
-	if limits.TPD > 0 {
-		row.TokenCountLimit = &limits.TPD
+	if row.TPD > 0 {
+		view.TokenCountLimit = &row.TPD
 	}
-	return row, nil
+	return view, nil
 }
 
 // tokensOf returns the tokens that a limit of this type counts.
-func tokensOf(sums *limiter.Sums, tokenType string) int64 {
+func tokensOf(sums *limiter.Sums, tokenType limits.TokenType) int64 {
 	switch tokenType {
-	case "input":
+	case limits.Input:
 		return sums.Input
-	case "output":
+	case limits.Output:
 		return sums.Output
 	default:
 		return sums.Tokens

@@ -6,12 +6,13 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 )
 
 func TestUsageRowsCountTheDayOfTheKeyAndOfEachModel(t *testing.T) {
 	s := newServer(t)
-	text := s.Mint(ledger.NewKey{Name: "m", Limits: []ledger.Limits{
-		{RPD: 1000, TPD: 1000, TokenType: "total"}, {Model: "tiny", RPD: 2, TPD: 30, TokenType: "output"}, {Model: "large", RPM: 5},
+	text := s.Mint(ledger.NewKey{Name: "m", Limits: []limits.Row{
+		{RPD: 1000, TPD: 1000, TokenType: limits.Total}, {Model: "tiny", RPD: 2, TPD: 30, TokenType: limits.Output}, {Model: "large", RPM: 5},
 	}})
 	key, err := s.Ledger.Authenticate(text)
 	if err != nil {

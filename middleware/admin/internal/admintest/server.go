@@ -18,7 +18,6 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
-	"github.com/penstockhq/penstock/middleware"
 )
 
 // Server is the handler under test over a ledger and a limiter.
@@ -145,7 +144,7 @@ func (s *Server) Spend(text, model string, quantity ledger.Quantity) {
 func (s *Server) Run(key *ledger.Key, model string, tokens limiter.Tokens) {
 	s.T.Helper()
 	decision, err := s.Limiter.Reserve(context.Background(), limiter.Request{
-		Key: key.ID, Model: model, Tokens: tokens, Rows: middleware.LimitRows(key, model), Timeout: time.Minute,
+		Key: key.ID, Model: model, Tokens: tokens, Rows: key.LimitsFor(nil, model), Timeout: time.Minute,
 	})
 	if err != nil || !decision.Admitted {
 		s.T.Fatalf("%+v %v", decision, err)

@@ -5,7 +5,7 @@
 // Limits travel as rows. A check names the field that is wrong in the object that was
 // read, which is why it is handed both:
 //
-//	row := set.Raise(set.DefaultRow())
+//	row := set.Bounds.Raise(set.DefaultRow())
 //	limitsOf(object, &row)
 //	set.CheckBounds(object, row)
 package rules
@@ -14,7 +14,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -30,10 +30,10 @@ type Set struct {
 	// Models are those that keys can be bound to and limited by. If there are none,
 	// every model name is accepted.
 	Models []Model
-	// Bounds are what the limits of a whole key may be, in the order of Limits.
-	Bounds [5]Range
+	// Bounds are what the limits of a whole key may be.
+	Bounds limits.Bounds
 	// Defaults are the limits of a new member key.
-	Defaults ledger.Limits
+	Defaults limits.Row
 }
 
 // Model is a model that is served.
@@ -50,35 +50,9 @@ func (m *Model) Title() string {
 	return cmp.Or(m.Name, m.ID)
 }
 
-// Range is what a limit may be. A zero end is open.
-type Range struct {
-	Low  int64
-	High int64
-}
-
-// Limit is one limit of a row.
-type Limit struct {
-	Name  string // on the wire
-	Value *int64
-}
-
-// Limits are the limits of a row.
-func Limits(row *ledger.Limits) [5]Limit {
-	return [...]Limit{
-		{"rpm", &row.RPM}, {"tpm", &row.TPM}, {"rpd", &row.RPD}, {"tpd", &row.TPD}, {"max_in_flight", &row.MaxInFlight},
-	}
-}
-
-// IsUnlimited reports whether a row sets no limit.
-func IsUnlimited(row ledger.Limits) bool {
-	return row == ledger.Limits{Model: row.Model, TokenType: row.TokenType}
-}
-
 // Split separates the row of the whole key from those of its models.
-func Split(rows []ledger.Limits) (whole ledger.Limits, models []ledger.Limits) {
-	whole = ledger.Limits{TokenType: "total"}
+func Split(rows []limits.Row) (whole limits.Row, models []limits.Row) {
 	for _, row := range rows {
-		row.TokenType = cmp.Or(row.TokenType, "total")
 		if row.Model == "" {
 			whole = row
 		} else {
@@ -89,35 +63,19 @@ func Split(rows []ledger.Limits) (whole ledger.Limits, models []ledger.Limits) {
 }
 
 // DefaultRow is the row of a new member key.
-func (s *Set) DefaultRow() ledger.Limits {
-	row := s.Defaults
-	row.Model, row.TokenType = "", cmp.Or(row.TokenType, "total")
-	return row
-}
-
-// Raise sets limits of 0 to the highest allowed value, where there is one.
-func (s *Set) Raise(row ledger.Limits) ledger.Limits {
-	for i, limit := range Limits(&row) {
-		if *limit.Value == 0 {
-			*limit.Value = s.Bounds[i].High
-		}
-	}
-	return row
-}
+func (s *Set) DefaultRow() limits.Row { return s.Defaults.For("") }
 
 // CheckBounds refuses limits of a whole key that are out of bounds.
-func (s *Set) CheckBounds(f *rest.Fields, row ledger.Limits) {
-	for i, limit := range Limits(&row) {
-		low, high := s.Bounds[i].Low, s.Bounds[i].High
-		switch value := *limit.Value; {
-		case value == 0 && high > 0:
-			f.Refuse(limit.Name, "0 means no limit, but the maximum here is %d", high)
-		case value != 0 && value < low:
-			f.Refuse(limit.Name, "%d is below %d", value, low)
-		case high > 0 && value > high:
-			f.Refuse(limit.Name, "%d is above %d", value, high)
-		}
+func (s *Set) CheckBounds(f *rest.Fields, row limits.Row) {
+	for _, wrong := range s.Bounds.Check(&row) {
+		f.Refuse(wrong.Field, "%s", wrong.Reason)
 	}
+}
+
+// TokenType reads the type of tokens that a row counts.
+func TokenType(f *rest.Fields, name string) limits.TokenType {
+	read, _ := limits.ParseTokenType(f.Word(name, "total", limits.TokenTypeNames()...))
+	return read
 }
 
 // CheckModel refuses models that are not served.

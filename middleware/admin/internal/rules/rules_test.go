@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 )
 
@@ -23,23 +23,23 @@ func refusal(t *testing.T, check func(*rest.Fields)) string {
 }
 
 func TestLimitsAreHeldToTheirBounds(t *testing.T) {
-	set := &Set{Bounds: [5]Range{{Low: 10, High: 600}, {Low: 5}}}
+	set := &Set{Bounds: limits.Bounds{limits.RPM: {Min: 10, Max: 600}, limits.TPM: {Min: 5}}}
 	for _, c := range []struct {
-		row  ledger.Limits
+		row  limits.Row
 		want string
 	}{
-		{ledger.Limits{RPM: 10}, ""},
-		{ledger.Limits{RPM: 600, TPM: 5, RPD: 1, TPD: 1, MaxInFlight: 1}, ""},
-		{ledger.Limits{RPM: 9}, "rpm: 9 is below 10"},
-		{ledger.Limits{RPM: 601}, "rpm: 601 is above 600"},
-		{ledger.Limits{}, "rpm: 0 means no limit, but the maximum here is 600"},
-		{ledger.Limits{RPM: 10, TPM: 4}, "tpm: 4 is below 5"},
+		{limits.Row{RPM: 10}, ""},
+		{limits.Row{RPM: 600, TPM: 5, RPD: 1, TPD: 1, MaxInFlight: 1}, ""},
+		{limits.Row{RPM: 9}, "rpm: 9 is below the minimum 10"},
+		{limits.Row{RPM: 601}, "rpm: 601 is above the maximum 600"},
+		{limits.Row{}, "rpm: 0 means no limit, but the maximum here is 600"},
+		{limits.Row{RPM: 10, TPM: 4}, "tpm: 4 is below the minimum 5"},
 	} {
 		if got := refusal(t, func(f *rest.Fields) { set.CheckBounds(f, c.row) }); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.row, got, c.want)
 		}
 	}
-	if raised := set.Raise(ledger.Limits{TPM: 7}); raised != (ledger.Limits{RPM: 600, TPM: 7}) {
+	if raised := set.Bounds.Raise(limits.Row{TPM: 7}); raised != (limits.Row{RPM: 600, TPM: 7}) {
 		t.Errorf("raised to %+v", raised)
 	}
 }
@@ -67,19 +67,19 @@ func TestModelsAreKnownByIDAndFoundByPath(t *testing.T) {
 }
 
 func TestTheDefaultRowIsOfTheWholeKey(t *testing.T) {
-	set := &Set{Defaults: ledger.Limits{Model: "ignored", RPM: 60}}
+	set := &Set{Defaults: limits.Row{Model: "ignored", RPM: 60}}
 	row := set.DefaultRow()
-	if row != (ledger.Limits{RPM: 60, TokenType: "total"}) || IsUnlimited(row) || !IsUnlimited(ledger.Limits{Model: "m", TokenType: "input"}) {
+	if row != (limits.Row{RPM: 60, TokenType: limits.Total}) || row.Unlimited() || !(&limits.Row{Model: "m", TokenType: limits.Input}).Unlimited() {
 		t.Errorf("%+v", row)
 	}
 }
 
 func TestTheRowOfTheWholeKeyIsSplitOff(t *testing.T) {
-	whole, models := Split([]ledger.Limits{{Model: "m", RPM: 1}, {TPM: 2, TokenType: "input"}, {Model: "n"}})
-	if whole != (ledger.Limits{TPM: 2, TokenType: "input"}) || len(models) != 2 || models[0] != (ledger.Limits{Model: "m", RPM: 1, TokenType: "total"}) {
+	whole, models := Split([]limits.Row{{Model: "m", RPM: 1}, {TPM: 2, TokenType: limits.Input}, {Model: "n"}})
+	if whole != (limits.Row{TPM: 2, TokenType: limits.Input}) || len(models) != 2 || models[0] != (limits.Row{Model: "m", RPM: 1, TokenType: limits.Total}) {
 		t.Errorf("%+v and %+v", whole, models)
 	}
-	if whole, models := Split(nil); whole != (ledger.Limits{TokenType: "total"}) || models != nil {
+	if whole, models := Split(nil); whole != (limits.Row{TokenType: limits.Total}) || models != nil {
 		t.Errorf("%+v and %+v", whole, models)
 	}
 }

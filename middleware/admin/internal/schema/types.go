@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding"
 	"reflect"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ func (t *Types) Of(kind reflect.Type) Schema {
 	switch {
 	case kind == reflect.TypeFor[time.Time]():
 		return Schema{"type": "string", "format": "date-time"}
+	case kind != nil && kind.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return Schema{"type": "string"}
 	case kind == nil || kind.Kind() == reflect.Interface:
 		return Schema{}
 	}
