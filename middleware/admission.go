@@ -21,92 +21,111 @@ const (
 	defaultStreamHold = time.Minute
 )
 
-// estimate returns what the call reserves of its limits and the upper bound of
-// what it may consume. Byte-level tokenizers never make more tokens than bytes.
-func (x *exchange) estimate() (limiter.Tokens, ledger.Quantity) {
-	if x.custom != nil {
-		worst := x.custom.worst
-		worst.Duration = x.gate.holdTimeout
-		return limiter.Tokens{Input: worst.InputTokens, Output: worst.OutputTokens}, worst
-	}
-	output := x.outputCap * x.call.Answers
-	worst := ledger.Quantity{
-		InputTokens:  x.call.TextBytes + x.call.MediaTokens + templateTokens,
-		OutputTokens: output,
-		Duration:     x.gate.holdTimeout,
-	}
-	if x.call.Stream {
-		worst.Duration = min(worst.Duration, x.gate.streamHold)
-	}
-	reserve := limiter.Tokens{Input: worst.InputTokens, Output: output}
-	if !x.gate.strict {
-		reserve.Input = (x.call.TextBytes+bytesPerToken-1)/bytesPerToken + x.call.MediaTokens
-	}
-	return reserve, worst
+// admission is what a call was granted.
+type admission struct {
+	deadline time.Time
+	cap      int64 // tokens of one answer
+	reserved limiter.Tokens
+	handle   limiter.Handle
+	headroom headroom
+	worst    ledger.Quantity // what the hold covers at first
+	hold     ledger.HoldID
+
+	rows [2]limits.Binding // memory for those of the key and of its use of the model
 }
+
+// headroom is what is left of a key's limits.
+type headroom struct{ requests, tokens limiter.Headroom }
 
 // admit asks for everything that the call needs: all of its limits and its
 // credit. A refusal changes nothing.
-func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
-	x.deadline = x.gate.now().Add(x.gate.holdTimeout)
-	if refusal := x.reserve(ctx); refusal != nil {
+func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
+	a.deadline = g.now().Add(g.holdTimeout)
+	if refusal := a.reserve(ctx, g, from, q); refusal != nil {
 		return refusal
 	}
-	hold, err := x.gate.ledger.Hold(ctx, ledger.HoldRequest{
-		KeyID: x.caller.key.ID, Model: x.model.Name, Worst: x.worst, Deadline: x.deadline,
-		Stream: x.call.Stream, RequestID: x.requestID,
+	hold, err := g.ledger.Hold(ctx, ledger.HoldRequest{
+		KeyID: from.key.ID, Model: q.model.Name, Worst: a.worst, Deadline: a.deadline,
+		Stream: q.call.Stream, RequestID: q.id,
 	})
 	if err == nil {
-		x.hold = hold
+		a.hold = hold.ID
 		return nil
 	}
-	if undo := x.gate.limiter.Cancel(context.WithoutCancel(ctx), x.decision.Handle); undo != nil {
-		x.gate.logger.Error("reservation not taken back", "request_id", x.requestID, "error", undo)
+	if undo := g.limiter.Cancel(context.WithoutCancel(ctx), a.handle); undo != nil {
+		g.logger.Error("reservation not taken back", "request_id", q.id, "error", undo)
 	}
 	refusal := refuseHold(err)
 	if refusal.Reason == dialect.Overloaded {
-		x.gate.logger.Error("no hold", "request_id", x.requestID, "error", err)
+		g.logger.Error("no hold", "request_id", q.id, "error", err)
 	}
-	x.decision = limiter.Decision{}
+	*a = admission{}
 	return refusal
 }
 
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out forever: it shrinks to what fits.
-func (x *exchange) reserve(ctx context.Context) *dialect.Refusal {
-	rows := x.caller.key.LimitsFor(x.rows[:0], x.model.Name)
+func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
+	rows := from.key.LimitsFor(a.rows[:0], q.model.Name)
+	a.cap = q.cap.tokens
+	var refused limiter.Refusal
 	for range 4 { // a call can meet two token limits of the key and two of the model
-		x.reserved, x.worst = x.estimate()
-		decision, err := x.gate.limiter.Reserve(ctx, limiter.Request{
-			Key: x.caller.key.ID, Model: x.model.Name, Tokens: x.reserved, Rows: rows, Timeout: x.gate.holdTimeout,
+		a.reserved, a.worst = g.estimate(q, a.cap)
+		decision, err := g.limiter.Reserve(ctx, limiter.Request{
+			Key: from.key.ID, Model: q.model.Name, Tokens: a.reserved, Rows: rows, Timeout: g.holdTimeout,
 		})
 		if err != nil {
-			x.gate.logger.Error("limits not checked", "request_id", x.requestID, "error", err)
+			g.logger.Error("limits not checked", "request_id", q.id, "error", err)
 			return refuseUnavailable()
 		}
-		x.decision = decision
+		a.handle, a.headroom = decision.Handle, headroom{decision.Requests, decision.Tokens}
 		if decision.Admitted {
 			return nil
 		}
-		if !x.shrinkCap(&decision.Refusal) {
+		refused = decision.Refusal
+		if !q.cap.byDefault || !g.injectCap || !a.shrink(&refused, q.call.Answers) {
 			break
 		}
 	}
-	return refuseLimit(x.decision.Refusal)
+	return refuseLimit(refused)
 }
 
-// shrinkCap lowers a cap that nobody asked for so far that the call can fit, and
-// says whether it can.
-func (x *exchange) shrinkCap(refused *limiter.Refusal) bool {
+// shrink lowers the cap so far that the call can fit the limit that refused it,
+// and says whether it can.
+func (a *admission) shrink(refused *limiter.Refusal, answers int64) bool {
 	tokens := refused.Rule == limits.TPM || refused.Rule == limits.TPD
-	if !refused.Never || !tokens || !x.capByDefault || !x.gate.injectCap || refused.TokenType == limits.Input {
+	if !refused.Never || !tokens || refused.TokenType == limits.Input {
 		return false
 	}
 	excess := refused.Needed - refused.Limit
-	lower := x.outputCap - (excess+x.call.Answers-1)/x.call.Answers
+	lower := a.cap - (excess+answers-1)/answers
 	if lower < 1 {
 		return false
 	}
-	x.outputCap = lower
-	return x.prepareBody() == nil
+	a.cap = lower
+	return true
+}
+
+// estimate returns what a call reserves of its limits and the upper limit of what
+// it may consume. Byte-level tokenizers never make more tokens than bytes.
+func (g *Gate) estimate(q *request, outputCap int64) (limiter.Tokens, ledger.Quantity) {
+	if q.custom != nil {
+		worst := q.custom.worst
+		worst.Duration = g.holdTimeout
+		return limiter.Tokens{Input: worst.InputTokens, Output: worst.OutputTokens}, worst
+	}
+	output := outputCap * q.call.Answers
+	worst := ledger.Quantity{
+		InputTokens:  q.call.TextBytes + q.call.MediaTokens + templateTokens,
+		OutputTokens: output,
+		Duration:     g.holdTimeout,
+	}
+	if q.call.Stream {
+		worst.Duration = min(worst.Duration, g.streamHold)
+	}
+	reserve := limiter.Tokens{Input: worst.InputTokens, Output: output}
+	if !g.strict {
+		reserve.Input = (q.call.TextBytes+bytesPerToken-1)/bytesPerToken + q.call.MediaTokens
+	}
+	return reserve, worst
 }

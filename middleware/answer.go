@@ -14,67 +14,82 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// deliver gives the client the end of the answer, now that the charge is
-// durable, or tells it what went wrong.
-func (x *exchange) deliver(r *reply, outcome ledger.Outcome, settlement ledger.Settlement, settleError error) {
+// refuse answers without an upstream.
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
+	status := refusal.StatusFor(x.headers.kind)
+	x.headers.setLimits(w.Header())
+	if x.gate.respond != nil {
+		refusal.SetHeaders(w.Header(), x.headers.kind)
+		x.gate.respond(w, r, Refused{
+			Refusal: *refusal, Kind: x.headers.kind, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
+		})
+	} else if err := refusal.Write(w, x.headers.kind, x.request.id); err != nil {
+		x.gate.logger.Debug("refusal not sent", "request_id", x.request.id, "error", err)
+	}
+	if x.gate.observer == nil {
+		return
+	}
+	report := x.report()
+	report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
+	if refusal.Bound != nil {
+		report.Rule = refusal.Bound.Rule
+	}
+	x.gate.observer.Observe(report)
+}
+
+// answer gives the client the end of the answer, now that the charge is durable,
+// or says what went wrong.
+func (x *exchange) answer(seen *evidence, end *ending) {
+	r, outcome := &x.reply, end.outcome
 	switch {
 	case outcome == ledger.OutcomeClientGone:
 		return
-	case settleError != nil && !free(outcome, r):
+	case end.settleError != nil && !end.free:
 		refusal := refuseUnavailable()
 		refusal.Final = true // the work was done, a second try would do it again
-		x.fail(r, refusal)
+		x.fail(end, refusal)
 	case outcome == ledger.OutcomeOK:
-		x.complete(r, settlement)
-	case outcome == ledger.OutcomeUpstreamFailed && r.mode == modeStream && r.meter.Failed() && r.sent:
+		x.complete(end)
+	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent:
 		r.write(r.kept) // the upstream has said itself what went wrong
-		x.announceCharge(r)
-	case r.mode == modeError && r.wrote && x.failure == nil && (outcome == ledger.OutcomeUpstreamFailed || outcome == ledger.OutcomeUpstreamRefused):
-		x.passRefusal(r)
+		x.headers.setCharge(r.Header(), end.charge.Amount)
+	case r.mode == modeError && r.wrote && seen.facts.failure == nil &&
+		(outcome == ledger.OutcomeUpstreamFailed || outcome == ledger.OutcomeUpstreamRefused):
+		x.passRefusal(seen, end)
 	default:
-		x.fail(r, x.refuseEnding(r, outcome))
+		x.fail(end, x.refuseEnding(seen, end))
 	}
 }
 
 // complete sends the rest of a whole answer.
-func (x *exchange) complete(r *reply, settlement ledger.Settlement) {
-	header := r.w.Header()
+func (x *exchange) complete(end *ending) {
+	r := &x.reply
 	switch r.mode {
 	case modeStream, modeBody:
 		r.send()
 		r.write(r.kept)
-		x.announceCharge(r)
+		x.headers.setCharge(r.Header(), end.charge.Amount)
 		return
 	case modeTranslated:
-		credits, _ := strconv.ParseFloat(x.charge.Amount.String(), 64)
+		quantity := &end.settlement.Quantity
 		r.kept = dialect.Answer{
-			Text: r.text, InputTokens: settlement.Quantity.InputTokens, OutputTokens: settlement.Quantity.OutputTokens,
-			RunSeconds: settlement.Quantity.Duration.Seconds(), CreditsCharged: credits, Model: x.model.Name,
-		}.Body(x.call.Route.Kind)
-		header.Set("Content-Type", "application/json")
+			Text: r.text, InputTokens: quantity.InputTokens, OutputTokens: quantity.OutputTokens,
+			RunSeconds: quantity.Duration.Seconds(), CreditsCharged: json.Number(end.charge.Amount.String()),
+			Model: x.request.model.Name,
+		}.Body(x.request.call.Route.Kind)
+		r.Header().Set("Content-Type", "application/json")
 	}
-	r.sent, r.clientStatus = true, r.status
 	if !r.bodiless {
-		x.lengthValue[0] = strconv.Itoa(len(r.kept))
-		header["Content-Length"] = x.lengthValue[:]
+		x.headers.setLength(r.Header(), len(r.kept))
 	}
-	x.announceCharge(r)
-	x.setLimitHeaders(header)
-	r.w.WriteHeader(r.status)
-	r.write(r.kept)
+	x.headers.setCharge(r.Header(), end.charge.Amount)
+	r.sendKept()
 }
 
-// announceCharge names the charge in a header, or in a trailer if the body has
-// passed.
-func (x *exchange) announceCharge(r *reply) {
-	x.chargeValue[0] = x.charge.Amount.String()
-	r.w.Header()[headerCharged] = x.chargeValue[:]
-}
-
-// refuseEnding says what the client is told of an ending that is no answer.
-func (x *exchange) refuseEnding(r *reply, outcome ledger.Outcome) *dialect.Refusal {
+// refuseEnding says what the client hears of an ending that is no answer.
+func (x *exchange) refuseEnding(seen *evidence, end *ending) *dialect.Refusal {
 	refusal := &dialect.Refusal{Reason: dialect.UpstreamFailed, Message: "the upstream failed"}
-	switch outcome {
+	switch end.outcome {
 	case ledger.OutcomeDeadline:
 		refusal.Reason, refusal.Message = dialect.UpstreamLate, "the call ran into its time limit"
 	case ledger.OutcomeCreditExhausted:
@@ -82,41 +97,47 @@ func (x *exchange) refuseEnding(r *reply, outcome ledger.Outcome) *dialect.Refus
 	case ledger.OutcomeRevoked:
 		refusal.Reason, refusal.Message = dialect.Unauthenticated, "the key was revoked while the answer was produced"
 	default:
-		switch {
-		case errors.Is(r.readError, errNoChat):
-			refusal.Message = errNoChat.Error()
-		case errors.Is(r.readError, errOnlyError):
-			if text := upstreamMessage(r.kept); text != "" {
-				refusal.Message = text
-			}
-		case r.meter.Produced() || r.sent:
-			refusal.Message = "the upstream failed before the answer was complete"
-		case x.failureStatus == http.StatusServiceUnavailable:
-			refusal.Reason, refusal.Code = dialect.Overloaded, "no_upstream"
-			refusal.Message, refusal.RetryAfter = "no upstream is available", retryWhenUnavailable
-		case x.failureStatus == http.StatusGatewayTimeout:
-			refusal.Reason, refusal.Message = dialect.UpstreamLate, "the upstream did not answer in time"
-		case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
-			refusal.Code, refusal.Message = "upstream_credentials", "the upstream refused the gateway"
-		}
+		x.explainFailure(seen, refusal)
 	}
 	// What was produced and charged must not be produced and charged again by a
 	// client that tries by itself.
-	refusal.Final = r.meter.Produced() || r.sent || x.charge.Amount > 0
+	refusal.Final = seen.reply.produced || x.reply.sent || end.charge.Amount > 0
 	return refusal
 }
 
-// fail tells the client that there is no answer, or no end of it.
-func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
-	if !r.sent {
-		r.sent, r.clientStatus = true, refusal.StatusFor(x.kind)
-		header := r.w.Header()
-		clearReplyHeaders(header)
-		x.setLimitHeaders(header)
-		if x.charge.Amount > 0 {
-			x.announceCharge(r)
+// explainFailure makes a refusal say what is known of an upstream's failure.
+func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
+	reply := &seen.reply
+	switch {
+	case errors.Is(reply.readError, errNoChat):
+		refusal.Message = errNoChat.Error()
+	case errors.Is(reply.readError, errOnlyError):
+		if text := upstreamMessage(x.reply.kept); text != "" {
+			refusal.Message = text
 		}
-		if err := refusal.Write(r.w, x.kind, x.requestID); err == nil {
+	case reply.produced || x.reply.sent:
+		refusal.Message = "the upstream failed before the answer was complete"
+	case seen.facts.failureStatus == http.StatusServiceUnavailable:
+		refusal.Reason, refusal.Code = dialect.Overloaded, "no_upstream"
+		refusal.Message, refusal.RetryAfter = "no upstream is available", retryWhenUnavailable
+	case seen.facts.failureStatus == http.StatusGatewayTimeout:
+		refusal.Reason, refusal.Message = dialect.UpstreamLate, "the upstream did not answer in time"
+	case reply.status == http.StatusUnauthorized || reply.status == http.StatusForbidden:
+		refusal.Code, refusal.Message = "upstream_credentials", "the upstream refused the gateway"
+	}
+}
+
+// fail tells the client that there is no answer, or no end of it.
+func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
+	r, kind := &x.reply, x.headers.kind
+	if !r.sent {
+		r.sent, r.clientStatus = true, refusal.StatusFor(kind)
+		clearReplyHeaders(r.Header())
+		x.headers.setLimits(r.Header())
+		if end.charge.Amount > 0 {
+			x.headers.setCharge(r.Header(), end.charge.Amount)
+		}
+		if err := refusal.Write(r.w, kind, x.request.id); err == nil {
 			_ = r.flush() // an abort panic may follow
 		}
 		return
@@ -127,8 +148,8 @@ func (x *exchange) fail(r *reply, refusal *dialect.Refusal) {
 	if r.open {
 		r.write([]byte("\n\n")) // the event must not become a part of a broken one
 	}
-	r.write(refusal.StreamError(x.kind, r.format, x.requestID))
-	x.announceCharge(r)
+	r.write(refusal.StreamError(kind, r.format, x.request.id))
+	x.headers.setCharge(r.Header(), end.charge.Amount)
 	_ = r.flush()
 }
 
@@ -141,35 +162,32 @@ func clearReplyHeaders(header http.Header) {
 
 // passRefusal passes on an upstream's error: as it is where the dialect's
 // clients understand it, else in the dialect's shape.
-func (x *exchange) passRefusal(r *reply) {
-	header := r.w.Header()
-	retry := header.Get("Retry-After")
-	if r.redirects() {
-		x.gate.logger.Error("the upstream redirects", "status", r.status, "upstream", x.upstream.Address)
-		x.fail(r, x.refuseEnding(r, ledger.OutcomeUpstreamFailed))
+func (x *exchange) passRefusal(seen *evidence, end *ending) {
+	r, status := &x.reply, seen.reply.status
+	retry := r.Header().Get("Retry-After")
+	switch {
+	case seen.reply.redirects:
+		x.gate.logger.Error("the upstream redirects", "status", status, "upstream", seen.facts.upstream.Address)
+		x.fail(end, x.refuseEnding(seen, end))
+		return
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		x.gate.logger.Error("the upstream refused the gateway's credentials",
+			"status", status, "upstream", seen.facts.upstream.Address)
+		x.fail(end, x.refuseEnding(seen, end))
+		return
+	case !x.request.call.Route.Translated() && hasErrorObject(r.kept):
+		r.Header()["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
+		r.sendKept()
 		return
 	}
-	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
-		x.gate.logger.Error("the upstream refused the gateway's credentials", "status", r.status, "upstream", x.upstream.Address)
-		x.fail(r, x.refuseEnding(r, ledger.OutcomeUpstreamFailed))
-		return
-	}
-	if !x.call.Route.Translated() && hasErrorObject(r.kept) {
-		r.sent, r.clientStatus = true, r.status
-		header["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
-		x.setLimitHeaders(header)
-		r.w.WriteHeader(r.status)
-		r.write(r.kept)
-		return
-	}
-	refusal := refuseStatus(r.status)
+	refusal := refuseStatus(status)
 	if text := upstreamMessage(r.kept); text != "" {
 		refusal.Message = text
 	}
 	if seconds, err := strconv.Atoi(retry); err == nil && seconds > 0 && seconds < 1<<20 {
 		refusal.RetryAfter = time.Duration(seconds) * time.Second
 	}
-	x.fail(r, refusal)
+	x.fail(end, refusal)
 }
 
 // refuseStatus finds the reason that fits an upstream's status.

@@ -2,11 +2,112 @@ package middleware
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"io"
 	"math/bits"
 	"net/http"
+	"strings"
 	"sync"
+
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
+
+// firstRead limits the memory that a declared length gets before its bytes arrive.
+const firstRead = 64 << 10
+
+// body is a request's body as it came and as it goes to the upstream. It owns the
+// memory of both and returns it to the pool when the call is over.
+type body struct {
+	pool *bodyPool
+
+	mutex    sync.Mutex // guards what follows: transports read from their own goroutines
+	received []byte
+	sent     []byte // may be received itself
+	gone     bool   // the memory serves other calls
+}
+
+// read reads the whole request, decompressed if it came compressed.
+func (b *body) read(w http.ResponseWriter, r *http.Request, limit int64) *dialect.Refusal {
+	if r.ContentLength > limit {
+		return refuseLarge(limit)
+	}
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	if r.ContentLength > 0 && (encoding == "" || encoding == "identity") {
+		raw, err := b.pool.read(r.Body, int(r.ContentLength))
+		if err != nil {
+			b.pool.give(raw)
+			return refuseRead(err)
+		}
+		b.received = raw
+		return nil
+	}
+	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
+	switch encoding {
+	case "", "identity":
+	case "gzip":
+		content, err := gzip.NewReader(source)
+		if err != nil {
+			return refuseRead(err)
+		}
+		source = io.LimitReader(content, limit+1)
+	default:
+		return refuseEncoding()
+	}
+	var buffer bytes.Buffer
+	if _, err := buffer.ReadFrom(source); err != nil {
+		return refuseRead(err)
+	}
+	if int64(buffer.Len()) > limit {
+		return refuseLarge(limit)
+	}
+	b.received = buffer.Bytes()
+	return nil
+}
+
+// open returns the body that goes to the upstream, from its beginning.
+func (b *body) open() (io.ReadCloser, error) {
+	reader := &bodyReader{body: b}
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	reader.rest.Reset(b.sent)
+	return reader, nil
+}
+
+// drop returns the memory of a call that is over.
+func (b *body) drop() {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.gone {
+		return
+	}
+	b.pool.give(b.received)
+	if len(b.sent) > 0 && &b.sent[0] != &b.received[0] {
+		b.pool.give(b.sent)
+	}
+	b.gone, b.received, b.sent = true, nil, nil
+}
+
+// bodyReader reads a body on its way to an upstream.
+type bodyReader struct {
+	body *body
+	rest bytes.Reader
+}
+
+// Read implements io.Reader. A transport may read on when the handler has
+// returned, or read and close at the same time: like those of net/http, the body
+// ends with the handler, because its memory then serves another call.
+func (r *bodyReader) Read(p []byte) (int, error) {
+	r.body.mutex.Lock()
+	defer r.body.mutex.Unlock()
+	if r.body.gone {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return r.rest.Read(p)
+}
+
+// Close implements io.Closer.
+func (r *bodyReader) Close() error { return nil }
 
 const (
 	// smallBody is the size in bytes up to which bodies get memory of their own.
@@ -47,7 +148,7 @@ func (p *bodyPool) take(size int) []byte {
 	return make([]byte, size)
 }
 
-// give takes memory back that take returned and nobody uses any more.
+// give takes memory back that take returned and that is no longer in use.
 func (p *bodyPool) give(memory []byte) {
 	memory = memory[:cap(memory)]
 	if class, kept := p.kept(len(memory)); kept && len(memory) == 1<<class {
@@ -55,46 +156,35 @@ func (p *bodyPool) give(memory []byte) {
 	}
 }
 
-// body is a call's body on its way to an upstream.
-type body struct {
-	x    *exchange
-	rest bytes.Reader
+// read reads a body of a known length. A caller who has sent the first part is
+// willing to send the rest: only then is memory made for it.
+func (p *bodyPool) read(source io.Reader, length int) ([]byte, error) {
+	raw := p.ready(length)
+	if raw == nil && length <= firstRead {
+		raw = p.take(length)
+	}
+	if raw != nil {
+		_, err := io.ReadFull(source, raw)
+		return raw, err
+	}
+	first := p.take(firstRead)
+	defer p.give(first)
+	if _, err := io.ReadFull(source, first); err != nil {
+		return nil, err
+	}
+	raw = p.take(length)
+	_, err := io.ReadFull(source, raw[copy(raw, first):])
+	return raw, err
 }
 
-// openBody returns the body that goes to the upstream, from its beginning.
-func (x *exchange) openBody() (io.ReadCloser, error) {
-	b := &body{x: x}
-	x.bodyMutex.Lock()
-	defer x.bodyMutex.Unlock()
-	b.rest.Reset(x.body)
-	return b, nil
-}
-
-// Read implements io.Reader. A transport may read on when the handler has
-// returned, or read and close at the same time: like those of net/http, the body
-// ends with the handler, because its memory then serves another call.
-func (b *body) Read(p []byte) (int, error) {
-	b.x.bodyMutex.Lock()
-	defer b.x.bodyMutex.Unlock()
-	if b.x.dropped {
-		return 0, http.ErrBodyReadAfterClose
+// refuseRead refuses a body that could not be read.
+func refuseRead(err error) *dialect.Refusal {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return refuseLarge(large.Limit) // perhaps that of a handler before the gate
 	}
-	return b.rest.Read(p)
-}
-
-// Close implements io.Closer.
-func (b *body) Close() error { return nil }
-
-// drop gives up the bodies of a call that is over.
-func (x *exchange) drop() {
-	x.bodyMutex.Lock()
-	defer x.bodyMutex.Unlock()
-	if x.dropped {
-		return
+	return &dialect.Refusal{
+		Reason: dialect.BadRequest, Code: "unreadable_body", Final: true,
+		Message: "the body could not be read to its end",
 	}
-	x.gate.bodies.give(x.received)
-	if x.rewritten {
-		x.gate.bodies.give(x.body)
-	}
-	x.dropped, x.received, x.body = true, nil, nil
 }

@@ -2,32 +2,50 @@ package middleware
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 )
 
-type contextKey struct{}
-
-// callContext is the context of a call. It is a part of the exchange, so that a
-// request needs no other memory for it.
-type callContext struct {
-	context.Context
-	x *exchange
+// feedback is what handlers, policies and timers report of a running call, from
+// goroutines of their own. Everything in it is read and written under its mutex.
+type feedback struct {
+	mutex sync.Mutex
+	known facts
 }
 
-// Value implements context.Context.
-func (c *callContext) Value(key any) any {
-	if key == (contextKey{}) {
-		return c.x
-	}
-	return c.Context.Value(key)
+// facts are what feedback knows.
+type facts struct {
+	upstream      Upstream
+	usage         *Usage // as the handler reported it
+	failure       error
+	failureStatus int
+	produced      ledger.Quantity // so far, for the checkpoints of a stream
+	covered       ledger.Quantity // what the hold covers by now
+	settled       bool
+	charge        ledger.Charge
 }
 
-// exchangeFrom returns the call that a context belongs to, nil outside of one.
-func exchangeFrom(ctx context.Context) *exchange {
-	x, _ := ctx.Value(contextKey{}).(*exchange)
-	return x
+// facts returns what is known now.
+func (f *feedback) facts() facts {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.known
+}
+
+// fail notes why there is no answer.
+func (f *feedback) fail(status int, err error) {
+	f.mutex.Lock()
+	f.known.failure, f.known.failureStatus = err, status
+	f.mutex.Unlock()
+}
+
+// settle notes what the call was charged.
+func (f *feedback) settle(charge ledger.Charge) {
+	f.mutex.Lock()
+	f.known.settled, f.known.charge = true, charge
+	f.mutex.Unlock()
 }
 
 // Call is what a handler behind the gate, or a selection policy, may know of the
@@ -73,9 +91,9 @@ type Usage struct {
 // returns. Outside the gate it does nothing.
 func ReportUsage(ctx context.Context, usage Usage) {
 	if x := exchangeFrom(ctx); x != nil {
-		x.mutex.Lock()
-		x.reported = &usage
-		x.mutex.Unlock()
+		x.feedback.mutex.Lock()
+		x.feedback.known.usage = &usage
+		x.feedback.mutex.Unlock()
 	}
 }
 
@@ -92,9 +110,9 @@ type Upstream struct {
 // attempt; the last one counts. Outside the gate it does nothing.
 func NoteUpstream(ctx context.Context, upstream Upstream) {
 	if x := exchangeFrom(ctx); x != nil {
-		x.mutex.Lock()
-		x.upstream = upstream
-		x.mutex.Unlock()
+		x.feedback.mutex.Lock()
+		x.feedback.known.upstream = upstream
+		x.feedback.mutex.Unlock()
 	}
 }
 
@@ -107,9 +125,7 @@ func ReportFailure(ctx context.Context, status int, err error) bool {
 	if x == nil {
 		return false
 	}
-	x.mutex.Lock()
-	x.failure, x.failureStatus = err, status
-	x.mutex.Unlock()
+	x.feedback.fail(status, err)
 	return true
 }
 
@@ -119,7 +135,6 @@ func Charged(ctx context.Context) (ledger.Micro, bool) {
 	if x == nil {
 		return 0, false
 	}
-	x.mutex.Lock()
-	defer x.mutex.Unlock()
-	return x.charge.Amount, x.settled
+	known := x.feedback.facts()
+	return known.charge.Amount, known.settled
 }

@@ -91,12 +91,21 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 // Serve takes one request through the gate. It is Wrap for those whose next
 // handler differs from request to request.
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	x := &exchange{gate: g, arrived: g.now(), requestID: newRequestID()}
-	x.idValue[0] = x.requestID
-	x.ownHeaders(w.Header())
+	x := &exchange{gate: g, arrived: g.now()}
+	x.request.id, x.request.body.pool = newRequestID(), &g.bodies
+	x.headers = headers{kind: g.kindOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id}}
+	x.headers.own(w.Header())
 	if x.serve(w, r, next); !x.later {
-		x.drop()
+		x.request.body.drop()
 	}
+}
+
+// kindOf returns the shape of a request's errors.
+func (g *Gate) kindOf(r *http.Request) dialect.Kind {
+	if g.kind != nil {
+		return *g.kind
+	}
+	return dialect.KindOf(r.URL.EscapedPath())
 }
 
 // newRequestID returns an id that nobody else has. Ids from outside are not
@@ -113,10 +122,6 @@ func newRequestID() string {
 // serve takes a request through its life. Each step either goes on or refuses.
 func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	path := r.URL.EscapedPath()
-	x.kind = dialect.KindOf(path)
-	if x.gate.kind != nil {
-		x.kind = *x.gate.kind
-	}
 	if refusal := x.authenticate(r); refusal != nil {
 		x.refuse(w, r, refusal)
 		return
@@ -125,23 +130,21 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	custom, named := x.gate.custom[path]
 	switch {
 	case named:
-		x.custom = &custom
-		route = dialect.Route{Kind: x.kind, Operation: dialect.Custom}
+		x.request.custom = &custom
+		route = dialect.Route{Kind: x.headers.kind, Operation: dialect.Custom}
 	case known:
 	case x.gate.unmeteredPath(path):
 		if refusal := x.caller.mayPass(dialect.Custom); refusal != nil {
 			x.refuse(w, r, refusal)
 			return
 		}
-		request := r.Clone(r.Context())
-		request.Header = upstreamHeader(r.Header)
-		next.ServeHTTP(w, request)
+		passOn(w, r, next)
 		return
 	default:
 		x.refuse(w, r, refuseUnknownPath())
 		return
 	}
-	x.call.Route = route
+	x.request.call.Route = route
 	if refusal := x.caller.may(route.Operation); refusal != nil {
 		x.refuse(w, r, refusal)
 		return
@@ -154,7 +157,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	case dialect.ExecuteAsync:
 		x.start(w, r, next)
 	default:
-		x.answer(w, r, next)
+		x.serveCall(w, r, next)
 	}
 }
 
@@ -166,15 +169,15 @@ func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
 	case errors.Is(err, ledger.ErrUnknownKey):
 		return refuseKey()
 	case err != nil:
-		x.gate.logger.Error("key not checked", "request_id", x.requestID, "error", err)
+		x.gate.logger.Error("key not checked", "request_id", x.request.id, "error", err)
 		return refuseUnavailable()
 	}
 	return nil
 }
 
-// answer reads, admits and runs a call.
-func (x *exchange) answer(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	refusal := x.read(w, r)
+// serveCall reads, admits and runs a call.
+func (x *exchange) serveCall(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	refusal := x.request.read(x.gate, &x.caller, w, r)
 	if refusal == nil {
 		refusal = x.admit(r.Context())
 	}
@@ -185,31 +188,11 @@ func (x *exchange) answer(w http.ResponseWriter, r *http.Request, next http.Hand
 	x.run(w, r, next)
 }
 
-// refuse answers without an upstream.
-func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
-	status := refusal.StatusFor(x.kind)
-	x.setLimitHeaders(w.Header())
-	if x.gate.respond != nil {
-		refusal.SetHeaders(w.Header(), x.kind)
-		x.gate.respond(w, r, Refused{Refusal: *refusal, Kind: x.kind, Status: status, RequestID: x.requestID, KeyID: x.caller.key.ID})
-	} else if err := refusal.Write(w, x.kind, x.requestID); err != nil {
-		x.gate.logger.Debug("refusal not sent", "request_id", x.requestID, "error", err)
+// admit asks for limits and credit, and then makes the upstream's body.
+func (x *exchange) admit(ctx context.Context) *dialect.Refusal {
+	if refusal := x.admission.admit(ctx, x.gate, &x.caller, &x.request); refusal != nil {
+		return refusal
 	}
-	if x.gate.observer == nil {
-		return
-	}
-	report := x.report()
-	report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
-	if refusal.Bound != nil {
-		report.Rule = refusal.Bound.Rule
-	}
-	x.gate.observer.Observe(report)
-}
-
-// report begins the report of the call with what is known of every call.
-func (x *exchange) report() Report {
-	return Report{
-		RequestID: x.requestID, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.model.Name,
-		Operation: x.call.Route.Operation.String(), Stream: x.call.Stream, Total: x.gate.now().Sub(x.arrived),
-	}
+	x.request.prepare(x.admission.cap, x.gate.injectCap)
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
@@ -34,9 +35,39 @@ var (
 	}
 )
 
+// headers sets what the gate itself says in an answer's headers. It is the memory
+// of their values, too, so that a call needs no other for them.
+type headers struct {
+	kind dialect.Kind // shape of the answer
+	now  func() time.Time
+	room *headroom
+
+	id, charge, length [1]string
+	limits             [2][3]string
+	upstream           [3]string // of the request that goes on
+}
+
+// own takes out of an upstream's reply what the gate says itself: ids, and limits
+// that are the gateway's and not the caller's.
+func (h *headers) own(header http.Header) {
+	for name := range header {
+		if own(name) {
+			delete(header, name)
+		}
+	}
+	header["X-Request-Id"], header["Request-Id"] = h.id[:], h.id[:]
+}
+
+// setLimits tells the client what is left of its limits, in the vendors' forms.
+// Before the decision there is nothing to tell.
+func (h *headers) setLimits(header http.Header) {
+	h.setHeadroom(header, roomRequests, &h.room.requests)
+	h.setHeadroom(header, roomTokens, &h.room.tokens)
+}
+
 // setHeadroom sets the three headers of one kind of limit. OpenAI's clients read
 // the reset as a duration, Anthropic's as a point in time.
-func (x *exchange) setHeadroom(header http.Header, what int, room *limiter.Headroom) {
+func (h *headers) setHeadroom(header http.Header, what int, room *limiter.Headroom) {
 	if room.Limit == 0 {
 		return
 	}
@@ -46,28 +77,42 @@ func (x *exchange) setHeadroom(header http.Header, what int, room *limiter.Headr
 	text = strconv.AppendInt(text, room.Remaining, 10)
 	remaining := len(text)
 	names, reset := &openAIHeadroom, max(room.Reset, 0)
-	if x.kind == dialect.Anthropic {
+	if h.kind == dialect.Anthropic {
 		names = &anthropicHeadroom
-		text = x.gate.now().Add(reset).UTC().AppendFormat(text, time.RFC3339)
+		text = h.now().Add(reset).UTC().AppendFormat(text, time.RFC3339)
 	} else {
 		text = append(text, reset.Round(time.Millisecond).String()...)
 	}
-	values, whole := &x.limitValues[what], string(text)
+	values, whole := &h.limits[what], string(text)
 	*values = [3]string{whole[:limit], whole[limit:remaining], whole[remaining:]}
 	for i, name := range names[what] {
 		header[name] = values[i : i+1 : i+1]
 	}
 }
 
-// ownHeaders takes out of an upstream's reply what the gate says itself: ids, and
-// limits that are the gateway's and not the caller's.
-func (x *exchange) ownHeaders(header http.Header) {
-	for name := range header {
-		if own(name) {
-			delete(header, name)
-		}
-	}
-	header["X-Request-Id"], header["Request-Id"] = x.idValue[:], x.idValue[:]
+// setCharge names the charge in a header, or in a trailer if the body has passed.
+func (h *headers) setCharge(header http.Header, amount ledger.Micro) {
+	h.charge[0] = amount.String()
+	header[headerCharged] = h.charge[:]
+}
+
+// setLength sets the length of a body that is sent whole.
+func (h *headers) setLength(header http.Header, length int) {
+	h.length[0] = strconv.Itoa(length)
+	header["Content-Length"] = h.length[:]
+}
+
+// setUpstream sets what the gate says to the upstream about a body that it made.
+func (h *headers) setUpstream(header http.Header, length int) {
+	h.upstream[1], h.upstream[2] = "application/json", strconv.Itoa(length)
+	header["Content-Type"] = h.upstream[1:2:2]
+	header["Content-Length"] = h.upstream[2:3:3]
+}
+
+// askPlain asks the upstream for a reply that can be read without decompressing it.
+func (h *headers) askPlain(header http.Header) {
+	h.upstream[0] = "identity"
+	header["Accept-Encoding"] = h.upstream[0:1:1]
 }
 
 // takeInference takes X-Inference-Ms out of a reply's headers or trailers.

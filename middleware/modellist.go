@@ -34,9 +34,7 @@ func describe(name, description string) modelObject {
 // models configured, the upstream knows better.
 func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if x.gate.catalog == nil && len(x.caller.key.Models) == 0 {
-		request := r.Clone(r.Context())
-		request.Header = upstreamHeader(r.Header)
-		next.ServeHTTP(w, request)
+		passOn(w, r, next)
 		return
 	}
 	list := []modelObject{}
@@ -54,6 +52,6 @@ func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.
 	w.Header().Set("Content-Type", "application/json")
 	err := json.NewEncoder(w).Encode(modelList{Object: "list", Data: list})
 	if err != nil {
-		x.gate.logger.Debug("list of models not sent", "request_id", x.requestID, "error", err)
+		x.gate.logger.Debug("list of models not sent", "request_id", x.request.id, "error", err)
 	}
 }

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"net/http"
 	"net/url"
 	"path"
 	"strings"
@@ -26,4 +27,11 @@ func (g *Gate) unmeteredPath(escaped string) bool {
 		}
 	}
 	return false
+}
+
+// passOn hands a request on that nothing is charged for.
+func passOn(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	request := r.Clone(r.Context())
+	request.Header = upstreamHeader(r.Header)
+	next.ServeHTTP(w, request)
 }

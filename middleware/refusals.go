@@ -3,6 +3,7 @@ package middleware
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -62,6 +63,20 @@ func refuseModel(name string) *dialect.Refusal {
 	return &dialect.Refusal{
 		Reason: dialect.Forbidden, Code: "model_not_allowed", Param: "model", Final: true,
 		Message: fmt.Sprintf("this key may not use the model %q", name),
+	}
+}
+
+func refuseLarge(limit int64) *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.TooLarge, Final: true,
+		Message: fmt.Sprintf("the body is larger than %d bytes", limit),
+	}
+}
+
+func refuseEncoding() *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.BadRequest, Status: http.StatusUnsupportedMediaType, Code: "unsupported_encoding", Final: true,
+		Message: "the body's Content-Encoding must be gzip or none",
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"strconv"
@@ -24,17 +23,6 @@ const (
 	maxHeld = 64 << 10
 )
 
-// mode is how a reply is handled.
-type mode uint8
-
-const (
-	modeWhole      mode = iota // kept up to maxWhole, sent at the end
-	modeBody                   // passes, but for its last byte
-	modeStream                 // events pass when they come, but for the last
-	modeTranslated             // kept, sent in another shape
-	modeError                  // an upstream's refusal: kept, shaped at the end
-)
-
 var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
 	errNoChat        = errors.New("the upstream's reply is no chat completion")
@@ -46,35 +34,41 @@ var (
 // reply stands between the handler and the client: it reads usage out of what
 // passes, and keeps back the end until the charge is durable.
 type reply struct {
-	x *exchange
-	w http.ResponseWriter
+	w       http.ResponseWriter
+	request *request
+	headers *headers
+	watch   *watch
 
-	meter    dialect.Meter
-	format   dialect.Format
-	mode     mode
-	status   int
-	wrote    bool   // the handler has sent its header
-	sent     bool   // the client has been sent one
-	packed   bool   // in an encoding that cannot be read
-	bodiless bool   // without a body, whatever length it announces
-	kept     []byte // body so far, or what waits for the end
-	unpack   *unpacker
-	size     int64 // bytes that the handler wrote
-	declared int64 // bytes that it announced, -1: none
+	meter     dialect.Meter
+	status    int
+	firstByte time.Time
 
-	text         string // of a translated reply
-	clientStatus int    // sent to the client, 0: none
-	open         bool   // what the client got last is no whole line
+	format       dialect.Format
+	mode         mode
+	wrote        bool // the handler has sent its header
+	sent         bool // the client has been sent one
+	packed       bool // in an encoding that cannot be read
+	bodiless     bool // without a body, whatever length it announces
+	open         bool // what the client got last is no whole line
+	hasInference bool
 
 	inference    time.Duration // X-Inference-Ms
-	hasInference bool
-	writeError   error // the client cannot be reached any more
-	readError    error // the upstream's reply makes no sense
+	kept         []byte        // body so far, or what waits for the end
+	unpack       *unpacker
+	size         int64  // bytes that the handler wrote
+	declared     int64  // bytes that it announced, -1: none
+	text         string // of a translated reply
+	clientStatus int    // sent to the client, 0: none
+	writeError   error  // the client cannot be reached any more
+	readError    error  // the upstream's reply makes no sense
 }
 
-func newReply(x *exchange, w http.ResponseWriter) reply {
-	strip := !x.call.IncludeUsage && !x.call.Route.Translated()
-	return reply{x: x, w: w, declared: -1, meter: dialect.NewMeter(&x.call, strip)}
+func newReply(w http.ResponseWriter, q *request, h *headers, running *watch) reply {
+	strip := !q.call.IncludeUsage && !q.call.Route.Translated()
+	return reply{
+		w: w, request: q, headers: h, watch: running,
+		declared: -1, meter: dialect.NewMeter(&q.call, strip),
+	}
 }
 
 // flush sends what the client's connection has buffered.
@@ -105,11 +99,11 @@ func (r *reply) WriteHeader(status int) {
 	}
 	r.wrote, r.status = true, status
 	r.bodiless = r.bodiless || status == http.StatusNoContent || status == http.StatusNotModified
-	r.x.firstByte = r.x.gate.now()
+	r.firstByte = r.headers.now()
 	header := r.w.Header()
 	r.inference, r.hasInference = takeInference(header)
 	dropTrailers(header)
-	r.x.ownHeaders(header)
+	r.headers.own(header)
 	if text := header.Get("Content-Length"); text != "" {
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			r.declared = length
@@ -121,61 +115,6 @@ func (r *reply) WriteHeader(status int) {
 	r.mode = r.chooseMode(header)
 	if r.mode == modeStream {
 		r.send()
-	}
-}
-
-func (r *reply) chooseMode(header http.Header) mode {
-	r.takeTGICounts(header)
-	if r.status >= 400 || r.redirects() {
-		return modeError
-	}
-	media := header.Get("Content-Type")
-	if media != "application/json" { // what most are
-		media, _, _ = mime.ParseMediaType(media)
-	}
-	switch {
-	case r.packed && r.x.call.Route.Translated():
-		r.readError = errPacked
-		return modeTranslated
-	case r.packed:
-		return modeBody
-	case r.x.call.Route.Translated() && !r.x.call.Stream:
-		return modeTranslated // a stream that nobody asked for is no chat completion
-	case media == "text/event-stream":
-		r.format = dialect.SSE
-		return modeStream
-	case media == "application/x-ndjson" || media == "application/jsonl":
-		r.format = dialect.NDJSON
-		return modeStream
-	case r.x.call.Route.Translated():
-		return modeTranslated
-	}
-	return modeWhole
-}
-
-// takeTGICounts reads the figures that TGI sends in headers.
-func (r *reply) takeTGICounts(header http.Header) {
-	if r.x.call.Route.Kind != dialect.TGI {
-		return
-	}
-	input, err := strconv.ParseInt(header.Get("X-Prompt-Tokens"), 10, 64)
-	output, err2 := strconv.ParseInt(header.Get("X-Generated-Tokens"), 10, 64)
-	if err == nil && err2 == nil && input >= 0 && output >= 0 {
-		r.meter.Report(dialect.Usage{Input: input, Output: output})
-	}
-}
-
-// openEncoding gets ready to read a packed reply. The client gets it unpacked:
-// it was asked for so.
-func (r *reply) openEncoding(header http.Header) {
-	switch header.Get("Content-Encoding") {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		r.unpack = newUnpacker(r.consume)
-		header.Del("Content-Encoding")
-		header.Del("Content-Length")
-	default:
-		r.packed = true
 	}
 }
 
@@ -209,59 +148,6 @@ func (r *reply) failed() error {
 	return r.readError
 }
 
-// consume takes a piece of the unpacked body.
-func (r *reply) consume(piece []byte) {
-	switch r.mode {
-	case modeStream:
-		if err := r.meter.Stream(r.format, piece, r); err != nil && r.writeError == nil {
-			r.readError = err
-		}
-	case modeWhole:
-		r.meter.Body(piece)
-		r.kept = append(r.kept, piece...)
-		if len(r.kept) > maxWhole {
-			r.letPass()
-		}
-	case modeBody:
-		if !r.packed {
-			r.meter.Body(piece)
-		}
-		r.pass(piece)
-	case modeTranslated:
-		r.meter.Body(piece)
-		if len(r.kept)+len(piece) > maxTranslated {
-			r.readError = errReplyTooLarge
-			return
-		}
-		r.kept = append(r.kept, piece...)
-	case modeError:
-		r.kept = append(r.kept, piece[:min(len(piece), maxWhole-len(r.kept))]...)
-	}
-}
-
-// letPass sends what was kept and goes on without keeping.
-func (r *reply) letPass() {
-	r.mode = modeBody
-	kept := r.kept
-	r.kept = nil
-	if len(kept) > 0 {
-		r.pass(kept)
-	}
-}
-
-// pass sends a piece of a body, all but the last byte so far.
-func (r *reply) pass(piece []byte) {
-	r.send()
-	if len(piece) == 0 {
-		return
-	}
-	if len(r.kept) > 0 {
-		r.write(r.kept)
-	}
-	r.write(piece[:len(piece)-1])
-	r.kept = append(r.kept[:0], piece[len(piece)-1])
-}
-
 func (r *reply) write(piece []byte) {
 	if r.writeError != nil || len(piece) == 0 {
 		return
@@ -283,29 +169,16 @@ func (r *reply) send() {
 		header.Del("Content-Length") // events may be taken out
 		header.Add("Trailer", headerCharged)
 	}
-	r.x.setLimitHeaders(header)
+	r.headers.setLimits(header)
 	r.w.WriteHeader(r.status)
 }
 
-// Pass implements dialect.Sink.
-func (r *reply) Pass(events []byte) error {
-	if len(r.kept) > 0 { // nothing may overtake the end
-		return r.Last(events)
-	}
-	r.write(events)
-	if err := r.x.produced(r.meter.Counted()); err != nil {
-		return err
-	}
-	return r.writeError
-}
-
-// Last implements dialect.Sink.
-func (r *reply) Last(events []byte) error {
-	if len(r.kept)+len(events) > maxHeld {
-		return errAfterEnd
-	}
-	r.kept = append(r.kept, events...)
-	return nil
+// sendKept sends a reply that was kept until its end.
+func (r *reply) sendKept() {
+	r.sent, r.clientStatus = true, r.status
+	r.headers.setLimits(r.w.Header())
+	r.w.WriteHeader(r.status)
+	r.write(r.kept)
 }
 
 // Flush implements http.Flusher.

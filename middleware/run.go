@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
-	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 )
@@ -29,131 +27,93 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	x.context = callContext{Context: ctx, x: x}
-	x.reply = newReply(x, w)
-	reply := &x.reply
-	reply.bodiless = r.Method == http.MethodHead
+	x.watch = watch{
+		gate: x.gate, caller: &x.caller, request: &x.request, admission: &x.admission, feedback: &x.feedback,
+	}
+	x.reply = newReply(w, &x.request, &x.headers, &x.watch)
+	x.reply.bodiless = r.Method == http.MethodHead
 	request := x.upstreamRequest(r.WithContext(&x.context), w)
-	x.dispatched = x.gate.now()
-	x.watch.start(x, cancel)
+	x.watch.start(cancel)
 	returned := false
 	defer func() {
 		x.watch.timer.Stop()
-		x.finish(reply, ending{returned: returned, cause: context.Cause(ctx), clientGone: r.Context().Err() != nil})
+		x.finish(evidence{
+			returned: returned, cause: context.Cause(ctx), clientGone: r.Context().Err() != nil,
+			wall: x.gate.now().Sub(x.watch.dispatched), reserved: x.admission.reserved,
+			fixed: x.request.fixed(),
+		})
 	}()
-	next.ServeHTTP(reply, request)
+	next.ServeHTTP(&x.reply, request)
 	returned = true
 }
 
 // upstreamRequest turns a copy of the request into the one that goes on.
 func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter) *http.Request {
 	request.Header = upstreamHeader(request.Header)
-	// A packed reply could not be read on the way without unpacking it.
-	x.ownValues = [...]string{"identity", "application/json", strconv.Itoa(len(x.body))}
-	request.Header["Accept-Encoding"] = x.ownValues[0:1:1]
-	if x.custom != nil {
+	x.headers.askPlain(request.Header)
+	if x.request.custom != nil {
 		if request.Body != nil && request.Body != http.NoBody {
 			request.Body = http.MaxBytesReader(w, request.Body, x.gate.maxBody)
 		}
 		return request
 	}
-	if x.call.Route.Translated() {
+	if x.request.call.Route.Translated() {
 		target := *request.URL
 		target.Path, target.RawPath, target.RawQuery = chatPath, "", ""
 		request.URL = &target
 		request.RequestURI = (&url.URL{Path: chatPath}).RequestURI()
 	}
-	request.Body, _ = x.openBody()
-	request.GetBody = x.openBody
-	request.ContentLength = int64(len(x.body))
+	body := &x.request.body
+	request.Body, _ = body.open()
+	request.GetBody = body.open
+	request.ContentLength = int64(len(body.sent))
 	request.TransferEncoding, request.Trailer = nil, nil
-	request.Header["Content-Type"] = x.ownValues[1:2:2]
-	request.Header["Content-Length"] = x.ownValues[2:3:3]
+	x.headers.setUpstream(request.Header, len(body.sent))
 	delete(request.Header, "Content-Encoding")
-	delete(request.Header, "Expect") // the caller was told to continue when its body was read
+	delete(request.Header, "Expect") // the gate read the body, which let the caller go on
 	return request
 }
 
-// defaultWatchEvery is how often a running stream is looked after.
-const defaultWatchEvery = 5 * time.Second
-
-// watch looks after a running call from a timer: it ends the call at its time
-// limit and, for streams, records checkpoints, extends the hold before it is
-// used up and notices that the key was revoked.
-type watch struct {
-	x      *exchange
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-}
-
-func (w *watch) start(x *exchange, cancel context.CancelCauseFunc) {
-	w.x, w.cancel = x, cancel
-	x.mutex.Lock() // a very short limit may fire before timer is set
-	defer x.mutex.Unlock()
-	w.timer = time.AfterFunc(w.pause(x.dispatched), w.tick)
-}
-
-// pause returns the time until the next look.
-func (w *watch) pause(now time.Time) time.Duration {
-	left := w.x.deadline.Sub(now)
-	if !w.x.call.Stream {
-		return left
+// finish settles the call and gives the client the rest.
+func (x *exchange) finish(seen evidence) {
+	r := &x.reply
+	if seen.returned && !r.wrote && seen.cause == nil && x.feedback.facts().failure == nil {
+		x.answerNothing()
 	}
-	covered := w.x.dispatched.Add(w.x.worst.Duration).Sub(now)
-	return max(min(left, covered, w.x.gate.watchEvery), time.Millisecond)
+	r.drain(seen.returned)
+	seen.reply, seen.facts = r.reading(), x.feedback.facts()
+	end := decide(&seen)
+	x.settle(&end)
+	x.answer(&seen, &end)
+	x.observe(&seen, &end)
+	if r.passing() && seen.returned && end.outcome != ledger.OutcomeOK && end.outcome != ledger.OutcomeClientGone {
+		panic(http.ErrAbortHandler) // a cut body must not look complete
+	}
 }
 
-func (w *watch) tick() {
-	x := w.x
-	x.mutex.Lock()
-	defer x.mutex.Unlock()
-	if x.settled {
+// answerNothing ends a call whose handler has written nothing. On a path with a
+// fixed cost that is an empty answer, as net/http has it. On a model's path it
+// means that no handler is configured: the call fails and is not charged.
+func (x *exchange) answerNothing() {
+	if x.request.custom != nil {
+		x.reply.WriteHeader(http.StatusOK)
 		return
 	}
-	now := x.gate.now()
-	if !now.Before(x.deadline) {
-		w.cancel(errDeadline)
+	x.feedback.fail(http.StatusBadGateway, errNoAnswer)
+}
+
+// observe reports to the observer how the call ended.
+func (x *exchange) observe(seen *evidence, end *ending) {
+	if x.gate.observer == nil {
 		return
 	}
-	if x.call.Stream {
-		if err := w.lookAfter(now); err != nil {
-			w.cancel(err)
-			return
-		}
+	report, quantity := x.report(), &end.settlement.Quantity
+	report.Upstream, report.Outcome, report.Status = seen.facts.upstream, end.outcome, x.reply.clientStatus
+	report.UsageSource, report.Charge = end.settlement.Usage, end.charge
+	report.InputTokens, report.CachedTokens, report.OutputTokens = quantity.InputTokens, quantity.CachedTokens, quantity.OutputTokens
+	report.Compute = quantity.Duration
+	if !x.reply.firstByte.IsZero() {
+		report.FirstByte = x.reply.firstByte.Sub(x.watch.dispatched)
 	}
-	w.timer.Reset(w.pause(now))
-}
-
-// lookAfter returns why a stream must end, or nil.
-func (w *watch) lookAfter(now time.Time) error {
-	x := w.x
-	ran := now.Sub(x.dispatched)
-	soFar := x.soFar
-	soFar.Duration = min(ran, x.worst.Duration)
-	if err := x.gate.ledger.Checkpoint(x.hold.ID, soFar); err != nil {
-		x.gate.logger.Warn("no checkpoint", "request_id", x.requestID, "error", err)
-	}
-	if keys, ok := x.gate.ledger.(KeyLookup); ok && x.gate.onRevoke == RevokeAbort {
-		if key, ok := keys.Key(x.caller.key.ID); !ok || !key.RevokedAt.IsZero() {
-			return errRevoked
-		}
-	}
-	if x.worst.Duration >= x.gate.holdTimeout || ran < x.worst.Duration-x.gate.streamHold/2 {
-		return nil
-	}
-	worst := x.worst
-	worst.Duration = min(worst.Duration+x.gate.streamHold, x.gate.holdTimeout)
-	if err := x.extend(worst); err != nil && ran >= x.worst.Duration {
-		return errCredit
-	}
-	return nil
-}
-
-// extend raises the hold. The caller holds x.mutex.
-func (x *exchange) extend(worst ledger.Quantity) error {
-	hold, err := x.gate.ledger.Extend(context.Background(), x.hold.ID, worst)
-	if err != nil {
-		return err
-	}
-	x.hold, x.worst = hold, worst
-	return nil
+	x.gate.observer.Observe(report)
 }

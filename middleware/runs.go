@@ -136,7 +136,7 @@ func (s *Runs) find(id, keyID string) (run backgroundRun, ok bool) {
 
 // start admits a call, answers at once and goes on in the background.
 func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if refusal := x.read(w, r); refusal != nil {
+	if refusal := x.request.read(x.gate, &x.caller, w, r); refusal != nil {
 		x.refuse(w, r, refusal)
 		return
 	}
@@ -153,7 +153,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 		x.refuse(w, r, refusal)
 		return
 	}
-	x.setLimitHeaders(w.Header())
+	x.headers.setLimits(w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	// The run sets headers of its own in the same memory, while others may still
 	// read these for their logs.
@@ -164,7 +164,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	// The run outlives its request, whose parts the server may use again.
 	request := r.Clone(context.WithoutCancel(r.Context()))
 	if _, err := w.Write(started); err != nil {
-		x.gate.logger.Debug("address of a run not sent", "request_id", x.requestID, "error", err)
+		x.gate.logger.Debug("address of a run not sent", "request_id", x.request.id, "error", err)
 	}
 	x.later = true
 	go x.background(run, request, next)
@@ -175,17 +175,17 @@ func (x *exchange) background(run *backgroundRun, r *http.Request, next http.Han
 	result := &recorder{header: http.Header{}}
 	defer func() {
 		if problem := recover(); problem != nil && problem != http.ErrAbortHandler {
-			x.gate.logger.Error("panic in a background run", "request_id", x.requestID)
+			x.gate.logger.Error("panic in a background run", "request_id", x.request.id)
 		}
 		x.gate.runs.done(run, result, x.gate.now())
-		x.drop()
+		x.request.body.drop()
 	}()
 	x.run(result, r, next)
 }
 
 // poll answers a question for a run's result.
 func (x *exchange) poll(w http.ResponseWriter, r *http.Request) {
-	run, ok := x.gate.runs.find(x.call.Route.Target, x.caller.key.ID)
+	run, ok := x.gate.runs.find(x.request.call.Route.Target, x.caller.key.ID)
 	if !ok {
 		x.refuse(w, r, &dialect.Refusal{Reason: dialect.NotFound, Code: "run_not_found", Message: "there is no such run", Final: true})
 		return
@@ -199,7 +199,7 @@ func (x *exchange) poll(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if _, err := w.Write(body); err != nil {
-		x.gate.logger.Debug("result of a run not sent", "request_id", x.requestID, "error", err)
+		x.gate.logger.Debug("result of a run not sent", "request_id", x.request.id, "error", err)
 	}
 }
 

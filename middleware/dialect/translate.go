@@ -46,10 +46,12 @@ func (s *settings) dropNulls() {
 	}
 }
 
-// ToChat turns the body of an Aquin or aiXplain call into that of an OpenAI chat
-// completion. model is the name that the upstream knows, outputCap the cap in
-// tokens.
-func (c *Call) ToChat(body []byte, model string, outputCap int64) ([]byte, error) {
+// ChatCall is the OpenAI chat completion that a translated call becomes.
+type ChatCall struct{ request chatRequest }
+
+// ToChat reads the body of an Aquin or aiXplain call as an OpenAI chat
+// completion. model is the name that the upstream knows.
+func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
 	var messages []json.RawMessage
 	var err error
 	if c.Route.Kind == Aquin {
@@ -72,11 +74,21 @@ func (c *Call) ToChat(body []byte, model string, outputCap int64) ([]byte, error
 		return nil, badMember("temperature", "must be from 0 to %d", maxTemperature)
 	}
 	given.dropNulls()
-	request := chatRequest{Model: model, Messages: messages, MaxTokens: outputCap, settings: given, Stream: c.Stream}
+	chat := chatRequest{Model: model, Messages: messages, settings: given, Stream: c.Stream}
 	if c.Stream {
-		request.StreamOptions = &streamOptions{IncludeUsage: true}
+		chat.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
-	return json.Marshal(request)
+	return &ChatCall{chat}, nil
+}
+
+// Body returns the body that goes to the upstream, with a cap in tokens.
+func (c *ChatCall) Body(outputCap int64) []byte {
+	c.request.MaxTokens = outputCap
+	body, err := json.Marshal(&c.request)
+	if err != nil { // nothing but texts, finite numbers and members that were JSON before
+		panic(err)
+	}
+	return body
 }
 
 func decode(body []byte, into any) error {
@@ -216,8 +228,8 @@ type Answer struct {
 	InputTokens    int64
 	OutputTokens   int64
 	RunSeconds     float64 // time from dispatch to the upstream's end
-	CreditsCharged float64 // for display only; the exact charge is in a header
-	Model          string  // as the caller named it
+	CreditsCharged json.Number
+	Model          string // as the caller named it
 }
 
 // Body returns the reply in the shape of a translated dialect.
@@ -244,7 +256,7 @@ type aixplainRun struct {
 	Completed   bool           `json:"completed"`
 	Data        string         `json:"data"`
 	RunTime     float64        `json:"runTime"`
-	UsedCredits float64        `json:"usedCredits"`
+	UsedCredits json.Number    `json:"usedCredits"`
 	Usage       *aixplainUsage `json:"usage,omitempty"`
 	Asset       *aixplainAsset `json:"asset,omitempty"`
 }

@@ -1,0 +1,167 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/dialect"
+)
+
+// evidence is all that decides how a call ended and what it is charged.
+type evidence struct {
+	returned   bool  // the handler came back, and not by a panic
+	cause      error // why the call's context ended, nil if it did not
+	clientGone bool  // the client's own context ended
+	wall       time.Duration
+	reserved   limiter.Tokens
+	fixed      bool // the path has a fixed cost
+
+	reply reading // what the reply showed
+	facts facts   // what handlers, policies and the watch reported
+}
+
+// reading is what a reply showed by its end.
+type reading struct {
+	wrote      bool // the handler sent a header
+	status     int
+	stream     bool
+	passing    bool // parts of a body have left
+	truncated  bool // the body or stream has no end
+	redirects  bool
+	readError  error // the reply makes no sense
+	writeError error // the client cannot be reached
+
+	errorEvent   bool // the upstream sent an error event
+	produced     bool // a piece of the answer has passed
+	usage        dialect.Usage
+	hasUsage     bool  // the upstream reported usage
+	early        bool  // only at the beginning of the stream
+	counted      int64 // output tokens
+	inference    time.Duration
+	hasInference bool // the upstream said how long it computed
+}
+
+// ending is how a call ended and what follows from it.
+type ending struct {
+	outcome    ledger.Outcome
+	settlement ledger.Settlement
+	free       bool // the client got nothing of the answer, and not by its own doing
+	void       bool // the hold ends without a charge
+
+	charge      ledger.Charge // what settling made of it
+	settleError error
+}
+
+// decide draws the conclusions from the evidence.
+func decide(seen *evidence) ending {
+	end := ending{outcome: seen.outcome()}
+	end.free = seen.free(end.outcome)
+	end.void = end.free || seen.fixed && end.outcome != ledger.OutcomeOK
+	end.settlement = seen.settlement(end.outcome, end.free)
+	return end
+}
+
+// outcome says how the call ended.
+func (e *evidence) outcome() ledger.Outcome {
+	r, failure := &e.reply, e.facts.failure
+	complete := e.returned && r.wrote && r.writeError == nil && r.readError == nil && failure == nil && !r.truncated
+	switch {
+	case errors.Is(failure, errCredit) || errors.Is(e.cause, errCredit):
+		return ledger.OutcomeCreditExhausted
+	case errors.Is(e.cause, errRevoked):
+		return ledger.OutcomeRevoked
+	case errors.Is(e.cause, errDeadline) && !complete:
+		return ledger.OutcomeDeadline
+	case e.clientGone || r.writeError != nil:
+		return ledger.OutcomeClientGone
+	case !e.returned || failure != nil || r.readError != nil || r.status >= 500 || r.redirects:
+		return ledger.OutcomeUpstreamFailed
+	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
+		return ledger.OutcomeUpstreamFailed // the gateway's own credentials, not the caller's fault
+	case r.status >= 400:
+		return ledger.OutcomeUpstreamRefused
+	case r.errorEvent || r.truncated:
+		return ledger.OutcomeUpstreamFailed
+	}
+	return ledger.OutcomeOK
+}
+
+// free says that a call with this outcome is not charged: the client got nothing
+// of the answer, and not by its own doing.
+func (e *evidence) free(outcome ledger.Outcome) bool {
+	switch outcome {
+	case ledger.OutcomeUpstreamRefused:
+		return true
+	case ledger.OutcomeUpstreamFailed, ledger.OutcomeDeadline:
+		return !e.reply.produced && !e.reply.passing && e.facts.usage == nil
+	}
+	return false
+}
+
+// settlement says what the call consumed.
+func (e *evidence) settlement(outcome ledger.Outcome, free bool) ledger.Settlement {
+	settlement := ledger.Settlement{Outcome: outcome, Usage: ledger.UsageReported}
+	if free {
+		return settlement
+	}
+	settlement.Quantity, settlement.Usage = e.tokens(outcome)
+	if e.fixed {
+		settlement.Usage = ledger.UsageReported
+	}
+	settlement.Quantity.Duration = e.compute()
+	clamp(&settlement.Quantity, &e.facts.covered)
+	return settlement
+}
+
+// tokens returns the tokens that the call consumed, from the best source there is.
+func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.UsageSource) {
+	r := &e.reply
+	switch {
+	case e.facts.usage != nil:
+		input := max(e.facts.usage.InputTokens, 0)
+		return ledger.Quantity{
+			InputTokens: input, CachedTokens: min(max(e.facts.usage.CachedTokens, 0), input),
+			OutputTokens: max(e.facts.usage.OutputTokens, 0),
+		}, ledger.UsageReported
+	case r.hasUsage && (outcome == ledger.OutcomeOK || r.usage.Output > 0):
+		quantity := ledger.Quantity{
+			InputTokens: r.usage.Input, CachedTokens: r.usage.Cached, OutputTokens: r.usage.Output,
+		}
+		if r.early && r.counted > r.usage.Output {
+			quantity.OutputTokens = r.counted
+			return quantity, ledger.UsageCounted
+		}
+		return quantity, ledger.UsageReported
+	case outcome != ledger.OutcomeOK || r.stream:
+		quantity := ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}
+		if r.hasUsage {
+			quantity.InputTokens, quantity.CachedTokens = r.usage.Input, r.usage.Cached
+		}
+		return quantity, ledger.UsageCounted
+	}
+	return ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: e.reserved.Output}, ledger.UsageEstimated
+}
+
+// compute returns the time that is charged: what the handler or a trusted
+// upstream says, but never more than the gate saw.
+func (e *evidence) compute() time.Duration {
+	switch {
+	case e.facts.usage != nil && e.facts.usage.Duration > 0:
+		return min(e.facts.usage.Duration, e.wall)
+	case e.facts.upstream.Trusted && e.reply.hasInference:
+		return min(e.reply.inference, e.wall)
+	}
+	return e.wall
+}
+
+// clamp keeps an upstream's figures within what was held: whatever it claims,
+// the caller is never charged beyond that.
+func clamp(quantity, held *ledger.Quantity) {
+	quantity.InputTokens = min(quantity.InputTokens, held.InputTokens)
+	quantity.CachedTokens = min(quantity.CachedTokens, quantity.InputTokens)
+	quantity.OutputTokens = min(quantity.OutputTokens, held.OutputTokens)
+	quantity.Duration = max(min(quantity.Duration, held.Duration), 0)
+}
