@@ -206,6 +206,9 @@ func (g *Gate) ready() (*middleware.Gate, error) {
 	}
 	g.build.Do(func() {
 		g.gate = middleware.NewGate(g.app.engine.ledger, g.app.engine.limiter, g.options()...)
+		if err := g.gate.SetPrices(context.Background()); err != nil {
+			g.app.log.Error("fixed cost not set: the path is refused", "error", err)
+		}
 	})
 	return g.gate, nil
 }

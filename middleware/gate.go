@@ -43,12 +43,18 @@ type Gate struct {
 
 // New returns a middleware: it wraps a handler so that only calls with a key,
 // within their limits and covered by credit reach it, and charges what they
-// consumed.
+// consumed. It is NewGate and SetPrices in one; a price that cannot be set is
+// logged, and its path refused.
 func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler) http.Handler {
-	return NewGate(accounts, counters, options...).Wrap
+	g := NewGate(accounts, counters, options...)
+	if err := g.SetPrices(context.Background()); err != nil {
+		g.logger.Error("fixed cost not set: the path is refused", "error", err)
+	}
+	return g.Wrap
 }
 
-// NewGate is New for those who need the gate itself.
+// NewGate returns a gate. It writes nothing: paths with a fixed cost are refused
+// until SetPrices has told the ledger what they cost.
 func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	g := &Gate{
 		ledger: accounts, limiter: counters, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
@@ -61,26 +67,7 @@ func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	if g.runs == nil {
 		g.runs = NewRuns(DefaultMaxRuns)
 	}
-	g.setFixedPrices()
 	return g
-}
-
-// setFixedPrices turns fixed costs into prices per request. A path whose price
-// cannot be set is refused like any other that has no meter.
-func (g *Gate) setFixedPrices() {
-	for path, custom := range g.custom {
-		if custom.fixed == 0 {
-			continue
-		}
-		err := errors.New("the ledger has no prices to set")
-		if prices, ok := g.ledger.(pricer); ok {
-			err = prices.SetPrice(context.Background(), path, ledger.Price{Request: custom.fixed})
-		}
-		if err != nil {
-			g.logger.Error("fixed cost not set: the path is refused", "path", path, "error", err)
-			delete(g.custom, path)
-		}
-	}
 }
 
 // Wrap puts the gate in front of next.
@@ -129,7 +116,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	route, known := dialect.Classify(r.Method, path)
 	custom, named := x.gate.custom[path]
 	switch {
-	case named:
+	case named && custom.priced():
 		x.request.custom = &custom
 		route = dialect.Route{Kind: x.headers.kind, Operation: dialect.Custom}
 	case known:

@@ -50,7 +50,7 @@ func (r *reports) Observe(report middleware.Report) {
 	r.mutex.Unlock()
 }
 
-// last waits for the nth report (from 1) and returns it.
+// nth waits for the nth report (from 1) and returns it.
 func (r *reports) nth(t testing.TB, n int) middleware.Report {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

@@ -1,6 +1,9 @@
 package middleware
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -12,8 +15,38 @@ import (
 // customPath is a path that the operator named.
 type customPath struct {
 	fixed ledger.Micro
+	set   bool // the ledger knows the fixed cost
 	worst ledger.Quantity
 }
+
+// priced says that the ledger knows what the path costs.
+func (c *customPath) priced() bool { return c.fixed == 0 || c.set }
+
+// SetPrices sets the ledger's prices of the paths with a fixed cost. Call it
+// before the gate serves. A path whose price cannot be set is refused, like any
+// other that has no meter; the error names it.
+func (g *Gate) SetPrices(ctx context.Context) error {
+	var problems []error
+	prices, can := g.ledger.(pricer)
+	for path, custom := range g.custom {
+		if custom.priced() {
+			continue
+		}
+		err := errNoPrices
+		if can {
+			err = prices.SetPrice(ctx, path, ledger.Price{Request: custom.fixed})
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("fixed cost of %s: %w", path, err))
+			continue
+		}
+		custom.set = true
+		g.custom[path] = custom
+	}
+	return errors.Join(problems...)
+}
+
+var errNoPrices = errors.New("the ledger has no prices to set")
 
 // unmeteredPath says whether a path may pass without a meter. What an upstream
 // could read as another path, because it steps up or holds empty segments, is
