@@ -29,13 +29,29 @@ const (
 	maxSpare      = 4
 )
 
-// A block's reference is its class (4 bits), its page (21) and its place in the
-// page (7); for large ones class and place. It is never 0, as classes begin at 1.
+// ref refers to a block: its class (4 bits), its page (21) and its place in the page
+// (7), or for a large block its class and its place among the large ones (28). It is
+// never 0, as classes begin at 1.
+type ref uint32
+
+const (
+	placeBits = 7
+	pageBits  = 21
+	largeBits = placeBits + pageBits
+)
+
+func smallRef(class, page, place uint32) ref { return ref(class<<largeBits | page<<placeBits | place) }
+func largeRef(class, place uint32) ref       { return ref(class<<largeBits | place) }
+
+func (r ref) class() uint32      { return uint32(r >> largeBits) }
+func (r ref) page() uint32       { return uint32(r >> placeBits & (1<<pageBits - 1)) }
+func (r ref) place() uint32      { return uint32(r & (1<<placeBits - 1)) }
+func (r ref) largePlace() uint32 { return uint32(r & (1<<largeBits - 1)) }
 
 // classWords returns the size of the blocks of a class.
 func classWords(class uint32) int { return 2 << class }
 
-func (b *blocks) allocate(class uint32) uint32 {
+func (b *blocks) allocate(class uint32) ref {
 	if class > maxSmallClass {
 		return b.allocateLarge(class)
 	}
@@ -50,41 +66,41 @@ func (b *blocks) allocate(class uint32) uint32 {
 	if info.free == 0 {
 		b.unlink(number)
 	}
-	return class<<28 | number<<7 | uint32(place)
+	return smallRef(class, number, uint32(place))
 }
 
-func (b *blocks) allocateLarge(class uint32) uint32 {
+func (b *blocks) allocateLarge(class uint32) ref {
 	words := make([]uint64, classWords(class))
 	if n := len(b.unused); n > 0 {
 		place := b.unused[n-1]
 		b.unused = b.unused[:n-1]
 		b.large[place] = words
-		return class<<28 | place
+		return largeRef(class, place)
 	}
 	b.large = append(b.large, words)
-	return class<<28 | uint32(len(b.large)-1)
+	return largeRef(class, uint32(len(b.large)-1))
 }
 
 // words returns the memory of a block.
-func (b *blocks) words(reference uint32) []uint64 {
-	class := reference >> 28
+func (b *blocks) words(r ref) []uint64 {
+	class := r.class()
 	if class > maxSmallClass {
-		return b.large[reference&(1<<28-1)]
+		return b.large[r.largePlace()]
 	}
 	size := classWords(class)
-	start := int(reference&127) * size
-	return b.pages[reference>>7&(1<<21-1)][start : start+size]
+	start := int(r.place()) * size
+	return b.pages[r.page()][start : start+size]
 }
 
-func (b *blocks) release(reference uint32) {
-	class := reference >> 28
+func (b *blocks) release(r ref) {
+	class := r.class()
 	if class > maxSmallClass {
-		place := reference & (1<<28 - 1)
+		place := r.largePlace()
 		b.large[place] = nil
 		b.unused = append(b.unused, place)
 		return
 	}
-	number, place := reference>>7&(1<<21-1), reference&127
+	number, place := r.page(), r.place()
 	info := &b.infos[number]
 	if info.free == 0 {
 		b.link(number)

@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -76,3 +77,13 @@ func (d *day) at(now int64) time.Time { return d.wall.Add(time.Duration(now - d.
 
 // after returns the monotonic time (ns) at a wall time.
 func (d *day) after(wall time.Time) int64 { return d.read + int64(wall.Sub(d.wall)) }
+
+// ParseZone returns the zone of a name from the IANA database, for example
+// Europe/Berlin. The empty name is UTC; an unknown name is an error.
+func ParseZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("zone %q: %w", name, err)
+	}
+	return zone, nil
+}

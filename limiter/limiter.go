@@ -1,12 +1,3 @@
-// Package limiter holds callers to exact limits: requests and tokens in every
-// rolling 60-second window, requests and tokens per civil day, and calls in
-// flight, for a key and for a key's use of one model, all or nothing.
-//
-// A call reserves an upper bound of its tokens when it is admitted and settles
-// to what it really used when it ends. Limits are arguments of each call, not
-// state, so that a changed limit acts on the windows as they stand.
-//
-// The package knows no HTTP and no money.
 package limiter
 
 import (
@@ -42,6 +33,10 @@ type Request struct {
 	Model string // model that the call runs; empty if it runs none
 	// Tokens is the upper bound that is reserved.
 	Tokens Tokens
+	// OutputStep, if above 0, lets the limiter lower Tokens.Output where the call
+	// could never fit a token limit: by whole steps, to one step at least, and no
+	// further than it must. A call of n answers with a common cap has a step of n.
+	OutputStep int64
 	// Rows are the limits that apply to this call: those of the key and those of
 	// this Model. The limiter keeps no reference to the slice.
 	Rows []limits.Binding
@@ -82,6 +77,7 @@ type Headroom struct {
 type Decision struct {
 	Admitted bool
 	Handle   Handle  // set if Admitted
+	Reserved Tokens  // set if Admitted; below what was asked for only with OutputStep
 	Refusal  Refusal // set if not Admitted
 	Requests Headroom
 	Tokens   Headroom

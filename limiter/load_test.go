@@ -126,7 +126,7 @@ func useOnce(m *Memory, request Request, random *rand.Rand) error {
 			return err
 		}
 	case 2:
-		if _, err := m.Usage(background, request); err != nil {
+		if _, err := m.Inspect(background, request); err != nil {
 			return err
 		}
 	case 3, 4:

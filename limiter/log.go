@@ -1,5 +1,7 @@
 package limiter
 
+import "time"
+
 // The log of a scope is a ring of entries in the order of their stamps. An entry
 // is one word: the stamp in ms (24 bits, modulo 4.66 h), requests (14) and
 // tokens (26). An event at time e is stamped ceil(e) and counts while
@@ -7,7 +9,7 @@ package limiter
 // than a millisecond, and nobody sees it counted too short.
 
 const (
-	windowMS = int64(Window / 1e6)
+	windowMS = int64(Window / time.Millisecond)
 
 	stampShift   = 40
 	stampMask    = 1<<24 - 1
@@ -122,10 +124,10 @@ func (sh *shard) makeRoom(s *scope) bool {
 			return true
 		}
 	}
-	if s.ring>>28 == maxClass {
+	if s.ring.class() == maxClass {
 		return s.count() < maxCount
 	}
-	sh.resize(s, s.ring>>28+1)
+	sh.resize(s, s.ring.class()+1)
 	return true
 }
 
@@ -184,9 +186,10 @@ func (sh *shard) merge(s *scope) {
 	s.setHead(first+windowMS, head)
 }
 
-// refund takes weight out of the log where an event with this stamp stands. Merging keeps later stamps within a slot, so the
-// weight is in the first entry whose stamp is not below, or, if that was full,
-// in the next ones of the slot. What has left the window is gone.
+// refund takes weight out of the log where an event with this stamp stands. Merging
+// keeps later stamps within a slot, so the weight is in the first entry whose stamp is
+// not below, or, if that was full, in the next ones of the slot. What has left the
+// window is gone.
 func (sh *shard) refund(s *scope, now, stamp, requests, tokens int64) {
 	count := s.count()
 	if count == 0 || stamp+windowMS <= now {

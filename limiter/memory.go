@@ -49,33 +49,13 @@ func New(options ...Option) *Memory {
 	return m
 }
 
-// origin keeps times positive: what is read from a snapshot may have happened
-// before the clock started.
-const origin = int64(2 * Window)
-
-// now returns the time in ns. It is read under the lock of the shard, once per
-// call, and never falls there.
-func (m *Memory) now(sh *shard) int64 {
-	var now int64
-	if m.clock == nil {
-		now = int64(time.Since(m.start)) + origin
-	} else {
-		now = int64(m.clock.Monotonic()) + origin
-	}
-	if now < sh.last {
-		return sh.last
-	}
-	sh.last = now
-	return now
-}
-
 // Reserve admits a call and charges its upper bound of tokens to the key, and to
 // the key's use of the model if a row names that model; or refuses it and changes
 // nothing. Rows of other models do not apply. A row without limits only counts:
 // use of a model is known from the first call on that has a row for it. Errors:
 // *ValueError for values out of range, ErrFull, ErrClosed.
 func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision, err error) {
-	has, err := inspect(&request)
+	has, err := check(&request)
 	if err != nil {
 		return decision, err
 	}
@@ -94,54 +74,53 @@ func (m *Memory) Reserve(_ context.Context, request Request) (decision Decision,
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 56) }
 
 func (m *Memory) reserve(sh *shard, hash uint64, has traits, request *Request, decision *Decision) error {
-	c := call{m: m, sh: sh, name: request.Model, want: request.Tokens, requests: 1}
-	c.read()
-	key := m.scope(sh, hash, 0, c.day.number, c.ms, 0)
-	c.key = sh.at(key - 1)
+	e := evaluation{m: m, sh: sh, name: request.Model, want: request.Tokens, requests: 1}
+	e.read()
+	key := m.scope(sh, hash, 0, e.day.number, e.ms, 0)
+	e.key = sh.at(key - 1)
 	model := uint32(0)
 	if has.model {
-		model = m.scope(sh, m.names.model(hash, request.Model), 1, c.day.number, c.ms, key)
-		c.model = sh.at(model - 1)
+		model = m.scope(sh, m.names.model(hash, request.Model), 1, e.day.number, e.ms, key)
+		e.model = sh.at(model - 1)
 	}
-	c.freshen()
+	e.freshen()
 	if has.apart {
-		c.prepare(request.Rows)
+		e.prepare(request.Rows)
 	}
 	switch {
-	case !c.fits(request.Rows, decision):
-		c.refuse(request.Rows, &decision.Refusal)
-		c.headroom(request.Rows, decision)
-	case c.full():
+	case !e.fitsOrShrinks(request, decision):
+		e.headroom(request.Rows, decision)
+	case e.full():
 		*decision = Decision{}
 		return ErrFull
 	default:
-		c.charge()
-		decision.Admitted = true
-		decision.Handle = c.open(hash, key, model, request.Timeout)
+		e.charge()
+		decision.Admitted, decision.Reserved = true, e.want
+		decision.Handle = e.open(hash, key, model, request.Timeout)
 	}
 	if sh.calls++; sh.calls%tidyEvery == 0 {
-		m.tidy(sh, c.day.number, c.ms)
+		m.tidy(sh, e.day.number, e.ms)
 	}
 	return nil
 }
 
 // open records a reservation that was charged to the scopes in these slots (plus
 // one).
-func (c *call) open(hash uint64, key, model uint32, timeout time.Duration) Handle {
-	slot := c.sh.open.take()
-	r := c.sh.open.at(slot)
-	c.sh.open.issued++
-	r.id, r.stamp, r.day = c.sh.open.issued, c.stamp, c.day.number
+func (e *evaluation) open(hash uint64, key, model uint32, timeout time.Duration) Handle {
+	slot := e.sh.open.take()
+	r := e.sh.open.at(slot)
+	e.sh.open.issued++
+	r.id, r.stamp, r.day = e.sh.open.issued, e.stamp, e.day.number
 	r.key, r.model, r.next = key, model, 0
-	r.input, r.output = uint32(c.want.Input), uint32(c.want.Output)
+	r.input, r.output = uint32(e.want.Input), uint32(e.want.Output)
 	if r.deadline = 0; timeout > 0 {
-		r.deadline = c.ms + int64(timeout/time.Millisecond) + 1
+		r.deadline = e.ms + int64(timeout/time.Millisecond) + 1
 	}
-	c.key.inFlight++
-	if c.model != nil {
-		c.model.inFlight++
+	e.key.inFlight++
+	if e.model != nil {
+		e.model.inFlight++
 	}
-	return c.m.issue(r.id, shardNumber(hash), slot)
+	return e.m.issue(r.id, shardNumber(hash), slot)
 }
 
 // Extend raises a reservation, for a stream that outgrows what it reserved. The
@@ -150,22 +129,22 @@ func (c *call) open(hash uint64, key, model uint32, timeout time.Duration) Handl
 // refusal changes nothing. A direction in which the reservation covers more
 // already stays as it is. Errors: those of Reserve, ErrForged, ErrResolved.
 func (m *Memory) Extend(_ context.Context, handle Handle, request Request) (decision Decision, err error) {
-	if _, err := inspect(&request); err != nil {
+	if _, err := check(&request); err != nil {
 		return Decision{}, err
 	}
 	if m.closed.Load() {
 		return Decision{}, ErrClosed
 	}
-	c := call{m: m, name: request.Model}
-	slot, err := c.find(handle)
+	e := evaluation{m: m, name: request.Model}
+	slot, err := e.find(handle)
 	if err != nil {
 		return Decision{}, err
 	}
-	err = c.extend(slot, request.Tokens, request.Rows, &decision)
+	err = e.extend(slot, request.Tokens, request.Rows, &decision)
 	if decision.Admitted {
 		decision.Handle = handle
 	}
-	c.sh.mu.Unlock()
+	e.sh.mu.Unlock()
 	return decision, err
 }
 
@@ -189,13 +168,13 @@ func (m *Memory) Cancel(_ context.Context, handle Handle) error {
 }
 
 func (m *Memory) resolve(handle Handle, actual Tokens, undo bool) error {
-	c := call{m: m}
-	slot, err := c.find(handle)
+	e := evaluation{m: m}
+	slot, err := e.find(handle)
 	if err != nil {
 		return err
 	}
-	c.settle(slot, actual, undo)
-	c.sh.mu.Unlock()
+	e.settle(slot, actual, undo)
+	e.sh.mu.Unlock()
 	return nil
 }
 

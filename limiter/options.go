@@ -1,19 +1,9 @@
 package limiter
 
 import (
-	"fmt"
 	"math/bits"
 	"time"
 )
-
-// Clock tells the time. Both methods must be safe for concurrent use.
-type Clock interface {
-	// Monotonic returns the time since a fixed start. It never runs backwards and
-	// is not moved when the wall clock is set. Windows are measured with it.
-	Monotonic() time.Duration
-	// Wall returns the civil time, from which days are told.
-	Wall() time.Time
-}
 
 // Option changes a setting of New.
 type Option func(*Memory)
@@ -26,16 +16,6 @@ func WithZone(zone *time.Location) Option {
 			m.calendar.zone = zone
 		}
 	}
-}
-
-// ParseZone returns the zone of a name from the IANA database, for example
-// Europe/Berlin. The empty name is UTC; an unknown name is an error.
-func ParseZone(name string) (*time.Location, error) {
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("zone %q: %w", name, err)
-	}
-	return zone, nil
 }
 
 // WithClock replaces the machine's clocks, for tests and simulations.

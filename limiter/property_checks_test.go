@@ -70,14 +70,14 @@ func (d *driver) timely(at time.Duration) bool {
 
 // checkMonotone asks again with lower limits, more rules and another order.
 func (d *driver) checkMonotone(t *rapid.T, request Request) {
-	before, err := d.m.Usage(background, request)
+	before, err := d.m.Inspect(background, request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	backwards := request
 	backwards.Rows = slices.Clone(request.Rows)
 	slices.Reverse(backwards.Rows)
-	after, err := d.m.Usage(background, backwards)
+	after, err := d.m.Inspect(background, backwards)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func (d *driver) checkMonotone(t *rapid.T, request Request) {
 		tighter.Rows[i].Row.TPM -= tighter.Rows[i].Row.TPM / 2
 		tighter.Rows[i].Row.RPM -= tighter.Rows[i].Row.RPM / 2
 	}
-	if view, err := d.m.Usage(background, tighter); err != nil || view.Admitted {
+	if view, err := d.m.Inspect(background, tighter); err != nil || view.Admitted {
 		t.Fatalf("tighter limits admit what was refused: %+v %v", tighter.Rows, err)
 	}
 }
@@ -128,7 +128,7 @@ func (d *driver) checkHeadroom(t *rapid.T, request Request, decision Decision) {
 func (d *driver) compareUsage(t *rapid.T) {
 	for _, key := range d.keys {
 		for _, model := range []string{"tiny", "large"} {
-			view, err := d.m.Usage(background, Request{Key: key, Model: model, Rows: d.rows})
+			view, err := d.m.Inspect(background, Request{Key: key, Model: model, Rows: d.rows})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func (d *driver) compareUsage(t *rapid.T) {
 	}
 }
 
-func (d *driver) compareScope(t *rapid.T, h *history, got ScopeUsage) {
+func (d *driver) compareScope(t *rapid.T, h *history, got ScopeState) {
 	least, most := d.o.window(h, d.o.now, exact), d.o.window(h, d.o.now, d.o.loose)
 	if d.exact {
 		least = d.o.window(h, d.o.now, stamped)

@@ -194,7 +194,7 @@ func (d *driver) burst(t *rapid.T) {
 }
 
 func (d *driver) reserveOne(t *rapid.T, request Request) *openCall {
-	view, err := d.m.Usage(background, request)
+	view, err := d.m.Inspect(background, request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func (m *Memory) Import(r io.Reader) error {
 		date = limits.DateOf(taken.In(m.calendar.zone)) // its counters go on under this date
 	}
 	load := loader{
-		m: loading, in: &in, now: (now + 1e6 - 1) / 1e6, today: today.number,
+		m: loading, in: &in, now: ceilMS(now), today: today.number,
 		elapsed: max(0, today.at(now).Sub(taken).Milliseconds()),
 		// A date in the future is that of a clock that has been set right since.
 		current: date >= today.date,
@@ -136,7 +136,7 @@ func (l *loader) day(s *scope) {
 	}
 }
 
-// log reads a log into a scope, or into an axis of it.
+// log reads a log into a scope, or into a sub-counter of it.
 func (l *loader) log(sh *shard, s *scope, position byte) {
 	t := limits.TokenType(l.in.u8())
 	if t > limits.Output || (t == limits.Total) != (position == 0) || position > 2 {
@@ -145,11 +145,11 @@ func (l *loader) log(sh *shard, s *scope, position byte) {
 	}
 	if t != limits.Total {
 		slot := sh.take()
-		axis := sh.at(slot)
-		*axis = scope{hash: uint64(t)}
-		axis.setAxis(s.axis())
-		s.setAxis(slot + 1)
-		s = axis
+		sub := sh.at(slot)
+		*sub = scope{hash: uint64(t)}
+		sub.setSub(s.sub())
+		s.setSub(slot + 1)
+		s = sub
 	}
 	last := int64(0)
 	for range l.in.u32() {
@@ -223,55 +223,55 @@ func (m *Memory) Restore(calls iter.Seq[PastCall]) error {
 
 func (m *Memory) restore(past PastCall) {
 	hash := m.names.key(past.Key)
-	c := call{m: m, sh: &m.shards[shardNumber(hash)], requests: 1, want: Tokens{
+	e := evaluation{m: m, sh: &m.shards[shardNumber(hash)], requests: 1, want: Tokens{
 		Input:  min(past.Tokens.Input, MaxTokens),
 		Output: min(past.Tokens.Output, MaxTokens),
 	}}
-	c.sh.mu.Lock()
-	defer c.sh.mu.Unlock()
-	c.read()
-	today := limits.DateOf(past.At.In(m.calendar.zone)) >= c.day.date
-	left := int64(Window) - max(0, int64(c.day.at(c.now).Sub(past.At)))
+	e.sh.mu.Lock()
+	defer e.sh.mu.Unlock()
+	e.read()
+	today := limits.DateOf(past.At.In(m.calendar.zone)) >= e.day.date
+	left := int64(Window) - max(0, int64(e.day.at(e.now).Sub(past.At)))
 	if !today && left <= 0 {
 		return
 	}
-	slot := m.scope(c.sh, hash, 0, c.day.number, c.ms, 0)
-	c.key = c.sh.at(slot - 1)
+	slot := m.scope(e.sh, hash, 0, e.day.number, e.ms, 0)
+	e.key = e.sh.at(slot - 1)
 	if past.Model != "" {
-		c.model = c.sh.at(m.scope(c.sh, m.names.model(hash, past.Model), 1, c.day.number, c.ms, slot) - 1)
+		e.model = e.sh.at(m.scope(e.sh, m.names.model(hash, past.Model), 1, e.day.number, e.ms, slot) - 1)
 	}
-	c.freshen()
-	if c.full() {
+	e.freshen()
+	if e.full() {
 		return
 	}
-	c.chargePast(today, (c.now+left+1e6-1)/1e6-windowMS)
+	e.chargePast(today, ceilMS(e.now+left)-windowMS)
 }
 
 // chargePast counts a call of the past in its scopes. A stamp before that of the
 // newest entry is not possible: the call then counts as long as that.
-func (c *call) chargePast(today bool, stamp int64) {
-	for _, s := range [2]*scope{c.key, c.model} {
+func (e *evaluation) chargePast(today bool, stamp int64) {
+	for _, s := range [2]*scope{e.key, e.model} {
 		if s == nil {
 			continue
 		}
 		if today {
 			s.dayRequests += min(1, math.MaxUint32-s.dayRequests)
-			s.addDay(c.want.Of(limits.Total), c.want.Input, c.want.Output)
+			s.addDay(e.want.Of(limits.Total), e.want.Input, e.want.Output)
 		}
-		c.addPast(s, stamp, 1, c.want.Of(limits.Total))
-		for slot := s.axis(); slot != 0; {
-			axis := c.sh.at(slot - 1)
-			c.addPast(axis, stamp, 0, c.want.Of(limits.TokenType(axis.hash)))
-			slot = axis.axis()
+		e.addPast(s, stamp, 1, e.want.Of(limits.Total))
+		for slot := s.sub(); slot != 0; {
+			sub := e.sh.at(slot - 1)
+			e.addPast(sub, stamp, 0, e.want.Of(limits.TokenType(sub.hash)))
+			slot = sub.sub()
 		}
 	}
 }
 
-func (c *call) addPast(s *scope, stamp, requests, tokens int64) {
+func (e *evaluation) addPast(s *scope, stamp, requests, tokens int64) {
 	if s.count() > 0 {
-		stamp = max(stamp, c.sh.emptyAt(s, c.ms)-windowMS)
+		stamp = max(stamp, e.sh.emptyAt(s, e.ms)-windowMS)
 	}
-	if stamp+windowMS > c.ms {
-		c.sh.add(s, stamp, requests, tokens)
+	if stamp+windowMS > e.ms {
+		e.sh.add(s, stamp, requests, tokens)
 	}
 }

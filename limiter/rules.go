@@ -18,11 +18,14 @@ type traits struct {
 	apart bool // a row counts, or counted, tokens of one direction
 }
 
-// inspect returns the traits of a request, or a *ValueError for what no call may
+// check returns the traits of a request, or a *ValueError for what no call may
 // ask.
-func inspect(request *Request) (has traits, err error) {
+func check(request *Request) (has traits, err error) {
 	if err := checkTokens(request.Tokens); err != nil {
 		return has, err
+	}
+	if request.OutputStep < 0 || request.OutputStep > MaxTokens {
+		return has, &ValueError{Field: "output_step", Reason: fmt.Sprintf("%d is not between 0 and %d", request.OutputStep, MaxTokens)}
 	}
 	for i := range request.Rows {
 		row := &request.Rows[i]
@@ -73,16 +76,16 @@ func checkRow(row *limits.Row) error {
 const settledChange = 72 * time.Hour
 
 // inForce returns the limits that hold at time now (ns), per minute and per day.
-func (c *call) inForce(row *limits.Binding, now int64) (minute, daily *limits.Row) {
+func (e *evaluation) inForce(row *limits.Binding, now int64) (minute, daily *limits.Row) {
 	minute, daily = &row.Row, &row.Row
 	if row.Previous == nil {
 		return minute, daily
 	}
-	wall := c.day.at(now)
+	wall := e.day.at(now)
 	if wall.Sub(row.ChangedAt) > settledChange {
 		return minute, daily
 	}
-	minuteAt, dailyAt := limits.Effective(row.ChangedAt, c.m.calendar.zone)
+	minuteAt, dailyAt := limits.Effective(row.ChangedAt, e.m.calendar.zone)
 	if wall.Before(minuteAt) {
 		minute = row.Previous
 	}
@@ -94,20 +97,18 @@ func (c *call) inForce(row *limits.Binding, now int64) (minute, daily *limits.Ro
 
 // nextChange returns the first time after from (ns) at which limits change, 0 if
 // none do.
-func (c *call) nextChange(rows []limits.Binding, from int64) int64 {
+func (e *evaluation) nextChange(rows []limits.Binding, from int64) int64 {
 	next := int64(0)
 	for i := range rows {
-		if rows[i].Previous == nil || c.scope(&rows[i]) == nil || c.day.at(from).Sub(rows[i].ChangedAt) > settledChange {
+		if rows[i].Previous == nil || e.scope(&rows[i]) == nil || e.day.at(from).Sub(rows[i].ChangedAt) > settledChange {
 			continue
 		}
-		minuteAt, dailyAt := limits.Effective(rows[i].ChangedAt, c.m.calendar.zone)
+		minuteAt, dailyAt := limits.Effective(rows[i].ChangedAt, e.m.calendar.zone)
 		for _, wall := range [2]time.Time{minuteAt, dailyAt} {
-			if at := c.day.after(wall); at > from && (next == 0 || at < next) {
+			if at := e.day.after(wall); at > from && (next == 0 || at < next) {
 				next = at
 			}
 		}
 	}
 	return next
 }
-
-func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

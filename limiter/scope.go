@@ -7,26 +7,26 @@ import "github.com/penstockhq/penstock/limits"
 // Where a field says "48 bits above", the lower 16 bits hold another value.
 //
 // Input and output tokens of the window are counted apart only if a row asks for
-// it: then a further scope per direction, an axis, hangs off this one and uses
+// it: then a further scope per direction, a sub-counter, hangs off this one and uses
 // the window fields alone.
 type scope struct {
 	hash        uint64 // identity; below firstIdentity: a mark
 	expiryHead  uint64 // ms when the oldest entry leaves the window, 48 bits above the oldest entry's place in the ring
 	liveCount   uint64 // tokens in the window, 48 bits above the number of entries
 	dayTotal    uint64 // tokens of the day, 48 bits above the number of the day
-	dayInput    uint64 // input tokens of the day, 48 bits above the upper half of axis
-	dayOutput   uint64 // output tokens of the day, 48 bits above the lower half of axis
+	dayInput    uint64 // input tokens of the day, 48 bits above the upper half of sub-counter
+	dayOutput   uint64 // output tokens of the day, 48 bits above the lower half of sub-counter
 	requests    uint32 // requests in the window
 	dayRequests uint32
 	inFlight    uint32
-	ring        uint32 // block of the log; 0: none
+	ring        ref // block of the log; 0: none
 }
 
 // Marks in place of an identity.
 const (
 	freeMark     = 0
-	inputMark    = 1 // an axis of input tokens
-	outputMark   = 2 // an axis of output tokens
+	inputMark    = 1 // a sub-counter of input tokens
+	outputMark   = 2 // a sub-counter of output tokens
 	overflowMark = 3 // shared by keys beyond the cap
 )
 
@@ -52,12 +52,12 @@ func (s *scope) setLive(live int64, count int) {
 // addLive adds tokens that the log does not hold, or takes them away.
 func (s *scope) addLive(tokens int64) { s.liveCount += uint64(tokens) << 16 }
 
-// axis returns the slot of the first axis plus one, 0 if there is none.
-func (s *scope) axis() uint32 {
+// sub-counter returns the slot of the first sub-counter plus one, 0 if there is none.
+func (s *scope) sub() uint32 {
 	return uint32(s.dayInput&lower16)<<16 | uint32(s.dayOutput&lower16)
 }
 
-func (s *scope) setAxis(slot uint32) {
+func (s *scope) setSub(slot uint32) {
 	s.dayInput = s.dayInput&^lower16 | uint64(slot>>16)
 	s.dayOutput = s.dayOutput&^lower16 | uint64(slot&lower16)
 }

@@ -206,14 +206,14 @@ func TestClockThatRunsBackwardsStandsStill(t *testing.T) {
 
 func TestRingsGiveTheirMemoryBack(t *testing.T) {
 	var b blocks
-	var references []uint32
+	var references []ref
 	for i := range 5000 {
 		references = append(references, b.allocate(uint32(i%maxClass+1)%10+1))
 	}
 	seen := map[*uint64]bool{}
 	for _, reference := range references {
 		words := b.words(reference)
-		if len(words) != classWords(reference>>28) || seen[&words[0]] {
+		if len(words) != classWords(reference.class()) || seen[&words[0]] {
 			t.Fatalf("block %x has %d words or is handed out twice", reference, len(words))
 		}
 		seen[&words[0]] = true

@@ -8,55 +8,55 @@ import (
 
 // find locks the shard of a handle and prepares the call that it names. On an
 // error nothing is locked.
-func (c *call) find(handle Handle) (slot uint32, err error) {
-	if !c.m.issued(handle) {
+func (e *evaluation) find(handle Handle) (slot uint32, err error) {
+	if !e.m.issued(handle) {
 		return 0, ErrForged
 	}
-	c.sh = &c.m.shards[handle.Slot>>32]
+	e.sh = &e.m.shards[handle.Slot>>32]
 	slot = uint32(handle.Slot)
-	c.sh.mu.Lock()
-	r := c.sh.open.at(slot)
+	e.sh.mu.Lock()
+	r := e.sh.open.at(slot)
 	if r.id != handle.ID {
-		c.sh.mu.Unlock()
+		e.sh.mu.Unlock()
 		return 0, ErrResolved
 	}
-	c.read()
-	c.attach(r)
+	e.read()
+	e.attach(r)
 	return slot, nil
 }
 
 // attach takes the scopes of a reservation.
-func (c *call) attach(r *reservation) {
-	c.key = c.sh.at(r.key - 1)
+func (e *evaluation) attach(r *reservation) {
+	e.key = e.sh.at(r.key - 1)
 	if r.model != 0 {
-		c.model = c.sh.at(r.model - 1)
+		e.model = e.sh.at(r.model - 1)
 	}
-	c.freshen()
+	e.freshen()
 }
 
 // extend raises a reservation.
-func (c *call) extend(slot uint32, tokens Tokens, rows []limits.Binding, decision *Decision) error {
-	r := c.sh.open.at(slot)
-	reserved := c.sh.open.reserved(r)
-	c.want = Tokens{
+func (e *evaluation) extend(slot uint32, tokens Tokens, rows []limits.Binding, decision *Decision) error {
+	r := e.sh.open.at(slot)
+	reserved := e.sh.open.reserved(r)
+	e.want = Tokens{
 		Input:  max(0, tokens.Input-reserved.Input),
 		Output: max(0, tokens.Output-reserved.Output),
 	}
-	c.prepare(rows)
-	if c.want != (Tokens{}) {
-		if !c.fits(rows, decision) {
-			c.refuse(rows, &decision.Refusal)
-			c.headroom(rows, decision)
+	e.prepare(rows)
+	if e.want != (Tokens{}) {
+		if !e.fits(rows, decision) {
+			e.refuse(rows, &decision.Refusal)
+			e.headroom(rows, decision)
 			return nil
 		}
-		if c.full() {
+		if e.full() {
 			*decision = Decision{}
 			return ErrFull
 		}
-		c.charge()
-		c.addPart(slot)
+		e.charge()
+		e.addPart(slot)
 	} else {
-		c.headroom(rows, decision)
+		e.headroom(rows, decision)
 	}
 	decision.Admitted = true
 	return nil
@@ -64,71 +64,71 @@ func (c *call) extend(slot uint32, tokens Tokens, rows []limits.Binding, decisio
 
 // addPart records what an extension charged. The newest part keeps the place of
 // the reservation, as the handle names it.
-func (c *call) addPart(slot uint32) {
-	r := c.sh.open.at(slot)
-	if r.stamp == c.stamp && r.day == c.day.number {
-		r.input += uint32(c.want.Input)
-		r.output += uint32(c.want.Output)
+func (e *evaluation) addPart(slot uint32) {
+	r := e.sh.open.at(slot)
+	if r.stamp == e.stamp && r.day == e.day.number {
+		r.input += uint32(e.want.Input)
+		r.output += uint32(e.want.Output)
 		return
 	}
-	older := c.sh.open.take()
-	part := c.sh.open.at(older)
+	older := e.sh.open.take()
+	part := e.sh.open.at(older)
 	*part = *r
 	part.id = partMark
 	r.next = older + 1
-	r.stamp, r.day = c.stamp, c.day.number
-	r.input, r.output = uint32(c.want.Input), uint32(c.want.Output)
+	r.stamp, r.day = e.stamp, e.day.number
+	r.input, r.output = uint32(e.want.Input), uint32(e.want.Output)
 }
 
 // settle ends a reservation with the tokens that were used. With undo the
 // request is taken back too.
-func (c *call) settle(slot uint32, actual Tokens, undo bool) {
-	r := c.sh.open.at(slot)
+func (e *evaluation) settle(slot uint32, actual Tokens, undo bool) {
+	r := e.sh.open.at(slot)
 	reserved := r.tokens()
 	if r.next != 0 {
-		reserved = c.sh.open.reserved(r)
+		reserved = e.sh.open.reserved(r)
 	}
-	total := c.dayChange(r, limits.Total, reserved, actual)
-	input := c.dayChange(r, limits.Input, reserved, actual)
-	output := c.dayChange(r, limits.Output, reserved, actual)
-	for s := c.key; ; s = c.model {
-		c.settleScope(s, r, reserved, actual)
+	total := e.dayChange(r, limits.Total, reserved, actual)
+	input := e.dayChange(r, limits.Input, reserved, actual)
+	output := e.dayChange(r, limits.Output, reserved, actual)
+	for s := e.key; ; s = e.model {
+		e.settleScope(s, r, reserved, actual)
 		s.addDay(total, input, output)
 		if undo {
-			c.undoRequest(s, r)
+			e.undoRequest(s, r)
 		}
 		s.inFlight--
-		if s == c.model || c.model == nil {
+		if s == e.model || e.model == nil {
 			break
 		}
 	}
-	c.sh.open.releaseAll(slot)
+	e.sh.open.releaseAll(slot)
 }
 
-// settleScope corrects the windows of a scope and its axes.
-func (c *call) settleScope(s *scope, r *reservation, reserved, actual Tokens) {
-	c.settleWindow(s, r, limits.Total, reserved.Of(limits.Total), actual.Of(limits.Total))
-	for slot := s.axis(); slot != 0; {
-		axis := c.sh.at(slot - 1)
-		t := limits.TokenType(axis.hash)
-		c.settleWindow(axis, r, t, reserved.Of(t), actual.Of(t))
-		slot = axis.axis()
+// settleScope corrects the windows of a scope and its sub-counters.
+func (e *evaluation) settleScope(s *scope, r *reservation, reserved, actual Tokens) {
+	e.settleWindow(s, r, limits.Total, reserved.Of(limits.Total), actual.Of(limits.Total))
+	for slot := s.sub(); slot != 0; {
+		sub := e.sh.at(slot - 1)
+		t := limits.TokenType(sub.hash)
+		e.settleWindow(sub, r, t, reserved.Of(t), actual.Of(t))
+		slot = sub.sub()
 	}
 }
 
 // settleWindow corrects the window of a scope for tokens of one type.
-func (c *call) settleWindow(s *scope, r *reservation, t limits.TokenType, reserved, actual int64) {
+func (e *evaluation) settleWindow(s *scope, r *reservation, t limits.TokenType, reserved, actual int64) {
 	switch {
-	case c.m.strict:
+	case e.m.strict:
 		s.addLive(-reserved)
-		c.sh.add(s, c.stamp, 0, actual)
+		e.sh.add(s, e.stamp, 0, actual)
 	case actual > reserved:
-		c.sh.add(s, c.stamp, 0, actual-reserved)
+		e.sh.add(s, e.stamp, 0, actual-reserved)
 	default:
 		left := reserved - actual
-		for part := r; left > 0; part = c.sh.open.at(part.next - 1) {
+		for part := r; left > 0; part = e.sh.open.at(part.next - 1) {
 			n := min(left, part.tokens().Of(t))
-			c.sh.refund(s, c.ms, part.stamp, 0, n)
+			e.sh.refund(s, e.ms, part.stamp, 0, n)
 			left -= n
 			if part.next == 0 {
 				break
@@ -139,15 +139,15 @@ func (c *call) settleWindow(s *scope, r *reservation, t limits.TokenType, reserv
 
 // dayChange returns by how much tokens of type t change today's counter: excess
 // goes to today, refunds only to the day of the reservation.
-func (c *call) dayChange(r *reservation, t limits.TokenType, reserved, actual Tokens) int64 {
+func (e *evaluation) dayChange(r *reservation, t limits.TokenType, reserved, actual Tokens) int64 {
 	left := reserved.Of(t) - actual.Of(t)
-	if left <= 0 || r.next == 0 && r.day == c.day.number {
+	if left <= 0 || r.next == 0 && r.day == e.day.number {
 		return -left
 	}
 	change := int64(0)
-	for part := r; left > 0; part = c.sh.open.at(part.next - 1) {
+	for part := r; left > 0; part = e.sh.open.at(part.next - 1) {
 		n := min(left, part.tokens().Of(t))
-		if part.day == c.day.number {
+		if part.day == e.day.number {
 			change -= n
 		}
 		left -= n
@@ -160,10 +160,10 @@ func (c *call) dayChange(r *reservation, t limits.TokenType, reserved, actual To
 
 // undoRequest takes the request of a reservation out of the window and the day.
 // It stands with the oldest part.
-func (c *call) undoRequest(s *scope, r *reservation) {
-	r = c.sh.open.oldest(r)
-	c.sh.refund(s, c.ms, r.stamp, 1, 0)
-	if r.day == c.day.number && s.dayRequests != math.MaxUint32 {
+func (e *evaluation) undoRequest(s *scope, r *reservation) {
+	r = e.sh.open.oldest(r)
+	e.sh.refund(s, e.ms, r.stamp, 1, 0)
+	if r.day == e.day.number && s.dayRequests != math.MaxUint32 {
 		s.dayRequests--
 	}
 }
@@ -172,13 +172,13 @@ func (c *call) undoRequest(s *scope, r *reservation) {
 // deadline: what it reserved stays charged.
 func (m *Memory) lapse(sh *shard, slot uint32) {
 	r := sh.open.at(slot)
-	if r.id == 0 || r.id == partMark || r.deadline == 0 || sh.last/1e6 < r.deadline+windowMS {
+	if r.id == 0 || r.id == partMark || r.deadline == 0 || floorMS(sh.last) < r.deadline+windowMS {
 		return
 	}
-	c := call{m: m, sh: sh}
-	c.read()
-	c.attach(r)
-	c.settle(slot, sh.open.reserved(r), false)
+	e := evaluation{m: m, sh: sh}
+	e.read()
+	e.attach(r)
+	e.settle(slot, sh.open.reserved(r), false)
 }
 
 // eachOpen calls visit for every reservation of the shard.

@@ -127,15 +127,15 @@ func (m *Memory) examine(sh *shard, slot uint32, today uint16, now int64) bool {
 	if !s.idle(today) {
 		return false
 	}
-	for axis := s.axis(); axis != 0; axis = sh.at(axis - 1).axis() {
-		if a := sh.at(axis - 1); a.count() != 0 || a.live() != 0 {
+	for sub := s.sub(); sub != 0; sub = sh.at(sub - 1).sub() {
+		if a := sh.at(sub - 1); a.count() != 0 || a.live() != 0 {
 			return false
 		}
 	}
-	for axis := s.axis(); axis != 0; {
-		next := sh.at(axis - 1).axis()
-		sh.drop(axis - 1)
-		axis = next
+	for sub := s.sub(); sub != 0; {
+		next := sh.at(sub - 1).sub()
+		sh.drop(sub - 1)
+		sub = next
 	}
 	named := s.hash >= firstIdentity
 	if named {
@@ -160,58 +160,58 @@ func (sh *shard) drop(slot uint32) {
 	sh.free = append(sh.free, slot)
 }
 
-// expireAll expires a scope and its axes.
+// expireAll expires a scope and its sub-counters.
 func (sh *shard) expireAll(s *scope, now int64) {
 	sh.expire(s, now)
-	for axis := s.axis(); axis != 0; {
-		a := sh.at(axis - 1)
+	for sub := s.sub(); sub != 0; {
+		a := sh.at(sub - 1)
 		sh.expire(a, now)
-		axis = a.axis()
+		sub = a.sub()
 	}
 }
 
 // shrink moves a ring that is nearly empty into a smaller block.
 func (sh *shard) shrink(s *scope) {
-	if class := s.ring >> 28; class > 1 && s.count() <= classWords(class)/4 {
+	if class := s.ring.class(); class > 1 && s.count() <= classWords(class)/4 {
 		sh.resize(s, class-1)
 	}
 }
 
-// findAxis returns the scope that counts tokens of type t apart, nil if there is
+// findSub returns the scope that counts tokens of type t apart, nil if there is
 // none.
-func (sh *shard) findAxis(s *scope, t limits.TokenType) *scope {
-	for slot := s.axis(); slot != 0; {
-		axis := sh.at(slot - 1)
-		if axis.hash == uint64(t) {
-			return axis
+func (sh *shard) findSub(s *scope, t limits.TokenType) *scope {
+	for slot := s.sub(); slot != 0; {
+		sub := sh.at(slot - 1)
+		if sub.hash == uint64(t) {
+			return sub
 		}
-		slot = axis.axis()
+		slot = sub.sub()
 	}
 	return nil
 }
 
-// addAxis counts tokens of type t apart from now on. It starts with all the
+// addSub counts tokens of type t apart from now on. It starts with all the
 // tokens that the scope holds, as it is not known how many of them were of that
 // direction: a limit may bind too early for one window, never too late.
-func (m *Memory) addAxis(sh *shard, s *scope, t limits.TokenType) {
+func (m *Memory) addSub(sh *shard, s *scope, t limits.TokenType) {
 	slot := sh.take()
-	axis := sh.at(slot)
-	*axis = scope{hash: uint64(t)}
-	axis.setAxis(s.axis())
-	s.setAxis(slot + 1)
-	sh.copyTokens(axis, s)
+	sub := sh.at(slot)
+	*sub = scope{hash: uint64(t)}
+	sub.setSub(s.sub())
+	s.setSub(slot + 1)
+	sh.copyTokens(sub, s)
 	if m.strict {
 		sh.eachOpen(func(r *reservation) {
 			if sh.holds(r, s) {
-				axis.addLive(sh.open.reserved(r).Of(t))
+				sub.addLive(sh.open.reserved(r).Of(t))
 			}
 		})
 	}
 }
 
-// copyTokens writes the tokens of a scope's log into the empty log of an axis.
-func (sh *shard) copyTokens(axis, s *scope) {
+// copyTokens writes the tokens of a scope's log into the empty log of a sub-counter.
+func (sh *shard) copyTokens(sub, s *scope) {
 	sh.eachEntry(s, func(stamp, _, tokens int64) {
-		sh.add(axis, stamp, 0, tokens)
+		sh.add(sub, stamp, 0, tokens)
 	})
 }

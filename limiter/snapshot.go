@@ -112,10 +112,10 @@ func (m *Memory) exportShard(o *snapshotWriter, number int) {
 		case s.hash < firstIdentity:
 			continue
 		}
-		sh.expireAll(s, now/1e6)
+		sh.expireAll(s, floorMS(now))
 		s.roll(today.number)
 		o.buffer = append(o.buffer, kind, byte(number))
-		o.scope(sh, s, now/1e6)
+		o.scope(sh, s, floorMS(now))
 	}
 	sh.mu.Unlock()
 	o.flush()
@@ -131,11 +131,11 @@ func (o *snapshotWriter) scope(sh *shard, s *scope, now int64) {
 	logs := len(o.buffer)
 	o.buffer = append(o.buffer, 1)
 	o.log(sh, s, limits.Total, now)
-	for slot := s.axis(); slot != 0; {
-		axis := sh.at(slot - 1)
-		o.log(sh, axis, limits.TokenType(axis.hash), now)
+	for slot := s.sub(); slot != 0; {
+		sub := sh.at(slot - 1)
+		o.log(sh, sub, limits.TokenType(sub.hash), now)
 		o.buffer[logs]++
-		slot = axis.axis()
+		slot = sub.sub()
 	}
 }
 

@@ -27,9 +27,9 @@ func restart(t *testing.T, m *Memory, clock *fakeClock, away time.Duration, opti
 	return next, after
 }
 
-func usage(t *testing.T, m *Memory, request Request) Usage {
+func usage(t *testing.T, m *Memory, request Request) State {
 	t.Helper()
-	usage, err := m.Usage(background, request)
+	usage, err := m.Inspect(background, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestCleanRestartKeepsWindowsAndDays(t *testing.T) {
 	}
 }
 
-func sameSums(a, b ScopeUsage) bool {
+func sameSums(a, b ScopeState) bool {
 	return a.Window == b.Window && a.Day == b.Day && a.Empties == b.Empties
 }
 
@@ -175,7 +175,7 @@ func FuzzImport(f *testing.F) {
 		}
 		for _, key := range []string{"one", "two", "new"} {
 			call := Request{Key: key, Tokens: Tokens{Input: 7}, Rows: global(limits.Row{TPM: 100, TPD: 100, TokenType: limits.Input})}
-			seen, err := next.Usage(background, call)
+			seen, err := next.Inspect(background, call)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,51 +30,47 @@ type moment struct {
 // Between two changes of limits usage only falls, so that a rule that is
 // satisfied stays so, and the wait is the maximum over all rules. Where limits
 // are about to change the rules are asked again from each change on.
-func (c *call) refuse(rows []limits.Binding, refusal *Refusal) {
-	at := c.worst(rows, c.now, refusal)
+func (e *evaluation) refuse(rows []limits.Binding, refusal *Refusal) {
+	at := e.worst(rows, e.now, refusal)
 	guessed := at.hint // calls may end before a change of limits lets this one in
-	for from := c.now; ; {
+	for from := e.now; ; {
 		// The caller comes back in whole milliseconds, perhaps only after the change.
-		if from = c.nextChange(rows, from); from == 0 || at.time != never && c.now+int64(c.waitUntil(at)) < from {
+		if from = e.nextChange(rows, from); from == 0 || at.time != never && e.now+int64(e.waitUntil(at)) < from {
 			break
 		}
 		var then Refusal
-		if at = c.worst(rows, from, &then); at.time == never {
+		if at = e.worst(rows, from, &then); at.time == never {
 			*refusal = then
 		}
 	}
 	refusal.Never = at.time == never
 	if !refusal.Never {
 		refusal.Hint = at.hint || guessed
-		refusal.RetryAfter = c.waitUntil(at)
+		refusal.RetryAfter = e.waitUntil(at)
 	}
 }
 
 // waitUntil returns the wait until a moment, rounded up to whole milliseconds.
-func (c *call) waitUntil(at moment) time.Duration {
-	return max(time.Millisecond, millis((at.time-c.now+1e6-1)/1e6))
+func (e *evaluation) waitUntil(at moment) time.Duration {
+	return max(time.Millisecond, millis(ceilMS(at.time-e.now)))
 }
 
 // worst finds the failing rule with the longest wait from a time on (ns), and
 // describes it. It returns from if none fails.
-func (c *call) worst(rows []limits.Binding, from int64, refusal *Refusal) moment {
+func (e *evaluation) worst(rows []limits.Binding, from int64, refusal *Refusal) moment {
 	worst := moment{time: from}
 	for i := range rows {
 		row := &rows[i]
-		s := c.scope(row)
+		s, minute, daily := e.binding(row, from)
 		if s == nil {
 			continue
 		}
-		minute, daily := &row.Row, &row.Row
-		if row.Previous != nil {
-			minute, daily = c.inForce(row, from)
-		}
 		for rule := limits.RPM; rule <= limits.MaxInFlight; rule++ {
-			limit, used, needed, kind := c.bound(rule, s, minute, daily, from)
+			limit, used, needed, kind := e.bound(rule, s, minute, daily, from)
 			if !over(used, needed, limit) {
 				continue
 			}
-			at := c.admits(s, rule, kind, limit-needed, from)
+			at := e.admits(s, rule, kind, limit-needed, from)
 			if at.time > worst.time || refusal.Rule == limits.None {
 				worst = at
 				refusal.Rule, refusal.Model, refusal.TokenType = rule, row.Model, kind
@@ -87,26 +83,26 @@ func (c *call) worst(rows []limits.Binding, from int64, refusal *Refusal) moment
 
 // bound returns a limit as it stands at a time (ns), what is counted against it
 // and what the call asks for. A limit that does not apply to the call is 0.
-func (c *call) bound(rule limits.Rule, s *scope, minute, daily *limits.Row, from int64) (limit, used, needed int64, kind limits.TokenType) {
+func (e *evaluation) bound(rule limits.Rule, s *scope, minute, daily *limits.Row, from int64) (limit, used, needed int64, kind limits.TokenType) {
 	kind = minute.TokenType
 	switch rule {
 	case limits.RPM:
-		limit, used, needed = minute.RPM, int64(s.requests), c.requests
+		limit, used, needed = minute.RPM, int64(s.requests), e.requests
 	case limits.TPM:
-		limit, used, needed = minute.TPM, c.counter(s, kind).live(), c.want.Of(kind)
+		limit, used, needed = minute.TPM, e.counter(s, kind).live(), e.want.Of(kind)
 	case limits.RPD:
 		kind = daily.TokenType
-		limit, used, needed = min(daily.RPD, math.MaxUint32), int64(s.dayRequests), c.requests
+		limit, used, needed = min(daily.RPD, math.MaxUint32), int64(s.dayRequests), e.requests
 	case limits.TPD:
 		kind = daily.TokenType
-		limit, used, needed = daily.TPD, s.dayTokens(kind), c.want.Of(kind)
+		limit, used, needed = daily.TPD, s.dayTokens(kind), e.want.Of(kind)
 	case limits.MaxInFlight:
-		limit, used, needed = minute.MaxInFlight, int64(s.inFlight), c.requests
+		limit, used, needed = minute.MaxInFlight, int64(s.inFlight), e.requests
 	}
-	if from >= c.day.end && (rule == limits.RPD || rule == limits.TPD) {
+	if from >= e.day.end && (rule == limits.RPD || rule == limits.TPD) {
 		used = 0
 	}
-	if c.requests == 0 && rule != limits.TPM && rule != limits.TPD {
+	if e.requests == 0 && rule != limits.TPM && rule != limits.TPD {
 		limit = 0 // an extension is no further request
 	}
 	return limit, used, needed, kind
@@ -114,48 +110,48 @@ func (c *call) bound(rule limits.Rule, s *scope, minute, daily *limits.Row, from
 
 // admits returns when a rule that fails at from (ns) admits the call: when at
 // most target is used.
-func (c *call) admits(s *scope, rule limits.Rule, kind limits.TokenType, target, from int64) moment {
+func (e *evaluation) admits(s *scope, rule limits.Rule, kind limits.TokenType, target, from int64) moment {
 	if target < 0 {
 		return moment{time: never}
 	}
 	switch rule {
 	case limits.RPM:
-		at, _ := c.sh.room(s, c.ms, target, false)
-		return moment{time: max(from, at*1e6)}
+		at, _ := e.sh.room(s, e.ms, target, false)
+		return moment{time: max(from, toNS(at))}
 	case limits.TPM:
-		counter := c.counter(s, kind)
-		at, left := c.sh.room(counter, c.ms, target, true)
+		counter := e.counter(s, kind)
+		at, left := e.sh.room(counter, e.ms, target, true)
 		if left <= target {
-			return moment{time: max(from, at*1e6)}
+			return moment{time: max(from, toNS(at))}
 		}
 		// What is left is held by running calls: it is charged when they end and
 		// stays for a window.
-		end := c.ended(s, left-target, func(r *reservation) int64 { return c.sh.open.reserved(r).Of(kind) })
+		end := e.ended(s, left-target, func(r *reservation) int64 { return e.sh.open.reserved(r).Of(kind) })
 		return moment{time: max(from, end+int64(Window)), hint: true}
 	case limits.MaxInFlight:
-		end := c.ended(s, int64(s.inFlight)-target, func(*reservation) int64 { return 1 })
+		end := e.ended(s, int64(s.inFlight)-target, func(*reservation) int64 { return 1 })
 		return moment{time: max(from, end), hint: true}
 	default:
-		return moment{time: max(from, c.day.end)}
+		return moment{time: max(from, e.day.end)}
 	}
 }
 
 // ended returns the time (ns) by which running calls of a scope end that hold
 // this much together, if each runs until its deadline. Where a call has none, or
 // is past it, the time is guessed.
-func (c *call) ended(s *scope, weight int64, of func(*reservation) int64) int64 {
+func (e *evaluation) ended(s *scope, weight int64, of func(*reservation) int64) int64 {
 	type ending struct{ at, weight int64 }
 	var endings []ending
-	if c.sh.open.length > maxScan {
-		return c.now + int64(guessedWait)
+	if e.sh.open.length > maxScan {
+		return e.now + int64(guessedWait)
 	}
-	c.sh.eachOpen(func(r *reservation) {
-		if !c.sh.holds(r, s) {
+	e.sh.eachOpen(func(r *reservation) {
+		if !e.sh.holds(r, s) {
 			return
 		}
-		at := r.deadline * 1e6
-		if at <= c.now {
-			at = c.now + int64(guessedWait)
+		at := toNS(r.deadline)
+		if at <= e.now {
+			at = e.now + int64(guessedWait)
 		}
 		endings = append(endings, ending{at, of(r)})
 	})
@@ -165,5 +161,5 @@ func (c *call) ended(s *scope, weight int64, of func(*reservation) int64) int64 
 			return end.at
 		}
 	}
-	return c.now + int64(guessedWait)
+	return e.now + int64(guessedWait)
 }

@@ -39,13 +39,13 @@ func (l *Levels) Levels(ctx context.Context, keyID, model string) ([]alerts.Leve
 	if !ok {
 		return nil, nil
 	}
-	usage, err := l.limiter.Usage(ctx, limiter.Request{Key: keyID, Model: model, Rows: key.LimitsFor(nil, model)})
+	state, err := l.limiter.Inspect(ctx, limiter.Request{Key: keyID, Model: model, Rows: key.LimitsFor(nil, model)})
 	if err != nil {
 		return nil, err
 	}
 	var levels []alerts.Level
-	for i := range usage.Scopes {
-		levels = append(levels, l.days(&key, &usage.Scopes[i])...)
+	for i := range state.Scopes {
+		levels = append(levels, l.days(&key, &state.Scopes[i])...)
 	}
 	if key.HasBudget && key.Budget > 0 {
 		levels = append(levels, alerts.Level{
@@ -65,7 +65,7 @@ func (l *Levels) Levels(ctx context.Context, keyID, model string) ([]alerts.Leve
 }
 
 // days returns the levels of a scope's limits per day.
-func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeUsage) (levels []alerts.Level) {
+func (l *Levels) days(key *ledger.Key, scope *limiter.ScopeState) (levels []alerts.Level) {
 	// The middle of the limiter's day has that day's date in nearly every zone.
 	day := l.now().UTC().Add(scope.DayEnds - 12*time.Hour).Format(time.DateOnly)
 	for _, limit := range scope.Limits {

@@ -108,14 +108,14 @@ func (h *Handler) explain(c *rest.Call) error {
 			return err
 		}
 	}
-	usage, err := h.limiter.Usage(c.Context(), limiter.Request{
+	state, err := h.limiter.Inspect(c.Context(), limiter.Request{
 		Key: key.ID, Model: model, Tokens: tokens, Rows: key.LimitsFor(nil, model),
 	})
 	if err != nil {
 		return err
 	}
 	view := explanation{
-		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: usage.Admitted,
+		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: state.Admitted,
 		ModelAllowed: model == "" || h.rules.Serves(model) && (len(key.Models) == 0 || slices.Contains(key.Models, model)),
 		Held:         key.Held.String(), HeldMicro: key.Held, Scopes: []scopeView{},
 	}
@@ -127,11 +127,11 @@ func (h *Handler) explain(c *rest.Call) error {
 		left := max(0, key.Budget-key.Spent-key.Held)
 		view.Budget, view.BudgetLeft, view.BudgetMicro = new(key.Budget.String()), new(left.String()), &left
 	}
-	if !usage.Admitted {
-		view.Refusal = viewRefusal(&usage.Refusal)
+	if !state.Admitted {
+		view.Refusal = viewRefusal(&state.Refusal)
 	}
-	for i := range usage.Scopes {
-		view.Scopes = append(view.Scopes, viewScope(&usage.Scopes[i]))
+	for i := range state.Scopes {
+		view.Scopes = append(view.Scopes, viewScope(&state.Scopes[i]))
 	}
 	c.JSON(http.StatusOK, view)
 	return nil
@@ -144,7 +144,7 @@ func viewRefusal(r *limiter.Refusal) *refusalView {
 	}
 }
 
-func viewScope(s *limiter.ScopeUsage) scopeView {
+func viewScope(s *limiter.ScopeState) scopeView {
 	view := scopeView{
 		Model: s.Model, Shared: s.Shared, Window: viewSums(&s.Window), WindowEmptiesMS: rest.Milliseconds(s.Empties),
 		Day: viewSums(&s.Day), DayEndsMS: rest.Milliseconds(s.DayEnds), InFlight: s.InFlight,

@@ -20,7 +20,7 @@ type Ledger interface {
 // Limiter shows what is counted against a key's limits; *limiter.Memory implements it.
 // Implementations are safe for concurrent use.
 type Limiter interface {
-	Usage(ctx context.Context, request limiter.Request) (limiter.Usage, error)
+	Inspect(ctx context.Context, request limiter.Request) (limiter.State, error)
 }
 
 // Keys makes, finds and changes keys.

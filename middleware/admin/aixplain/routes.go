@@ -24,7 +24,7 @@ type Ledger interface {
 
 // Limiter shows what is counted of a key's limits.
 type Limiter interface {
-	Usage(ctx context.Context, request limiter.Request) (limiter.Usage, error)
+	Inspect(ctx context.Context, request limiter.Request) (limiter.State, error)
 }
 
 // Config is what the routes work on.

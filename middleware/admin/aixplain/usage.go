@@ -57,16 +57,16 @@ func (a *api) usageOf(c *rest.Call, key *ledger.Key) error {
 
 // dayOf returns what a row of limits counts today.
 func (a *api) dayOf(c *rest.Call, key *ledger.Key, row *limits.Row) (usageView, error) {
-	usage, err := a.Limiter.Usage(c.Context(), limiter.Request{
+	state, err := a.Limiter.Inspect(c.Context(), limiter.Request{
 		Key: key.ID, Model: row.Model, Rows: key.LimitsFor(nil, row.Model),
 	})
 	if err != nil {
 		return usageView{}, err
 	}
 	view := usageView{AssetID: row.Model}
-	for i := range usage.Scopes {
-		if usage.Scopes[i].Model == row.Model {
-			day := &usage.Scopes[i].Day
+	for i := range state.Scopes {
+		if state.Scopes[i].Model == row.Model {
+			day := &state.Scopes[i].Day
 			view.RequestCount, view.TokenCount = day.Requests, tokensOf(day, row.TokenType)
 		}
 	}
