@@ -244,3 +244,9 @@ func events(body string) (events []string) {
 	}
 	return events
 }
+
+// wrap puts a handler of one's own behind the gate of a house.
+func (h *house) wrap(handler http.HandlerFunc, opts ...middleware.Option) {
+	opts = append([]middleware.Option{middleware.WithObserver(h.reports)}, opts...)
+	h.gateway.Config.Handler = middleware.New(h.ledger, h.limiter, opts...)(handler)
+}

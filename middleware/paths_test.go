@@ -1,7 +1,9 @@
 package middleware_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,4 +48,67 @@ func ask(gate *middleware.Gate, key string) int {
 	answer := httptest.NewRecorder()
 	gate.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(answer, request)
 	return answer.Code
+}
+
+func TestFixedCostAndUnmeteredPaths(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the key goes on")
+		}
+		if strings.Contains(r.URL.Path, "fail") {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		io.WriteString(w, "ok")
+	}, middleware.WithFixedCost("/v1/rerank", 1234), middleware.WithFixedCost("/fail", 1), middleware.WithAllowUnmetered("/health", "/static/*"))
+	if got := h.post("/v1/rerank", "anything"); got.status != 200 || got.body != "ok" || got.header.Get("X-Penstock-Credits-Charged") != "0.001234" {
+		t.Errorf("%d %s %v", got.status, got.body, got.header)
+	}
+	if got := h.post("/fail", ""); got.status != 500 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	for path, status := range map[string]int{
+		"/health": 200, "/static/a/b": 200, "/static/a/": 200, "/staticx": 404,
+		"/static/../v1/chat/completions": 404, "/static/%2e%2e/v1/chat/completions": 404, "/static/a%2f..%2f..%2fv1": 404, "/static//v1": 404, "/v1/rerank/x": 404,
+	} {
+		if got := h.post(path, ""); got.status != status {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	if got := h.do("GET", "/health", ""); got.status != 401 {
+		t.Errorf("without a key: %d", got.status)
+	}
+	if account := h.account(); account.Spent != 1234 || account.Held != 0 {
+		t.Errorf("%+v", account)
+	}
+}
+
+func TestAHeadOfAPathWithAFixedCost(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Content-Length", "1000")
+		w.Write(bytes.Repeat([]byte("x"), 1000))
+	}, middleware.WithFixedCost("/documents", 5))
+	if got := h.do("HEAD", "/documents", "", "X-Api-Key", h.text); got.status != 200 || got.header.Get("Content-Length") != "1000" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	if got := h.do("GET", "/documents", "", "X-Api-Key", h.text, "If-None-Match", "x"); got.status != 304 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if spent := h.account().Spent; spent != 10 {
+		t.Errorf("%s spent", spent)
+	}
+}
+
+func TestABodyThatIsTooLargeForAPathWithAFixedCost(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{}, middleware.WithFixedCost("/documents", 5), middleware.WithMaxBody(100))
+	if got := h.post("/documents", strings.Repeat("x", 101)); got.status != 413 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h.untouched()
 }

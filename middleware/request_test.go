@@ -93,3 +93,87 @@ func TestBrokenRequestsOnTheWire(t *testing.T) {
 	}
 	h.untouched()
 }
+
+// The gate has read the whole body and sends one of its own: what the caller said
+// of how its body comes is over.
+func TestHowABodyCameGoesNoFurther(t *testing.T) {
+	var seen http.Header
+	var trailer http.Header
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		seen, trailer = r.Header.Clone(), r.Trailer.Clone()
+		chat(w, r)
+	})
+	request, err := http.NewRequest("POST", h.gateway.URL+"/v1/chat/completions", io.MultiReader(strings.NewReader(plainBody)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{"Authorization": {"Bearer " + h.text}, "Expect": {"100-continue"}}
+	request.Trailer = http.Header{"X-Late": {"yes"}}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if response.StatusCode != 200 || seen["Expect"] != nil || len(trailer) != 0 {
+		t.Errorf("%d; the upstream is told %v and %v", response.StatusCode, seen, trailer)
+	}
+}
+
+func TestAReportNamesNoModelThatIsNotKnown(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "small"}))
+	if got := h.post("/v1/chat/completions", plainBody); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if report := h.reports.nth(t, 1); report.Model != "" {
+		t.Errorf("the report names %q", report.Model)
+	}
+}
+
+func TestAModelInAPathIsNoLongerThanOneInABody(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	if got := h.post("/api/v2/execute/"+strings.Repeat("x", 300), `{"text":"hi"}`); got.status != 404 {
+		t.Errorf("%d %.200s", got.status, got.body)
+	}
+	h.untouched()
+}
+
+// However a path is written, no call gets past the gate without a meter.
+func TestHostileCallers(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) { t.Error("reached the upstream: " + r.URL.String()) }, ledger.NewKey{},
+		middleware.WithModels(middleware.Model{Name: "tiny"}))
+	bodies := map[string]string{
+		"/v1/chat/completions": plainBody, "/v1/completions": `{"model":"tiny","prompt":"hi"}`, "/v1/embeddings": `{"model":"tiny","input":"hi"}`,
+		"/v1/responses": `{"model":"tiny","input":"hi"}`, "/v1/messages": plainBody, "/api/infer": `{"model":"tiny","prompt":"hi"}`,
+		"/api/v1/model": `{"model":"tiny","prompt":"hi"}`, "/api/generate": `{"model":"tiny","prompt":"hi"}`, "/api/chat": plainBody,
+		"/api/embed": `{"model":"tiny","input":"hi"}`, "/completion": `{"prompt":"hi"}`, "/generate": `{"inputs":"hi"}`,
+		"/generate_stream": `{"inputs":"hi"}`, "/api/v2/execute/tiny": `{"text":"hi"}`, "/api/v1/execute/tiny": `{"text":"hi"}`,
+	}
+	for path, body := range bodies {
+		last := path[len(path)-1:]
+		for _, written := range []string{
+			"//" + path, path + "/", path + "//", "/." + path, "/x/.." + path, strings.ToUpper(path), path + "%00/", path + ";a=b/", path + "%2f",
+			strings.TrimSuffix(path, last) + fmt.Sprintf("%%%x", last) + "/", strings.Replace(path, "/", "/%2e%2e/", 1),
+		} {
+			if got := h.post(written, body); got.status != 404 && got.status != 400 {
+				t.Errorf("POST %s: %d %.200s", written, got.status, got.body)
+			}
+		}
+		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "post", "TRACE"} {
+			if got := h.do(method, path, body, "X-Api-Key", h.text); got.status != 404 {
+				t.Errorf("%s %s: %d %.200s", method, path, got.status, got.body)
+			}
+		}
+		for _, hostile := range []string{
+			`{"mod\u0065l":"big",` + body[1:], `{"model":"big","model":"tiny",` + body[1:], `{"max_tokens":1,"MAX_TOKENS":9,` + body[1:],
+			`{"stre\u0061m":true,` + body[1:], body + body, "[" + body + "]", `{"n":1000000,` + body[1:], `{"x":` + strings.Repeat("[", 1000) + `,` + body[1:],
+		} {
+			got := h.post(path, hostile)
+			if got.status != 400 && got.status != 404 {
+				t.Errorf("%s with %.60s: %d %.200s", path, hostile, got.status, got.body)
+			}
+		}
+	}
+	h.untouched()
+}

@@ -1,6 +1,8 @@
 package middleware_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 func TestAnErrorWithTheStatusOfSuccessIsNotCharged(t *testing.T) {
@@ -52,4 +56,24 @@ func TestAPromptThatIsEchoedNeedsNoMoreCredit(t *testing.T) {
 		t.Errorf("%.100s ... %s", got.body, got.body[max(0, len(got.body)-300):])
 	}
 	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 1000, 1, true)
+}
+
+// forgetfulLimiter loses its store while calls run.
+type forgetfulLimiter struct{ *limiter.Memory }
+
+func (l forgetfulLimiter) Settle(ctx context.Context, handle limiter.Handle, actual limiter.Tokens) error {
+	return errors.Join(errors.New("the store is away"), l.Memory.Settle(ctx, handle, actual))
+}
+
+func TestAnAnswerThatIsChargedIsNotWithheldForTheLimiter(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	old := h.gateway.Config.Handler
+	h.gateway.Config.Handler = middleware.New(h.ledger, forgetfulLimiter{h.limiter})(http.HandlerFunc(chat))
+	defer func() { h.gateway.Config.Handler = old }()
+	if got := h.post("/v1/chat/completions", plainBody); got.status != 200 || got.body != chatReply {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if h.account().Spent == 0 {
+		t.Error("nothing was charged")
+	}
 }

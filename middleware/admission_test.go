@@ -1,0 +1,53 @@
+package middleware_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limits"
+)
+
+func TestADefaultCapShrinksForASmallKeyButAWishDoesNot(t *testing.T) {
+	var seen string
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seen = string(body)
+		io.WriteString(w, chatReply)
+	}, ledger.NewKey{Limits: []limits.Row{{TPM: 100}}})
+	got := h.post("/v1/chat/completions", `{"model":"tiny","messages":[]}`)
+	if got.status != 200 || seen != `{"max_tokens":92,"model":"tiny","messages":[]}` {
+		t.Errorf("%d %s, the upstream saw %s", got.status, got.body, seen)
+	}
+	got = h.post("/v1/chat/completions", `{"model":"tiny","messages":[],"max_tokens":512}`)
+	if got.status != 400 || got.header.Get("X-Should-Retry") != "false" || !strings.Contains(got.body, `"code":"request_exceeds_limit"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestACallThatCreditRefusesKeepsNoReservation(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	_, h.text = h.newKey(ledger.NewKey{Owner: "poor", Limits: []limits.Row{{RPM: 1, TPM: 100, MaxInFlight: 1}}}, 1)
+	for range 3 {
+		if got := h.post("/v1/chat/completions", plainBody); got.status != 402 {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+}
+
+func TestCreditThatOtherCallsHoldIsWaitedFor(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	_, h.text = h.newKey(ledger.NewKey{Owner: "tight", HasBudget: true, Budget: 5 * ledger.Credit / 2}, 10*ledger.Credit)
+	done := make(chan answer, 1)
+	go func() { done <- h.post("/v1/chat/completions", plainBody) }()
+	<-stage.arrived
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 429 || !strings.Contains(got.body, `"code":"credit_held"`) || got.header.Get("Retry-After-Ms") != "1000" || !strings.Contains(got.body, `"rule":"budget","scope":"key"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	close(stage.send)
+	<-done
+}

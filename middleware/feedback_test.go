@@ -1,0 +1,82 @@
+package middleware_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+func TestATrustedUpstreamsTimeReplacesTheMeasuredOne(t *testing.T) {
+	for _, test := range []struct {
+		name, value string
+		trailer     bool
+		trusted     bool
+		want        time.Duration // 0: what the gate measured
+	}{
+		{"header", "3", false, true, 3 * time.Millisecond},
+		{"fraction", "2.5", false, true, 2500 * time.Microsecond},
+		{"trailer", "4", true, true, 4 * time.Millisecond},
+		{"not trusted", "3", false, false, 0},
+		{"more than was seen", "86400000", false, true, 0},
+		{"negative", "-3", false, true, 0},
+		{"not a number", "NaN", false, true, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := build(t, chat, ledger.NewKey{})
+			h.wrap(func(w http.ResponseWriter, r *http.Request) {
+				middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Kind: "penstock", Trusted: test.trusted})
+				time.Sleep(8 * time.Millisecond)
+				if test.trailer {
+					w.Header().Set("Trailer", "X-Inference-Ms")
+				} else {
+					w.Header().Set("X-Inference-Ms", test.value)
+				}
+				io.WriteString(w, chatReply)
+				if test.trailer {
+					w.Header().Set("X-Inference-Ms", test.value)
+				}
+			})
+			got := h.post("/v1/chat/completions", plainBody)
+			report := h.reports.nth(t, 1)
+			if test.want != 0 && report.Compute != test.want || test.want == 0 && (report.Compute < 8*time.Millisecond || report.Compute > time.Second) {
+				t.Errorf("charged %s", report.Compute)
+			}
+			if got.header.Get("X-Inference-Ms") != "" || got.trailer.Get("X-Inference-Ms") != "" || report.Upstream.Address != "a" {
+				t.Errorf("the client sees %v %v", got.header, got.trailer)
+			}
+		})
+	}
+}
+
+func TestAHandlerOfOnesOwnReportsItsUsage(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		call, ok := middleware.CallFrom(r.Context())
+		if !ok || call.KeyID != h.key.ID || call.Model != "/summarize" || call.OutputTokens != 200 || call.Operation != "custom" {
+			t.Errorf("%+v %v", call, ok)
+		}
+		middleware.ReportUsage(r.Context(), middleware.Usage{InputTokens: 10, OutputTokens: 999, Duration: time.Microsecond})
+		io.Copy(w, r.Body)
+	}, middleware.WithMetered("/summarize", ledger.Quantity{InputTokens: 100, OutputTokens: 200}))
+	if got := h.post("/summarize", "any text"); got.status != 200 || got.body != "any text" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 10, 200, true) // never beyond the hold
+}
+
+func TestAPolicySeesTheCall(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		call, ok := middleware.CallFrom(r.Context())
+		if !ok || call.Model != "tiny" || call.UpstreamModel != "org/tiny" || !call.Stream || call.Operation != "chat" ||
+			string(call.Prompt) != `[{"role":"user","content":"hi"}]` || call.OutputTokens != 50 || call.InputTokens == 0 || call.Deadline.IsZero() {
+			t.Errorf("%+v", call)
+		}
+		chat(w, r)
+	}, middleware.WithModels(middleware.Model{Name: "tiny", UpstreamName: "org/tiny"}))
+	h.post("/v1/chat/completions", streamBody)
+}
