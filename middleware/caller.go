@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -32,6 +33,20 @@ func (g *Gate) identify(r *http.Request) (caller, error) {
 		from.address = g.clientAddress(r)
 	}
 	return from, nil
+}
+
+// authenticate finds the caller.
+func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
+	var err error
+	x.caller, err = x.gate.identify(r)
+	switch {
+	case errors.Is(err, ledger.ErrUnknownKey):
+		return refuseKey()
+	case err != nil:
+		x.gate.logger.Error("key not checked", "request_id", x.request.id, "error", err)
+		return refuseUnavailable()
+	}
+	return nil
 }
 
 // may says why the caller may not do this, nil if it may. An admin key runs no

@@ -2,15 +2,11 @@ package middleware
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
 
-	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
@@ -25,7 +21,7 @@ type Gate struct {
 	holdTimeout   time.Duration
 	injectCap     bool
 	unmetered     []string
-	custom        map[string]customPath
+	custom        map[string]*customPath
 	kind          *dialect.Kind
 	respond       func(http.ResponseWriter, *http.Request, Refused)
 	strict        bool
@@ -58,7 +54,7 @@ func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler
 func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	g := &Gate{
 		ledger: accounts, limiter: counters, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
-		custom: map[string]customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: RemoteAddress,
+		custom: map[string]*customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: RemoteAddress,
 		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
 	}
 	for _, option := range options {
@@ -87,56 +83,15 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	}
 }
 
-// kindOf returns the shape of a request's errors.
-func (g *Gate) kindOf(r *http.Request) dialect.Kind {
-	if g.kind != nil {
-		return *g.kind
-	}
-	return dialect.KindOf(r.URL.EscapedPath())
-}
-
-// newRequestID returns an id that nobody else has. Ids from outside are not
-// taken over: they go into the ledger.
-func newRequestID() string {
-	const prefix = "req_"
-	var raw [12]byte
-	rand.Read(raw[:])
-	id := [len(prefix) + 2*len(raw)]byte{}
-	hex.Encode(id[copy(id[:], prefix):], raw[:])
-	return string(id[:])
-}
-
 // serve takes a request through its life. Each step either goes on or refuses.
 func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	path := r.URL.EscapedPath()
-	if refusal := x.authenticate(r); refusal != nil {
+	if refusal := x.enter(r); refusal != nil {
 		x.refuse(w, r, refusal)
 		return
 	}
-	route, known := dialect.Classify(r.Method, path)
-	custom, named := x.gate.custom[path]
-	switch {
-	case named && custom.priced():
-		x.request.custom = &custom
-		route = dialect.Route{Kind: x.headers.kind, Operation: dialect.Custom}
-	case known:
-	case x.gate.unmeteredPath(path):
-		if refusal := x.caller.mayPass(dialect.Custom); refusal != nil {
-			x.refuse(w, r, refusal)
-			return
-		}
+	switch x.request.call.Route.Operation {
+	case dialect.OperationNone:
 		passOn(w, r, next)
-		return
-	default:
-		x.refuse(w, r, refuseUnknownPath())
-		return
-	}
-	x.request.call.Route = route
-	if refusal := x.caller.may(route.Operation); refusal != nil {
-		x.refuse(w, r, refusal)
-		return
-	}
-	switch route.Operation {
 	case dialect.Models:
 		x.listModels(w, r, next)
 	case dialect.Poll:
@@ -148,18 +103,20 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	}
 }
 
-// authenticate finds the caller.
-func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
-	var err error
-	x.caller, err = x.gate.identify(r)
-	switch {
-	case errors.Is(err, ledger.ErrUnknownKey):
-		return refuseKey()
-	case err != nil:
-		x.gate.logger.Error("key not checked", "request_id", x.request.id, "error", err)
-		return refuseUnavailable()
+// enter finds out who calls and what the path means, and whether the one may do
+// the other.
+func (x *exchange) enter(r *http.Request) *dialect.Refusal {
+	if refusal := x.authenticate(r); refusal != nil {
+		return refusal
 	}
-	return nil
+	if !x.request.locate(x.gate, r) {
+		return refuseUnknownPath()
+	}
+	operation := x.request.call.Route.Operation
+	if operation == dialect.OperationNone {
+		return x.caller.mayPass(dialect.Custom)
+	}
+	return x.caller.may(operation)
 }
 
 // serveCall reads, admits and runs a call.

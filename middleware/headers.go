@@ -47,6 +47,14 @@ type headers struct {
 	upstream           [3]string // of the request that goes on
 }
 
+// kindOf returns the shape of a request's errors.
+func (g *Gate) kindOf(r *http.Request) dialect.Kind {
+	if g.kind != nil {
+		return *g.kind
+	}
+	return dialect.KindOf(r.URL.EscapedPath())
+}
+
 // own takes out of an upstream's reply what the gate says itself: ids, and limits
 // that are the gateway's and not the caller's.
 func (h *headers) own(header http.Header) {

@@ -66,14 +66,14 @@ func WithAllowUnmetered(paths ...string) Option {
 // WithFixedCost lets a path pass that the gate cannot meter, for a fixed amount
 // of each call that is answered with success.
 func WithFixedCost(path string, amount ledger.Micro) Option {
-	return func(g *Gate) { g.custom[path] = customPath{fixed: amount} }
+	return func(g *Gate) { g.custom[path] = &customPath{fixed: amount} }
 }
 
 // WithMetered lets a path pass whose handler reports its usage by ReportUsage.
 // worst is the upper bound that is held and reserved for each call; its Duration
 // is the hold timeout.
 func WithMetered(path string, worst ledger.Quantity) Option {
-	return func(g *Gate) { g.custom[path] = customPath{worst: worst} }
+	return func(g *Gate) { g.custom[path] = &customPath{worst: worst} }
 }
 
 // WithDialect fixes the shape of the gate's errors, whatever the path.

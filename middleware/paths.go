@@ -10,7 +10,24 @@ import (
 	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
+
+// locate finds out what a request's path means, and is false if it means nothing.
+// A path that passes without a meter has no operation.
+func (q *request) locate(g *Gate, r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	if custom, ok := g.custom[path]; ok && custom.priced() {
+		q.custom = custom
+		q.call.Route = dialect.Route{Kind: g.kindOf(r), Operation: dialect.Custom}
+		return true
+	}
+	route, metered := dialect.Classify(r.Method, path)
+	if metered {
+		q.call.Route = route
+	}
+	return metered || g.unmeteredPath(path)
+}
 
 // customPath is a path that the operator named.
 type customPath struct {
@@ -41,7 +58,6 @@ func (g *Gate) SetPrices(ctx context.Context) error {
 			continue
 		}
 		custom.set = true
-		g.custom[path] = custom
 	}
 	return errors.Join(problems...)
 }

@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 
@@ -22,6 +24,17 @@ type request struct {
 type outputCap struct {
 	tokens    int64
 	byDefault bool // the caller set none
+}
+
+// newRequestID returns an id that nobody else has. Ids from outside are not
+// taken over: they go into the ledger.
+func newRequestID() string {
+	const prefix = "req_"
+	var raw [12]byte
+	rand.Read(raw[:])
+	id := [len(prefix) + 2*len(raw)]byte{}
+	hex.Encode(id[copy(id[:], prefix):], raw[:])
+	return string(id[:])
 }
 
 // fixed says that each call that succeeds costs the same.

@@ -7,12 +7,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
@@ -260,115 +258,6 @@ func TestUpstreamDiesInABody(t *testing.T) {
 	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
 }
 
-func TestUpstreamHangsPastTheDeadline(t *testing.T) {
-	t.Run("before the first byte", func(t *testing.T) {
-		stage := newStage()
-		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithHoldTimeout(50*time.Millisecond))
-		got := h.post("/v1/chat/completions", plainBody)
-		if got.status != 504 || !strings.Contains(got.body, `"type":"timeout_error"`) {
-			t.Fatalf("%d %s", got.status, got.body)
-		}
-		within(t, "cancelling the upstream", stage.cancelled)
-		h.ended(1, ledger.OutcomeDeadline, ledger.UsageReported, 0, 0, false)
-	})
-	t.Run("mid-stream", func(t *testing.T) {
-		stage := newStage()
-		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithHoldTimeout(100*time.Millisecond))
-		stage.send <- wordEvent
-		got := h.post("/v1/chat/completions", streamBody)
-		list := events(got.body)
-		if len(list) != 2 || !strings.HasPrefix(list[1], `error {"type":"error","error":{"type":"timeout_error"`) {
-			t.Errorf("%q", list)
-		}
-		within(t, "cancelling the upstream", stage.cancelled)
-		h.ended(1, ledger.OutcomeDeadline, ledger.UsageCounted, int64(len(streamBody)+3)/4, 1, true)
-	})
-}
-
-func TestCreditRunsOutMidStream(t *testing.T) {
-	stage := newStage()
-	h := build(t, stage.serve, ledger.NewKey{})
-	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Output: 100_000 * ledger.Credit}); err != nil {
-		t.Fatal(err) // 0.1 credits a token: 10 credits pay 100 tokens
-	}
-	for range 50 {
-		stage.send <- strings.Repeat(wordEvent, 4) // an upstream that ignores the cap of 50
-	}
-	got := h.post("/v1/chat/completions", streamBody)
-	list := events(got.body)
-	if len(list) == 0 || !strings.HasPrefix(list[len(list)-1], `error {"type":"error","error":{"type":"billing_error","code":"insufficient_quota"`) {
-		t.Fatalf("%d events, the last is %q", len(list), list[len(list)-1])
-	}
-	within(t, "cancelling the upstream", stage.cancelled)
-	report := h.reports.nth(t, 1)
-	if report.Outcome != ledger.OutcomeCreditExhausted || report.Charge.Amount != 5*ledger.Credit || report.Charge.WriteOff != 0 {
-		t.Errorf("%s, charge %+v", report.Outcome, report.Charge)
-	}
-}
-
-func TestAStreamWhoseHoldCannotGrowIsCutWhenItsTimeIsUsedUp(t *testing.T) {
-	stage := newStage()
-	h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithStreamHold(100*time.Millisecond))
-	_, h.text = h.newKey(ledger.NewKey{Owner: "poor"}, 2000) // 120 ms of compute
-	stage.send <- wordEvent
-	got := h.post("/v1/chat/completions", streamBody)
-	list := events(got.body)
-	if len(list) != 2 || !strings.Contains(list[1], `"code":"insufficient_quota"`) {
-		t.Fatalf("%q", list)
-	}
-	report := h.reports.nth(t, 1)
-	account, _ := h.ledger.Account("poor")
-	if report.Outcome != ledger.OutcomeCreditExhausted || account.Spent == 0 || account.Available < 0 || account.Held != 0 || report.Charge.WriteOff != 0 {
-		t.Errorf("%s, %+v", report.Outcome, account)
-	}
-}
-
-func TestAStreamGoesOnWhenItsHoldGrows(t *testing.T) {
-	stage := newStage()
-	h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithStreamHold(50*time.Millisecond))
-	go func() {
-		for range 10 {
-			stage.send <- wordEvent
-			time.Sleep(20 * time.Millisecond)
-		}
-		stage.send <- finishEvent + usageEvent + doneEvent
-		close(stage.send)
-	}()
-	got := h.post("/v1/chat/completions", streamBody)
-	if list := events(got.body); len(list) != 12 || list[11] != "[DONE]" {
-		t.Errorf("%q", list)
-	}
-	report := h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 9, 3, true)
-	if report.Compute < 180*time.Millisecond {
-		t.Errorf("%s are charged", report.Compute)
-	}
-}
-
-func TestARevokedKeysStream(t *testing.T) {
-	for what, outcome := range map[middleware.OnRevoke]ledger.Outcome{middleware.RevokeAbort: ledger.OutcomeRevoked, middleware.RevokeFinish: ledger.OutcomeOK} {
-		stage := newStage()
-		h := build(t, stage.serve, ledger.NewKey{}, middleware.WithWatchEvery(5*time.Millisecond), middleware.WithOnRevoke(what))
-		stage.send <- wordEvent
-		response, err := h.open(t.Context(), streamBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.ledger.RevokeKey(t.Context(), h.key.ID); err != nil {
-			t.Fatal(err)
-		}
-		if what == middleware.RevokeFinish {
-			time.Sleep(30 * time.Millisecond)
-			stage.send <- finishEvent + usageEvent + doneEvent
-			close(stage.send)
-		}
-		text, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		if report := h.reports.nth(t, 1); report.Outcome != outcome {
-			t.Errorf("%s: %q", report.Outcome, text)
-		}
-	}
-}
-
 func TestShutdownLetsARunningStreamFinish(t *testing.T) {
 	stage := newStage()
 	h := build(t, stage.serve, ledger.NewKey{})
@@ -393,63 +282,6 @@ func TestShutdownLetsARunningStreamFinish(t *testing.T) {
 	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 9, 3, true)
 }
 
-func TestWhoeverSeesTheEndFindsTheCharge(t *testing.T) {
-	stage := newStage()
-	h := build(t, stage.serve, ledger.NewKey{})
-	stage.send <- wordEvent + finishEvent + usageEvent + doneEvent
-	response, err := h.open(t.Context(), streamBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	buffer := make([]byte, len(wordEvent+finishEvent))
-	if _, err := io.ReadFull(response.Body, buffer); err != nil {
-		t.Fatal(err)
-	}
-	if len(h.entries()) != 0 {
-		t.Error("charged before the upstream has ended")
-	}
-	close(stage.send)
-	if _, err := io.ReadFull(response.Body, make([]byte, len(doneEvent))); err != nil {
-		t.Fatal(err)
-	}
-	if len(h.entries()) != 1 {
-		t.Error("the end came before the charge")
-	}
-}
-
-// brokenLedger is a ledger whose disk fails at settlement.
-type brokenLedger struct {
-	middleware.Ledger
-	broken atomic.Bool
-}
-
-func (l *brokenLedger) Settle(ctx context.Context, id ledger.HoldID, settlement ledger.Settlement) (ledger.Charge, error) {
-	if l.broken.Load() {
-		l.Ledger.Void(ctx, id, ledger.OutcomeInterrupted)
-		return ledger.Charge{}, ledger.ErrUnavailable
-	}
-	return l.Ledger.Settle(ctx, id, settlement)
-}
-
-func TestAnAnswerWhoseChargeIsNotDurableIsNotShownAsComplete(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{})
-	broken := &brokenLedger{Ledger: h.ledger}
-	broken.broken.Store(true)
-	old := h.gateway.Config.Handler
-	h.gateway.Config.Handler = middleware.New(broken, h.limiter)(http.HandlerFunc(chat))
-	defer func() { h.gateway.Config.Handler = old }()
-	got := h.post("/v1/chat/completions", plainBody)
-	if got.status != 503 || got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "four") {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	got = h.post("/v1/chat/completions", streamBody)
-	list := events(got.body)
-	if len(list) == 0 || !strings.HasPrefix(list[len(list)-1], "error ") || strings.Contains(got.body, "[DONE]") {
-		t.Errorf("%q", list)
-	}
-}
-
 func TestAPanicOfTheHandlerIsSettledAndPassesThrough(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{})
 	gate := middleware.New(h.ledger, h.limiter, middleware.WithObserver(h.reports))
@@ -464,20 +296,6 @@ func TestAPanicOfTheHandlerIsSettledAndPassesThrough(t *testing.T) {
 		t.Errorf("%d, panic %v", got.status, problem)
 	}
 	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)
-}
-
-func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
-	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{TPM: 1000, MaxInFlight: 1}}})
-	for range 5 {
-		if got := h.post("/v1/chat/completions", `{"model":"tiny","max_tokens":900,"messages":[]}`); got.status != 200 {
-			t.Fatalf("%d %s", got.status, got.body)
-		}
-	}
-	limits := []limits.Binding{{Row: limits.Row{TPM: 1000, MaxInFlight: 1}}}
-	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: limits})
-	if err != nil || !decision.Admitted {
-		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)
-	}
 }
 
 func TestAHandlerThatWritesNothingIsNoAnswer(t *testing.T) {

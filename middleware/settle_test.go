@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -75,5 +77,76 @@ func TestAnAnswerThatIsChargedIsNotWithheldForTheLimiter(t *testing.T) {
 	}
 	if h.account().Spent == 0 {
 		t.Error("nothing was charged")
+	}
+}
+
+func TestWhoeverSeesTheEndFindsTheCharge(t *testing.T) {
+	stage := newStage()
+	h := build(t, stage.serve, ledger.NewKey{})
+	stage.send <- wordEvent + finishEvent + usageEvent + doneEvent
+	response, err := h.open(t.Context(), streamBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	buffer := make([]byte, len(wordEvent+finishEvent))
+	if _, err := io.ReadFull(response.Body, buffer); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.entries()) != 0 {
+		t.Error("charged before the upstream has ended")
+	}
+	close(stage.send)
+	if _, err := io.ReadFull(response.Body, make([]byte, len(doneEvent))); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.entries()) != 1 {
+		t.Error("the end came before the charge")
+	}
+}
+
+// brokenLedger is a ledger whose disk fails at settlement.
+type brokenLedger struct {
+	middleware.Ledger
+	broken atomic.Bool
+}
+
+func (l *brokenLedger) Settle(ctx context.Context, id ledger.HoldID, settlement ledger.Settlement) (ledger.Charge, error) {
+	if l.broken.Load() {
+		l.Ledger.Void(ctx, id, ledger.OutcomeInterrupted)
+		return ledger.Charge{}, ledger.ErrUnavailable
+	}
+	return l.Ledger.Settle(ctx, id, settlement)
+}
+
+func TestAnAnswerWhoseChargeIsNotDurableIsNotShownAsComplete(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	broken := &brokenLedger{Ledger: h.ledger}
+	broken.broken.Store(true)
+	old := h.gateway.Config.Handler
+	h.gateway.Config.Handler = middleware.New(broken, h.limiter)(http.HandlerFunc(chat))
+	defer func() { h.gateway.Config.Handler = old }()
+	got := h.post("/v1/chat/completions", plainBody)
+	if got.status != 503 || got.header.Get("X-Should-Retry") != "false" || strings.Contains(got.body, "four") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	got = h.post("/v1/chat/completions", streamBody)
+	list := events(got.body)
+	if len(list) == 0 || !strings.HasPrefix(list[len(list)-1], "error ") || strings.Contains(got.body, "[DONE]") {
+		t.Errorf("%q", list)
+	}
+}
+
+func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{Limits: []limits.Row{{TPM: 1000, MaxInFlight: 1}}})
+	for range 5 {
+		if got := h.post("/v1/chat/completions", `{"model":"tiny","max_tokens":900,"messages":[]}`); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	limits := []limits.Binding{{Row: limits.Row{TPM: 1000, MaxInFlight: 1}}}
+	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: limits})
+	if err != nil || !decision.Admitted {
+		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)
 	}
 }
