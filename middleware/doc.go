@@ -1,4 +1,65 @@
-// Package middleware puts a gate in front of an http.Handler that serves
-// models: it knows callers by API key, holds them to exact limits, reserves and
-// charges credits, and meters what passes. It is plain net/http.
+// Package middleware is an API-key gate for servers of language models. It puts
+// itself in front of any http.Handler that serves them, knows callers by their
+// key, holds them to exact limits, sets credit aside, measures what passes and
+// charges for it, exactly once. It is plain net/http.
+//
+//	book, err := ledger.Open(ctx, store)
+//	gate := middleware.New(book, limiter.New())
+//	http.ListenAndServe(":8080", gate(httputil.NewSingleHostReverseProxy(upstream)))
+//
+// # The life of a call
+//
+// A call walks one way, from step to step, and each step is in the file of its
+// name. The exchange holds what they find in one piece of memory; no step changes
+// what an earlier one has found.
+//
+//	caller      whose key is it, and may they?
+//	request     what do they ask for: which model, how much at most?
+//	admission   all limits and the credit at once, or a refusal that changes nothing
+//	run, watch  the next handler, under a time limit
+//	reply       what passes is measured; its end is kept back
+//	feedback    what handlers and policies report through the request's context
+//	ending      all evidence, decided on by pure functions
+//	settle      the charge, once, and durable
+//	answer      the end of the reply, or what went wrong
+//
+// # How a call ends
+//
+//	ending                            tokens counted          charged
+//	refused before it ran             none                    nothing
+//	no upstream, or 5xx at once       none                    nothing
+//	refused by the upstream, 4xx      none                    nothing
+//	complete, usage reported          as reported             by price
+//	complete, usage not reported      counted, or estimated   by price
+//	the client left                   produced until then     for that
+//	the upstream died midway          produced until then     for that
+//	the time limit was reached        produced until then     for that, if anything
+//	the credit ran out midway         produced until then     up to the hold
+//	the key was revoked midway        produced until then     for that
+//
+// Whatever an upstream reports, nobody is charged beyond what was held.
+//
+// # Handlers of your own
+//
+// The gate meters the paths of the OpenAI, Anthropic, Ollama, llama.cpp, TGI,
+// SGLang, Aquin and aiXplain APIs by itself. For other paths there are
+// [WithMetered], whose handler calls [ReportUsage], [WithFixedCost] and
+// [WithAllowUnmetered]. All others are refused.
+//
+// A handler or a selection policy may ask [CallFrom] what it serves, and should
+// say by [NoteUpstream] and [ReportFailure] where the call went and why there is
+// no answer.
+//
+// # Caveats
+//
+//   - The request's body is read whole before the call is admitted, up to
+//     [WithMaxBody]. [Call].Prompt and the body end with the handler: their memory
+//     then serves other calls.
+//   - The last bytes of an answer wait until its charge is durable.
+//   - Connections behind the gate cannot be hijacked, and an upstream's redirects
+//     and credentials problems are not passed on.
+//   - Without [WithModels] or [WithCatalog] callers may name any model, and the
+//     ledger's default price is what it costs.
+//   - Lists of models, polls and unmetered paths cost nothing and are not reported
+//     to an [Observer].
 package middleware
