@@ -64,57 +64,42 @@ func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request
 }
 
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
-// small key out forever: it shrinks to what fits.
+// small key out forever: the limiter may lower it to the largest that fits.
 func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
-	rows := from.key.LimitsFor(a.rows[:0], q.model.Name)
-	a.cap = q.cap.tokens
-	var refused limiter.Refusal
-	for range 4 { // a call can meet two token limits of the key and two of the model
-		a.reserved, a.worst = g.estimate(q, a.cap)
-		decision, err := g.limiter.Reserve(ctx, limiter.Request{
-			Key: from.key.ID, Model: q.model.Name, Tokens: a.reserved, Rows: rows, Timeout: g.holdTimeout,
-		})
-		if err != nil {
-			g.logger.Error("limits not checked", "request_id", q.id, "error", err)
-			return refuseUnavailable()
-		}
-		a.handle, a.headroom = decision.Handle, headroom{decision.Requests, decision.Tokens}
-		if decision.Admitted {
-			return nil
-		}
-		refused = decision.Refusal
-		if !q.cap.byDefault || !g.injectCap || !a.shrink(&refused, q.call.Answers) {
-			break
-		}
+	var asked limiter.Tokens
+	asked, a.worst = g.estimate(q)
+	step := int64(0)
+	if q.cap.byDefault && g.injectCap {
+		step = q.call.Answers
 	}
-	return refuseLimit(refused)
-}
-
-// shrink lowers the cap so far that the call can fit the limit that refused it,
-// and says whether it can.
-func (a *admission) shrink(refused *limiter.Refusal, answers int64) bool {
-	tokens := refused.Rule == limits.TPM || refused.Rule == limits.TPD
-	if !refused.Never || !tokens || refused.TokenType == limits.Input {
-		return false
+	decision, err := g.limiter.Reserve(ctx, limiter.Request{
+		Key: from.key.ID, Model: q.model.Name, Tokens: asked, OutputStep: step,
+		Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
+	})
+	if err != nil {
+		g.logger.Error("limits not checked", "request_id", q.id, "error", err)
+		return refuseUnavailable()
 	}
-	excess := refused.Needed - refused.Limit
-	lower := a.cap - (excess+answers-1)/answers
-	if lower < 1 {
-		return false
+	a.headroom = headroom{decision.Requests, decision.Tokens}
+	if !decision.Admitted {
+		return refuseLimit(decision.Refusal)
 	}
-	a.cap = lower
-	return true
+	a.handle, a.reserved, a.cap = decision.Handle, decision.Reserved, q.cap.tokens
+	if step > 0 {
+		a.cap, a.worst.OutputTokens = a.reserved.Output/step, a.reserved.Output
+	}
+	return nil
 }
 
 // estimate returns what a call reserves of its limits and the upper limit of what
 // it may consume. Byte-level tokenizers never make more tokens than bytes.
-func (g *Gate) estimate(q *request, outputCap int64) (limiter.Tokens, ledger.Quantity) {
+func (g *Gate) estimate(q *request) (limiter.Tokens, ledger.Quantity) {
 	if q.custom != nil {
 		worst := q.custom.worst
 		worst.Duration = g.holdTimeout
 		return limiter.Tokens{Input: worst.InputTokens, Output: worst.OutputTokens}, worst
 	}
-	output := outputCap * q.call.Answers
+	output := q.cap.tokens * q.call.Answers
 	worst := ledger.Quantity{
 		InputTokens:  q.call.TextBytes + q.call.MediaTokens + templateTokens,
 		OutputTokens: output,

@@ -12,6 +12,8 @@ import (
 type Limiter interface {
 	// Reserve admits a call or refuses it; a refusal changes nothing. The error is
 	// for a limiter that cannot decide (bad limits, store away), not for a refusal.
+	// Decision.Reserved says what was reserved: less output than asked for only
+	// where the request has an OutputStep, and then by whole steps.
 	Reserve(ctx context.Context, request limiter.Request) (limiter.Decision, error)
 	// Settle replaces the reserved tokens by the actual ones and ends the call in
 	// flight. A handle acts once: a second Settle or Cancel changes nothing and
