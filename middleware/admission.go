@@ -37,8 +37,7 @@ type admission struct {
 // headroom is what is left of a key's limits.
 type headroom struct{ requests, tokens limiter.Headroom }
 
-// admit asks for everything that the call needs: all of its limits and its
-// credit. A refusal changes nothing.
+// admit asks for everything that the call needs: room in all limits, and credit. A refusal changes nothing.
 func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
 	a.deadline = g.now().Add(g.holdTimeout)
 	if refusal := a.reserve(ctx, g, from, q); refusal != nil {

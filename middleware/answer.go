@@ -14,7 +14,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// refuse answers without an upstream.
+// refuse answers a call that reaches no upstream.
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
 	status := refusal.StatusFor(x.headers.kind)
 	x.headers.setLimits(w.Header())
@@ -51,7 +51,7 @@ func (x *exchange) answer(seen *evidence, end *ending) {
 	case outcome == ledger.OutcomeOK:
 		x.complete(end)
 	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent:
-		r.write(r.kept) // the upstream has said itself what went wrong
+		r.write(r.kept) // the upstream's own error event
 		x.headers.setCharge(r.Header(), end.charge.Amount)
 	case r.mode == modeError && r.wrote && seen.facts.failure == nil &&
 		(outcome == ledger.OutcomeUpstreamFailed || outcome == ledger.OutcomeUpstreamRefused):
@@ -86,7 +86,7 @@ func (x *exchange) complete(end *ending) {
 	r.sendKept()
 }
 
-// refuseEnding says what the client hears of an ending that is no answer.
+// refuseEnding returns the error for an ending without a whole answer.
 func (x *exchange) refuseEnding(seen *evidence, end *ending) *dialect.Refusal {
 	refusal := &dialect.Refusal{Reason: dialect.UpstreamFailed, Message: "the upstream failed"}
 	switch end.outcome {
@@ -127,7 +127,8 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	}
 }
 
-// fail tells the client that there is no answer, or no end of it.
+// fail sends the client an error: instead of the answer, or at the end of a stream
+// that cannot be completed.
 func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 	r, kind := &x.reply, x.headers.kind
 	if !r.sent {
@@ -146,14 +147,14 @@ func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 		return
 	}
 	if r.open {
-		r.write([]byte("\n\n")) // the event must not become a part of a broken one
+		r.write([]byte("\n\n")) // so that the event does not become part of a broken one
 	}
 	r.write(refusal.StreamError(kind, r.format, x.request.id))
 	x.headers.setCharge(r.Header(), end.charge.Amount)
 	_ = r.flush()
 }
 
-// clearReplyHeaders takes away what belongs to a reply that is not sent.
+// clearReplyHeaders removes the headers of a reply that is not sent.
 func clearReplyHeaders(header http.Header) {
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Www-Authenticate"} {
 		header.Del(name)
@@ -190,7 +191,7 @@ func (x *exchange) passRefusal(seen *evidence, end *ending) {
 	x.fail(end, refusal)
 }
 
-// refuseStatus finds the reason that fits an upstream's status.
+// refuseStatus returns the error that fits an upstream's status.
 func refuseStatus(status int) *dialect.Refusal {
 	switch status {
 	case http.StatusNotFound:
@@ -219,7 +220,7 @@ func hasErrorObject(body []byte) bool {
 	return json.Unmarshal(body, &shape) == nil && len(shape.Error) > 0 && shape.Error[0] == '{'
 }
 
-// maxMessage bounds what is taken over of an upstream's message, in bytes.
+// maxMessage limits what is quoted of an upstream's message, in bytes.
 const maxMessage = 500
 
 // upstreamMessage finds the message in the error bodies that servers send.

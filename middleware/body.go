@@ -117,17 +117,17 @@ const (
 )
 
 // bodyPool keeps the memory of requests' bodies for later ones. A long prompt is
-// hundreds of kilobytes; made anew for each call, they keep the collector busy.
+// hundreds of kilobytes; allocated for each call, they keep the garbage collector busy.
 // Sizes are powers of two, so that a body does not hold much more than it needs
 // for as long as its answer takes.
 type bodyPool [21]sync.Pool // of *[]byte, by the logarithm of the size
 
-// kept says which sizes the pool keeps, and where.
+// kept says whether the pool keeps memory of a size, and in which class.
 func (p *bodyPool) kept(size int) (class int, kept bool) {
 	return bits.Len(uint(size - 1)), size > smallBody && size <= largeBody
 }
 
-// ready returns memory of a size if some lies ready, else nil.
+// ready returns pooled memory of a size, or nil if there is none.
 func (p *bodyPool) ready(size int) []byte {
 	if class, kept := p.kept(size); kept {
 		if memory, ok := p[class].Get().(*[]byte); ok {

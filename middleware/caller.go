@@ -14,7 +14,7 @@ import (
 // caller is who calls, and from where.
 type caller struct {
 	key ledger.Key
-	// address is known only for keys that are bound to networks.
+	// address is set only for keys that are restricted to networks.
 	address netip.Addr
 }
 
@@ -49,7 +49,7 @@ func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
 	return nil
 }
 
-// may says why the caller may not do this, nil if it may. An admin key runs no
+// may returns why the caller may not do this, nil if it may. Admin keys run no
 // models.
 func (c *caller) may(operation dialect.Operation) *dialect.Refusal {
 	if c.key.Role == ledger.RoleAdmin {
@@ -70,7 +70,7 @@ func (c *caller) mayPass(operation dialect.Operation) *dialect.Refusal {
 	return nil
 }
 
-// mayUse says whether the key is limited to other models.
+// mayUse says whether the key may use a model.
 func (c *caller) mayUse(model string) bool {
 	return len(c.key.Models) == 0 || slices.Contains(c.key.Models, model)
 }

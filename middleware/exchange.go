@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// exchange holds the parts of one call, in the order in which they come about, as
-// one piece of memory. No part changes what an earlier one has found.
+// exchange holds the parts of one call in a single allocation, in the order in
+// which they are filled. No part changes what an earlier one has found.
 type exchange struct {
 	gate    *Gate
 	arrived time.Time
@@ -45,7 +45,7 @@ func exchangeFrom(ctx context.Context) *exchange {
 	return x
 }
 
-// info is what handlers and policies may know of the call.
+// info describes the call to handlers and policies.
 func (x *exchange) info() Call {
 	return Call{
 		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner,
@@ -56,7 +56,7 @@ func (x *exchange) info() Call {
 	}
 }
 
-// report begins the report of the call with what is known of every call.
+// report returns a Report with the fields that every call has.
 func (x *exchange) report() Report {
 	return Report{
 		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.request.model.Name,

@@ -48,8 +48,7 @@ func (f *feedback) settle(charge ledger.Charge) {
 	f.mutex.Unlock()
 }
 
-// Call is what a handler behind the gate, or a selection policy, may know of the
-// call that it serves.
+// Call describes a call to the handler or selection policy that serves it.
 type Call struct {
 	RequestID     string
 	KeyID         string // public id of the caller's key
@@ -59,7 +58,7 @@ type Call struct {
 	Operation     string // class of the path, for example chat
 	Stream        bool
 	InputTokens   int64 // estimate
-	OutputTokens  int64 // upper bound of all answers together
+	OutputTokens  int64 // upper limit of all answers together
 	Deadline      time.Time
 	// Prompt is the part of the request's body that holds the prompt, as it goes
 	// to the upstream. It is shared, must not be changed, and must not be kept: when
@@ -77,7 +76,7 @@ func CallFrom(ctx context.Context) (Call, bool) {
 	return x.info(), true
 }
 
-// Usage is what a handler of one's own says that a call consumed.
+// Usage is what a call consumed, as a handler reports it.
 type Usage struct {
 	InputTokens  int64
 	CachedTokens int64 // the part of InputTokens that was cached
@@ -86,7 +85,7 @@ type Usage struct {
 	Duration time.Duration
 }
 
-// ReportUsage says what the call of this context consumed. It replaces what the
+// ReportUsage reports what the call of this context consumed. It replaces what the
 // gate reads from the reply; the last report counts. Report before the handler
 // returns. Outside the gate it does nothing.
 func ReportUsage(ctx context.Context, usage Usage) {
@@ -106,7 +105,7 @@ type Upstream struct {
 	Trusted bool
 }
 
-// NoteUpstream says which upstream a call goes to. A policy calls it for each
+// NoteUpstream reports which upstream a call goes to. A policy calls it for each
 // attempt; the last one counts. Outside the gate it does nothing.
 func NoteUpstream(ctx context.Context, upstream Upstream) {
 	if x := exchangeFrom(ctx); x != nil {
@@ -116,7 +115,7 @@ func NoteUpstream(ctx context.Context, upstream Upstream) {
 	}
 }
 
-// ReportFailure says that the handler could not answer and wrote nothing: no
+// ReportFailure reports that the handler could not answer and wrote nothing: no
 // upstream was reached, or it failed. status is what the handler would answer,
 // 502, 503 or 504. The gate then answers in the caller's dialect, and nothing is
 // charged. Outside the gate it does nothing and returns false.

@@ -10,8 +10,8 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// Gate decides who gets through to a handler that serves models, and measures
-// what they get. It is safe for concurrent use.
+// Gate decides which calls reach a handler that serves models, and meters them. It
+// is safe for concurrent use.
 type Gate struct {
 	ledger  Ledger
 	limiter Limiter
@@ -50,7 +50,7 @@ func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler
 }
 
 // NewGate returns a gate. It writes nothing: paths with a fixed cost are refused
-// until SetPrices has told the ledger what they cost.
+// until SetPrices has set their prices in the ledger.
 func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	g := &Gate{
 		ledger: accounts, limiter: counters, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
@@ -71,7 +71,7 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Serve(w, r, next) })
 }
 
-// Serve takes one request through the gate. It is Wrap for those whose next
+// Serve takes one request through the gate. Use it instead of Wrap where the next
 // handler differs from request to request.
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{gate: g, arrived: g.now()}

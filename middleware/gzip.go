@@ -6,10 +6,10 @@ import (
 	"iter"
 )
 
-// unpacker turns the pushed pieces of a gzip stream into pushed pieces of its
-// content. The reader of the standard library pulls; the two meet in a
-// coroutine, so that nothing runs at the same time.
-type unpacker struct {
+// decompressor takes the pieces of a gzip stream as they are written and hands on
+// the pieces of its content. The standard library's reader wants to read instead;
+// the two meet in a coroutine, so that nothing runs at the same time.
+type decompressor struct {
 	piece  []byte // not read yet
 	closed bool
 	failed error
@@ -17,15 +17,17 @@ type unpacker struct {
 	stop   func()
 }
 
-func newUnpacker(consume func([]byte)) *unpacker {
-	u := &unpacker{}
-	u.resume, u.stop = iter.Pull(func(yield func(struct{}) bool) {
-		u.failed = u.run(pull{u, yield}, consume)
+// newDecompressor returns a decompressor that hands its content to consume.
+func newDecompressor(consume func([]byte)) *decompressor {
+	d := &decompressor{}
+	d.resume, d.stop = iter.Pull(func(yield func(struct{}) bool) {
+		d.failed = d.run(pull{d, yield}, consume)
 	})
-	return u
+	return d
 }
 
-func (u *unpacker) run(source io.Reader, consume func([]byte)) error {
+// run reads the stream to its end, inside the coroutine.
+func (d *decompressor) run(source io.Reader, consume func([]byte)) error {
 	content, err := gzip.NewReader(source)
 	if err != nil {
 		return err
@@ -45,38 +47,37 @@ func (u *unpacker) run(source io.Reader, consume func([]byte)) error {
 	}
 }
 
-// write unpacks a piece as far as it goes.
-func (u *unpacker) write(piece []byte) error {
-	u.piece = piece
+// write decompresses a piece as far as it goes.
+func (d *decompressor) write(piece []byte) error {
+	d.piece = piece
 	if len(piece) > 0 {
-		u.resume()
+		d.resume()
 	}
-	return u.failed
+	return d.failed
 }
 
-// close tells that nothing more comes, and returns an error if the content is
-// not complete.
-func (u *unpacker) close() error {
-	u.closed = true
-	u.resume()
-	u.stop()
-	return u.failed
+// close ends the stream and returns an error if its content is not complete.
+func (d *decompressor) close() error {
+	d.closed = true
+	d.resume()
+	d.stop()
+	return d.failed
 }
 
 // pull is the reader that the coroutine reads from.
 type pull struct {
-	u     *unpacker
+	from  *decompressor
 	yield func(struct{}) bool
 }
 
 // Read waits in the coroutine until there is a piece.
 func (p pull) Read(into []byte) (int, error) {
-	for len(p.u.piece) == 0 {
-		if p.u.closed || !p.yield(struct{}{}) {
+	for len(p.from.piece) == 0 {
+		if p.from.closed || !p.yield(struct{}{}) {
 			return 0, io.EOF // the gzip reader knows whether this is too early
 		}
 	}
-	n := copy(into, p.u.piece)
-	p.u.piece = p.u.piece[n:]
+	n := copy(into, p.from.piece)
+	p.from.piece = p.from.piece[n:]
 	return n, nil
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// Names of headers that the gate sets or takes.
+// Names of headers that the gate sets or removes.
 const (
 	headerCharged   = "X-Penstock-Credits-Charged"
 	headerInference = "X-Inference-Ms"
 )
 
-// The kinds of limits that headers tell of.
+// The kinds of limits that headers describe.
 const (
 	roomRequests = iota
 	roomTokens
@@ -35,10 +35,10 @@ var (
 	}
 )
 
-// headers sets what the gate itself says in an answer's headers. It is the memory
-// of their values, too, so that a call needs no other for them.
+// headers sets the headers of an answer that come from the gate itself. It holds
+// the memory of their values, so that they need no allocations of their own.
 type headers struct {
-	kind dialect.Kind // shape of the answer
+	kind dialect.Kind // of the answer
 	now  func() time.Time
 	room *headroom
 
@@ -47,7 +47,7 @@ type headers struct {
 	upstream           [3]string // of the request that goes on
 }
 
-// kindOf returns the shape of a request's errors.
+// kindOf returns the dialect of a request's errors.
 func (g *Gate) kindOf(r *http.Request) dialect.Kind {
 	if g.kind != nil {
 		return *g.kind
@@ -55,8 +55,8 @@ func (g *Gate) kindOf(r *http.Request) dialect.Kind {
 	return dialect.KindOf(r.URL.EscapedPath())
 }
 
-// own takes out of an upstream's reply what the gate says itself: ids, and limits
-// that are the gateway's and not the caller's.
+// own removes headers that only the gate may set (ids, and limits that would be the
+// gateway's and not the caller's) and sets the request's id.
 func (h *headers) own(header http.Header) {
 	for name := range header {
 		if own(name) {
@@ -66,8 +66,8 @@ func (h *headers) own(header http.Header) {
 	header["X-Request-Id"], header["Request-Id"] = h.id[:], h.id[:]
 }
 
-// setLimits tells the client what is left of its limits, in the vendors' forms.
-// Before the decision there is nothing to tell.
+// setLimits sets what is left of the client's limits, in the vendors' headers.
+// Before admission it sets nothing.
 func (h *headers) setLimits(header http.Header) {
 	h.setHeadroom(header, roomRequests, &h.room.requests)
 	h.setHeadroom(header, roomTokens, &h.room.tokens)
@@ -123,7 +123,8 @@ func (h *headers) askPlain(header http.Header) {
 	header["Accept-Encoding"] = h.upstream[0:1:1]
 }
 
-// takeInference takes X-Inference-Ms out of a reply's headers or trailers.
+// takeInference reads X-Inference-Ms from a reply's headers or trailers and removes
+// it.
 func takeInference(header http.Header) (time.Duration, bool) {
 	values := header[headerInference]
 	delete(header, headerInference)
@@ -137,14 +138,14 @@ func takeInference(header http.Header) (time.Duration, bool) {
 	return time.Duration(milliseconds * float64(time.Millisecond)), true
 }
 
-// own says that the gate says this itself, whatever an upstream says.
+// own says that only the gate may set this header.
 func own(name string) bool {
 	return name == "X-Request-Id" || name == "Request-Id" || strings.HasPrefix(name, "X-Ratelimit-") ||
 		strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "X-Penstock-")
 }
 
-// dropTrailers takes the names out of the announced trailers that the gate reads
-// or says itself.
+// dropTrailers removes from the announced trailers those that the gate reads or
+// sets itself.
 func dropTrailers(header http.Header) {
 	values, ok := header["Trailer"]
 	if !ok {

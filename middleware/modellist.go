@@ -30,8 +30,8 @@ func describe(name, description string) modelObject {
 	}
 }
 
-// listModels lists the models that the key may use. It costs nothing. With no
-// models configured, the upstream knows better.
+// listModels lists the models that the key may use. It costs nothing. Where no models
+// are configured, the upstream answers.
 func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if x.gate.catalog == nil && len(x.caller.key.Models) == 0 {
 		passOn(w, r, next)

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// DefaultMaxBody bounds a request's body in bytes if WithMaxBody does not.
+	// DefaultMaxBody is the maximum size of a request's body without WithMaxBody.
 	DefaultMaxBody = 10 << 20
-	// DefaultHoldTimeout is how long a call may run if WithHoldTimeout does not say.
+	// DefaultHoldTimeout is how long a call may run without WithHoldTimeout.
 	DefaultHoldTimeout = 2 * time.Minute
 	// DefaultMaxOutputTokens caps the output of a call whose caller and whose model
 	// set no cap.
@@ -46,14 +46,14 @@ func WithModels(models ...Model) Option {
 // runs.
 func WithCatalog(models Catalog) Option { return func(g *Gate) { g.catalog = models } }
 
-// WithMaxBody bounds a request's body in bytes, as sent and as unpacked.
+// WithMaxBody limits a request's body in bytes, both as sent and decompressed.
 func WithMaxBody(bytes int64) Option { return func(g *Gate) { g.maxBody = bytes } }
 
-// WithHoldTimeout bounds how long a call may run. The credit hold covers this time.
+// WithHoldTimeout limits how long a call may run. The credit hold covers this time.
 func WithHoldTimeout(limit time.Duration) Option { return func(g *Gate) { g.holdTimeout = limit } }
 
-// WithInjectMaxTokens says whether a call that caps its output in no way gets
-// its model's cap written into it. It is on by default; off, an upstream may
+// WithInjectMaxTokens says whether the model's cap is written into a call that sets
+// none. It is on by default; off, an upstream may
 // produce more than the call has reserved.
 func WithInjectMaxTokens(inject bool) Option { return func(g *Gate) { g.injectCap = inject } }
 
@@ -70,7 +70,7 @@ func WithFixedCost(path string, amount ledger.Micro) Option {
 }
 
 // WithMetered lets a path pass whose handler reports its usage by ReportUsage.
-// worst is the upper bound that is held and reserved for each call; its Duration
+// worst is the upper limit that is held and reserved for each call; its Duration
 // is the hold timeout.
 func WithMetered(path string, worst ledger.Quantity) Option {
 	return func(g *Gate) { g.custom[path] = &customPath{worst: worst} }
@@ -86,7 +86,7 @@ func WithErrorsPassthrough(respond func(http.ResponseWriter, *http.Request, Refu
 	return func(g *Gate) { g.respond = respond }
 }
 
-// WithStrictEstimate reserves a true upper bound of prompt tokens, one for each
+// WithStrictEstimate reserves a true upper limit of prompt tokens, one for each
 // byte, instead of one for four bytes.
 func WithStrictEstimate() Option { return func(g *Gate) { g.strict = true } }
 
@@ -96,7 +96,7 @@ func WithLogger(logger *slog.Logger) Option { return func(g *Gate) { g.logger = 
 // WithClock sets the clock. It must carry a monotonic reading to measure time.
 func WithClock(now func() time.Time) Option { return func(g *Gate) { g.now = now } }
 
-// WithObserver sets who is told of each call when it is over.
+// WithObserver sets the observer that receives a report of each call.
 func WithObserver(observer Observer) Option { return func(g *Gate) { g.observer = observer } }
 
 // WithOnRevoke says what happens to the streams of a key that is revoked. It
@@ -104,7 +104,7 @@ func WithObserver(observer Observer) Option { return func(g *Gate) { g.observer 
 func WithOnRevoke(what OnRevoke) Option { return func(g *Gate) { g.onRevoke = what } }
 
 // WithClientAddress says where a request's client address comes from, for keys
-// that are bound to networks. The default is the connection's remote address.
+// that are restricted to networks. The default is the connection's remote address.
 func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 	return func(g *Gate) { g.clientAddress = address }
 }

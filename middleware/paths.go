@@ -64,9 +64,8 @@ func (g *Gate) SetPrices(ctx context.Context) error {
 
 var errNoPrices = errors.New("the ledger has no prices to set")
 
-// unmeteredPath says whether a path may pass without a meter. What an upstream
-// could read as another path, because it steps up or holds empty segments, is
-// matched by no prefix.
+// unmeteredPath says whether a path may pass without a meter. A path that an upstream
+// could read as another one, because of dots or empty segments, matches no prefix.
 func (g *Gate) unmeteredPath(escaped string) bool {
 	plain, err := url.PathUnescape(escaped)
 	straight := err == nil && path.Clean("/"+plain) == strings.TrimSuffix(plain, "/") && !strings.Contains(plain, "\\")
@@ -78,7 +77,7 @@ func (g *Gate) unmeteredPath(escaped string) bool {
 	return false
 }
 
-// passOn hands a request on that nothing is charged for.
+// passOn hands on a request that costs nothing.
 func passOn(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	request := r.Clone(r.Context())
 	request.Header = upstreamHeader(r.Header)

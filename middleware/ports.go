@@ -55,8 +55,10 @@ type pricer interface {
 	SetPrice(ctx context.Context, model string, price ledger.Price) error
 }
 
-// Observer is told of each call once it is over, finished or refused. It must
-// not wait and is safe for concurrent use.
+// Observer receives a report of each metered call once it is over, finished or
+// refused. Lists of models, polls and unmetered paths cost nothing and are reported
+// only if they are refused. Implementations must not block and are safe for
+// concurrent use.
 type Observer interface {
 	Observe(Report)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// retryWhenUnavailable is the wait that callers are told while nothing can be
-// admitted: long enough not to hammer, short enough not to wait for nothing.
+// retryWhenUnavailable is the Retry-After while nothing can be admitted: long enough
+// not to hammer the gate, short enough not to waste time.
 const retryWhenUnavailable = 2 * time.Second
 
-// retryWhenHeld is the wait that callers are told when the holds of other calls
-// use up the credit. When those end is unknown.
+// retryWhenHeld is the Retry-After when the holds of other calls use up the credit.
+// When those calls end is unknown.
 const retryWhenHeld = time.Second
 
 func refuseKey() *dialect.Refusal {

@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// maxWhole bounds a reply that is kept until its charge is durable, so that
+	// maxWhole limits a reply that is kept until its charge is durable, so that
 	// its headers can name the charge. Larger ones pass, all but the last byte.
 	maxWhole = 64 << 10
-	// maxTranslated bounds a reply that is turned into another dialect.
+	// maxTranslated limits a reply that is turned into another dialect.
 	maxTranslated = 8 << 20
-	// maxHeld bounds what may come after the event that ends a stream.
+	// maxHeld limits what may come after the event that ends a stream.
 	maxHeld = 64 << 10
 )
 
 var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
-	errNoChat        = errors.New("the upstream's reply is no chat completion")
+	errNoChat        = errors.New("the upstream's reply is not a chat completion")
 	errOnlyError     = errors.New("the upstream answered with an error and the status of success")
-	errPacked        = errors.New("the upstream's reply is in an encoding that cannot be read")
-	errAfterEnd      = errors.New("the upstream goes on after the end of its stream")
+	errOpaque        = errors.New("the upstream's reply is compressed in a way that the gate cannot read")
+	errAfterEnd      = errors.New("the upstream kept sending after the end of its stream")
 )
 
-// reply stands between the handler and the client: it reads usage out of what
-// passes, and keeps back the end until the charge is durable.
+// reply stands between the handler and the client. It reads usage from what
+// passes and holds the end back until the charge is durable.
 type reply struct {
 	w       http.ResponseWriter
 	request *request
@@ -46,15 +46,15 @@ type reply struct {
 	format       dialect.Format
 	mode         mode
 	wrote        bool // the handler has sent its header
-	sent         bool // the client has been sent one
-	packed       bool // in an encoding that cannot be read
+	sent         bool // the client has received one
+	opaque       bool // compressed in a way that the gate cannot read
 	bodiless     bool // without a body, whatever length it announces
-	open         bool // what the client got last is no whole line
+	open         bool // the last thing sent to the client is not a whole line
 	hasInference bool
 
 	inference    time.Duration // X-Inference-Ms
 	kept         []byte        // body so far, or what waits for the end
-	unpack       *unpacker
+	gzip         *decompressor
 	size         int64  // bytes that the handler wrote
 	declared     int64  // bytes that it announced, -1: none
 	text         string // of a translated reply
@@ -63,6 +63,7 @@ type reply struct {
 	readError    error  // the upstream's reply makes no sense
 }
 
+// newReply returns the writer that the next handler gets.
 func newReply(w http.ResponseWriter, q *request, h *headers, running *watch) reply {
 	strip := !q.call.IncludeUsage && !q.call.Route.Translated()
 	return reply{
@@ -77,11 +78,11 @@ func (r *reply) flush() error { return http.NewResponseController(r.w).Flush() }
 // Header implements http.ResponseWriter.
 func (r *reply) Header() http.Header { return r.w.Header() }
 
-// Unwrap lets http.ResponseController reach what the gate does not concern.
+// Unwrap lets http.ResponseController reach what does not concern the gate.
 func (r *reply) Unwrap() http.ResponseWriter { return r.w }
 
 // Hijack is refused: a hijacked connection would pass unmetered. Without this
-// method http.ResponseController would find the one below.
+// method http.ResponseController would use that of the wrapped writer.
 func (r *reply) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
@@ -127,8 +128,8 @@ func (r *reply) Write(piece []byte) (int, error) {
 		return 0, err
 	}
 	r.size += int64(len(piece))
-	if r.unpack != nil {
-		if err := r.unpack.write(piece); err != nil && r.readError == nil {
+	if r.gzip != nil {
+		if err := r.gzip.write(piece); err != nil && r.readError == nil {
 			r.readError = err
 		}
 	} else {
@@ -140,7 +141,7 @@ func (r *reply) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// failed returns why nothing more can pass.
+// failed returns why nothing more can pass, nil if more can.
 func (r *reply) failed() error {
 	if r.writeError != nil {
 		return r.writeError
@@ -148,6 +149,7 @@ func (r *reply) failed() error {
 	return r.readError
 }
 
+// write sends a piece to the client.
 func (r *reply) write(piece []byte) {
 	if r.writeError != nil || len(piece) == 0 {
 		return
@@ -165,7 +167,7 @@ func (r *reply) send() {
 	}
 	r.sent, r.clientStatus = true, r.status
 	header := r.w.Header()
-	if r.mode == modeStream || r.declared < 0 || r.unpack != nil {
+	if r.mode == modeStream || r.declared < 0 || r.gzip != nil {
 		header.Del("Content-Length") // events may be taken out
 		header.Add("Trailer", headerCharged)
 	}
@@ -184,7 +186,7 @@ func (r *reply) sendKept() {
 // Flush implements http.Flusher.
 func (r *reply) Flush() { _ = r.FlushError() }
 
-// FlushError sends what may pass already.
+// FlushError is Flush with an error. It sends what may pass already.
 func (r *reply) FlushError() error {
 	if !r.wrote {
 		r.WriteHeader(http.StatusOK)
@@ -198,11 +200,11 @@ func (r *reply) FlushError() error {
 	return r.flush()
 }
 
-// buffers are for ReadFrom.
+// buffers is the memory that ReadFrom copies through.
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// ReadFrom implements io.ReaderFrom, by Write: the reader below would bypass the
-// meter.
+// ReadFrom implements io.ReaderFrom, by Write: that of the wrapped writer would
+// bypass the meter.
 func (r *reply) ReadFrom(source io.Reader) (int64, error) {
 	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)

@@ -7,14 +7,12 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// redirects says that the upstream sends the client elsewhere, where no gate
-// would be, instead of an answer.
+// redirects says that the upstream sends the client elsewhere, past the gate.
 func (r *reply) redirects() bool {
 	return r.status >= 300 && r.status < 400 && r.request.custom == nil
 }
 
-// truncated says that the handler came back as if all were well, but the answer
-// has no end.
+// truncated says that the handler returned normally but its answer has no end.
 func (r *reply) truncated() bool {
 	if r.mode == modeStream {
 		return r.request.custom == nil && !r.meter.Complete()
@@ -22,15 +20,16 @@ func (r *reply) truncated() bool {
 	return r.declared >= 0 && r.size < r.declared && !r.bodiless
 }
 
-// drain takes what is left in the unpacker, in the event reader and in trailers,
-// and reads what is to be translated or is no answer at all.
+// drain takes what is left in the decompressor, the event reader and the trailers.
+// It also reads replies that must be translated, and finds errors that came with the
+// status of success.
 func (r *reply) drain(returned bool) {
-	if r.unpack != nil {
-		if err := r.unpack.close(); err != nil && r.readError == nil {
+	if r.gzip != nil {
+		if err := r.gzip.close(); err != nil && r.readError == nil {
 			r.readError = err
 		}
 	}
-	if r.mode == modeStream && r.wrote && returned { // a cut event is no event
+	if r.mode == modeStream && r.wrote && returned { // an event that was cut off is not sent
 		if err := r.meter.Flush(r); err != nil && r.writeError == nil && r.readError == nil {
 			r.readError = err
 		}

@@ -19,23 +19,24 @@ const (
 	modeError                  // an upstream's refusal: kept, shaped at the end
 )
 
+// chooseMode decides from the header how the reply is handled.
 func (r *reply) chooseMode(header http.Header) mode {
 	r.takeTGICounts(header)
 	if r.status >= 400 || r.redirects() {
 		return modeError
 	}
 	media := header.Get("Content-Type")
-	if media != "application/json" { // what most are
+	if media != "application/json" { // by far the most common
 		media, _, _ = mime.ParseMediaType(media)
 	}
 	switch {
-	case r.packed && r.request.call.Route.Translated():
-		r.readError = errPacked
+	case r.opaque && r.request.call.Route.Translated():
+		r.readError = errOpaque
 		return modeTranslated
-	case r.packed:
+	case r.opaque:
 		return modeBody
 	case r.request.call.Route.Translated() && !r.request.call.Stream:
-		return modeTranslated // a stream that nobody asked for is no chat completion
+		return modeTranslated // a stream that was not asked for is not a chat completion
 	case media == "text/event-stream":
 		r.format = dialect.SSE
 		return modeStream
@@ -60,21 +61,21 @@ func (r *reply) takeTGICounts(header http.Header) {
 	}
 }
 
-// openEncoding gets ready to read a packed reply. The client gets it unpacked:
-// it was asked for so.
+// openEncoding prepares for a compressed reply. The client receives it
+// decompressed: the gate asked the upstream for plain replies.
 func (r *reply) openEncoding(header http.Header) {
 	switch header.Get("Content-Encoding") {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		r.unpack = newUnpacker(r.consume)
+		r.gzip = newDecompressor(r.consume)
 		header.Del("Content-Encoding")
 		header.Del("Content-Length")
 	default:
-		r.packed = true
+		r.opaque = true
 	}
 }
 
-// consume takes a piece of the unpacked body.
+// consume takes a piece of the decompressed body.
 func (r *reply) consume(piece []byte) {
 	switch r.mode {
 	case modeStream:
@@ -88,7 +89,7 @@ func (r *reply) consume(piece []byte) {
 			r.letPass()
 		}
 	case modeBody:
-		if !r.packed {
+		if !r.opaque {
 			r.meter.Body(piece)
 		}
 		r.pass(piece)
@@ -104,7 +105,7 @@ func (r *reply) consume(piece []byte) {
 	}
 }
 
-// letPass sends what was kept and goes on without keeping.
+// letPass sends what was kept, and from now on keeps only the last byte.
 func (r *reply) letPass() {
 	r.mode = modeBody
 	kept := r.kept
@@ -129,7 +130,7 @@ func (r *reply) pass(piece []byte) {
 
 // Pass implements dialect.Sink.
 func (r *reply) Pass(events []byte) error {
-	if len(r.kept) > 0 { // nothing may overtake the end
+	if len(r.kept) > 0 { // nothing may overtake what is held back
 		return r.Last(events)
 	}
 	r.write(events)

@@ -15,7 +15,7 @@ type Report struct {
 	Model     string // empty if it is not known
 	Operation string // class of the path
 	Upstream  Upstream
-	// Refused is true if the gate answered by itself before any upstream was asked.
+	// Refused is true if the gate itself refused the call, before any upstream.
 	Refused bool
 	Reason  string // of a refusal: the error's code
 	Rule    string // of a refusal by a limit or for credit: rpm, tpm, ..., balance, budget

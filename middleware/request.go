@@ -26,8 +26,8 @@ type outputCap struct {
 	byDefault bool // the caller set none
 }
 
-// newRequestID returns an id that nobody else has. Ids from outside are not
-// taken over: they go into the ledger.
+// newRequestID returns a unique id. A client's own id is not used: ids go into the
+// ledger.
 func newRequestID() string {
 	const prefix = "req_"
 	var raw [12]byte
@@ -81,7 +81,7 @@ func (q *request) readCustom(g *Gate, from *caller, r *http.Request) *dialect.Re
 	return nil
 }
 
-// nameless says that requests of a dialect need not name a model.
+// nameless says that requests of this dialect need not name a model.
 func nameless(route dialect.Route) bool {
 	switch route.Kind {
 	case dialect.Aquin, dialect.LlamaCpp, dialect.TGI, dialect.SGLang:
@@ -90,7 +90,7 @@ func nameless(route dialect.Route) bool {
 	return false
 }
 
-// chooseModel finds the model that the call names or means.
+// chooseModel finds the model that the call names, or the only one it can mean.
 func (q *request) chooseModel(catalog Catalog, from *caller) *dialect.Refusal {
 	name := q.call.Model
 	if q.call.Route.Kind == dialect.Aixplain {

@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// DefaultMaxRuns bounds the background runs that are kept, running and finished.
+	// DefaultMaxRuns is how many background runs are kept, running and finished.
 	DefaultMaxRuns = 1024
 	// keepRun is how long a finished run's result can be asked for.
 	keepRun = 10 * time.Minute
-	// maxRunBytes bounds the results that are kept, all together.
+	// maxRunBytes limits the results that are kept, all together.
 	maxRunBytes = 64 << 20
 )
 
-// Runs keeps the aiXplain calls that go on in the background and their results.
+// Runs keeps the aiXplain calls that run in the background, and their results.
 // Gates may share one, so that results outlive a change of the configuration. It
 // is safe for concurrent use.
 type Runs struct {
-	most    int
+	maximum int
 	mutex   sync.Mutex
 	byID    map[string]*backgroundRun
 	order   []*backgroundRun // by start
@@ -34,12 +34,12 @@ type Runs struct {
 	running sync.WaitGroup
 }
 
-// NewRuns returns a Runs that keeps at most this many runs.
-func NewRuns(most int) *Runs {
-	return &Runs{most: most, byID: map[string]*backgroundRun{}}
+// NewRuns returns a Runs that keeps at most maximum runs.
+func NewRuns(maximum int) *Runs {
+	return &Runs{maximum: maximum, byID: map[string]*backgroundRun{}}
 }
 
-// Wait waits until no run is going on any more, or until ctx ends.
+// Wait waits until no run is running, or until ctx ends.
 func (s *Runs) Wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -57,13 +57,13 @@ func (s *Runs) Wait(ctx context.Context) error {
 // backgroundRun is one call in the background.
 type backgroundRun struct {
 	id, keyID string
-	finished  time.Time // zero: it goes on
+	finished  time.Time // zero: it still runs
 	status    int
 	body      []byte
 }
 
-// add makes room for a run and registers it. It is false if all runs that are
-// kept still go on.
+// add makes room for a run and registers it. It is false if there is no room because
+// all runs that are kept are still running.
 func (s *Runs) add(keyID string, now time.Time) (*backgroundRun, bool) {
 	var raw [16]byte
 	rand.Read(raw[:])
@@ -71,7 +71,7 @@ func (s *Runs) add(keyID string, now time.Time) (*backgroundRun, bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.evict(now)
-	if len(s.order) >= s.most {
+	if len(s.order) >= s.maximum {
 		return nil, false
 	}
 	s.byID[run.id] = run
@@ -84,7 +84,7 @@ func (s *Runs) add(keyID string, now time.Time) (*backgroundRun, bool) {
 // many. The caller holds the lock.
 func (s *Runs) evict(now time.Time) {
 	kept := s.order[:0]
-	excess := len(s.order) - s.most + 1
+	excess := len(s.order) - s.maximum + 1
 	for _, run := range s.order {
 		old := !run.finished.IsZero() && (now.Sub(run.finished) > keepRun || excess > 0 || s.bytes > maxRunBytes)
 		if !old {
@@ -134,7 +134,8 @@ func (s *Runs) find(id, keyID string) (run backgroundRun, ok bool) {
 	return *found, true
 }
 
-// start admits a call, answers at once and goes on in the background.
+// start admits a call, answers with the address of its result and runs it in the
+// background.
 func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if refusal := x.request.read(x.gate, &x.caller, w, r); refusal != nil {
 		x.refuse(w, r, refusal)
@@ -144,7 +145,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	if !ok {
 		x.refuse(w, r, &dialect.Refusal{
 			Reason: dialect.Overloaded, Code: "too_many_runs", RetryAfter: retryWhenUnavailable,
-			Message: "too many runs go on in the background",
+			Message: "too many runs in the background",
 		})
 		return
 	}
@@ -170,7 +171,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	go x.background(run, request, next)
 }
 
-// background runs a call without a client that waits.
+// background runs a call that no client waits for.
 func (x *exchange) background(run *backgroundRun, r *http.Request, next http.Handler) {
 	result := &recorder{header: http.Header{}}
 	defer func() {
@@ -212,8 +213,8 @@ func origin(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// recorder keeps the answer of a background run. Its size is bounded by what the
-// gate translates.
+// recorder keeps the answer of a background run. What the gate translates limits its
+// size.
 type recorder struct {
 	header http.Header
 	status int
