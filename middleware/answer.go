@@ -156,7 +156,9 @@ func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 
 // clearReplyHeaders removes the headers of a reply that is not sent.
 func clearReplyHeaders(header http.Header) {
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Www-Authenticate"} {
+	for _, name := range []string{
+		"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Www-Authenticate",
+	} {
 		header.Del(name)
 	}
 }
@@ -195,9 +197,15 @@ func (x *exchange) passRefusal(seen *evidence, end *ending) {
 func refuseStatus(status int) *dialect.Refusal {
 	switch status {
 	case http.StatusNotFound:
-		return &dialect.Refusal{Reason: dialect.NotFound, Code: "upstream_refused", Message: "the upstream does not know this", Final: true}
+		return &dialect.Refusal{
+			Reason: dialect.NotFound, Code: "upstream_refused",
+			Message: "the upstream does not know this", Final: true,
+		}
 	case http.StatusRequestEntityTooLarge:
-		return &dialect.Refusal{Reason: dialect.TooLarge, Code: "upstream_refused", Message: "the call is too large for the upstream", Final: true}
+		return &dialect.Refusal{
+			Reason: dialect.TooLarge, Code: "upstream_refused",
+			Message: "the call is too large for the upstream", Final: true,
+		}
 	case http.StatusTooManyRequests:
 		return &dialect.Refusal{Reason: dialect.Limited, Code: "upstream_busy", Message: "the upstream is busy"}
 	case http.StatusServiceUnavailable:
@@ -208,7 +216,10 @@ func refuseStatus(status int) *dialect.Refusal {
 	if status >= 500 {
 		return &dialect.Refusal{Reason: dialect.UpstreamFailed, Status: status, Message: "the upstream failed"}
 	}
-	return &dialect.Refusal{Reason: dialect.BadRequest, Status: status, Code: "upstream_refused", Message: "the upstream refused the call"}
+	return &dialect.Refusal{
+		Reason: dialect.BadRequest, Status: status, Code: "upstream_refused",
+		Message: "the upstream refused the call",
+	}
 }
 
 // hasErrorObject says that a body is JSON with an error object, which is what

@@ -53,8 +53,10 @@ func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler
 // until SetPrices has set their prices in the ledger.
 func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 	g := &Gate{
-		ledger: accounts, limiter: counters, maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
-		custom: map[string]*customPath{}, logger: slog.New(slog.DiscardHandler), now: time.Now, clientAddress: RemoteAddress,
+		ledger: accounts, limiter: counters,
+		maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
+		custom: map[string]*customPath{}, logger: slog.New(slog.DiscardHandler),
+		now: time.Now, clientAddress: RemoteAddress,
 		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
 	}
 	for _, option := range options {

@@ -70,7 +70,8 @@ func (g *Gate) unmeteredPath(escaped string) bool {
 	plain, err := url.PathUnescape(escaped)
 	straight := err == nil && path.Clean("/"+plain) == strings.TrimSuffix(plain, "/") && !strings.Contains(plain, "\\")
 	for _, allowed := range g.unmetered {
-		if prefix, ok := strings.CutSuffix(allowed, "*"); ok && straight && strings.HasPrefix(escaped, prefix) || allowed == escaped {
+		prefix, wide := strings.CutSuffix(allowed, "*")
+		if wide && straight && strings.HasPrefix(escaped, prefix) || allowed == escaped {
 			return true
 		}
 	}

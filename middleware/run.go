@@ -110,8 +110,8 @@ func (x *exchange) observe(seen *evidence, end *ending) {
 	report, quantity := x.report(), &end.settlement.Quantity
 	report.Upstream, report.Outcome, report.Status = seen.facts.upstream, end.outcome, x.reply.clientStatus
 	report.UsageSource, report.Charge = end.settlement.Usage, end.charge
-	report.InputTokens, report.CachedTokens, report.OutputTokens = quantity.InputTokens, quantity.CachedTokens, quantity.OutputTokens
-	report.Compute = quantity.Duration
+	report.InputTokens, report.OutputTokens = quantity.InputTokens, quantity.OutputTokens
+	report.CachedTokens, report.Compute = quantity.CachedTokens, quantity.Duration
 	if !x.reply.firstByte.IsZero() {
 		report.FirstByte = x.reply.firstByte.Sub(x.watch.dispatched)
 	}

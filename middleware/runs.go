@@ -188,7 +188,9 @@ func (x *exchange) background(run *backgroundRun, r *http.Request, next http.Han
 func (x *exchange) poll(w http.ResponseWriter, r *http.Request) {
 	run, ok := x.gate.runs.find(x.request.call.Route.Target, x.caller.key.ID)
 	if !ok {
-		x.refuse(w, r, &dialect.Refusal{Reason: dialect.NotFound, Code: "run_not_found", Message: "there is no such run", Final: true})
+		x.refuse(w, r, &dialect.Refusal{
+			Reason: dialect.NotFound, Code: "run_not_found", Message: "there is no such run", Final: true,
+		})
 		return
 	}
 	body := run.body
