@@ -72,7 +72,7 @@ const credit = 10 * ledger.Credit
 
 // build starts a house around an upstream handler. The member key may use every
 // model and has no limits unless newKey says otherwise.
-func build(t testing.TB, upstream http.HandlerFunc, newKey ledger.NewKey, opts ...middleware.Option) *house {
+func build(t testing.TB, upstream http.HandlerFunc, newKey ledger.NewKey, options ...middleware.Option) *house {
 	t.Helper()
 	h := &house{t: t, limiter: limiter.New(), reports: &reports{}}
 	store, err := sqlitestore.Open(t.Context(), t.TempDir())
@@ -95,8 +95,8 @@ func build(t testing.TB, upstream http.HandlerFunc, newKey ledger.NewKey, opts .
 			middleware.ReportFailure(r.Context(), http.StatusBadGateway, err)
 		},
 	}
-	opts = append([]middleware.Option{middleware.WithObserver(h.reports)}, opts...)
-	h.gateway = httptest.NewServer(middleware.New(h.ledger, h.limiter, opts...)(proxy))
+	options = append([]middleware.Option{middleware.WithObserver(h.reports)}, options...)
+	h.gateway = httptest.NewServer(middleware.New(h.ledger, h.limiter, options...)(proxy))
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		h.gateway.Close()
@@ -246,7 +246,7 @@ func events(body string) (events []string) {
 }
 
 // wrap puts a handler of one's own behind the gate of a house.
-func (h *house) wrap(handler http.HandlerFunc, opts ...middleware.Option) {
-	opts = append([]middleware.Option{middleware.WithObserver(h.reports)}, opts...)
-	h.gateway.Config.Handler = middleware.New(h.ledger, h.limiter, opts...)(handler)
+func (h *house) wrap(handler http.HandlerFunc, options ...middleware.Option) {
+	options = append([]middleware.Option{middleware.WithObserver(h.reports)}, options...)
+	h.gateway.Config.Handler = middleware.New(h.ledger, h.limiter, options...)(handler)
 }
