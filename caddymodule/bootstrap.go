@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -19,7 +20,6 @@ const (
 
 	demoOwner     = "demo"
 	demoCredit    = 100 * ledger.Credit
-	adminKeyFile  = "admin.key"
 	memberKeyFile = "demo.key"
 )
 
@@ -39,7 +39,7 @@ func (a *App) bootstrap(ctx context.Context, log *slog.Logger) error {
 		file    string
 		request ledger.NewKey
 	}{
-		{adminKeyFile, ledger.NewKey{Name: "demo administrator", Owner: demoOwner, Role: ledger.RoleAdmin, AllOwners: true}},
+		{runtime.AdminKeyFile, ledger.NewKey{Name: "demo administrator", Owner: demoOwner, Role: ledger.RoleAdmin, AllOwners: true}},
 		{memberKeyFile, ledger.NewKey{Name: "demo member", Owner: demoOwner, Limits: a.keyLimits()}},
 	} {
 		created, secret, err := l.CreateKey(ctx, key.request)

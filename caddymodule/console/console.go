@@ -1,12 +1,13 @@
-package caddymodule
+package console
 
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
-func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
+// Command returns the command penstock with its subcommands, to be registered with Caddy.
+func Command() caddycmd.Command {
+	return caddycmd.Command{
 		Name:  "penstock",
 		Usage: "keys|accounts|usage|explain|ledger ...",
 		Short: "Manages API keys, accounts and the ledger of Penstock",
@@ -24,7 +25,13 @@ The first admin key:
 
 A key is printed once, when it is created or rotated. It cannot be shown again.`,
 		CobraFunc: addCommands,
-	})
+	}
+}
+
+// console is what all subcommands of penstock share: the flags of the command itself.
+type console struct {
+	address, data, keyFile string
+	json                   bool
 }
 
 // addCommands adds all subcommands to the command penstock.

@@ -1,4 +1,4 @@
-package caddymodule
+package console
 
 import (
 	"bytes"
@@ -19,17 +19,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware/admin"
 )
-
-// console is what all subcommands of penstock share.
-type console struct {
-	address, data, keyFile string
-	json                   bool
-}
 
 // client speaks the native administration API, over the network to a running
 // instance or through a pipe to a handler of its own.
@@ -44,7 +39,7 @@ func (c *console) directory() string {
 	return cmp.Or(c.data, os.Getenv("PENSTOCK_DATA"), "./penstock-data")
 }
 
-// connect calls use with a client. make says whether a ledger that is not there
+// connect calls use with a client. create says whether a ledger that is not there
 // may be made.
 func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) error) error {
 	if address := cmp.Or(c.address, os.Getenv("PENSTOCK_ADDRESS")); address != "" {
@@ -94,7 +89,7 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 		if key := os.Getenv("PENSTOCK_ADMIN_KEY"); key != "" {
 			return readKey(strings.NewReader(key), "PENSTOCK_ADMIN_KEY")
 		}
-		file = filepath.Join(filepath.Dir(sqlitestore.FilePath(c.directory())), adminKeyFile)
+		file = filepath.Join(filepath.Dir(sqlitestore.FilePath(c.directory())), runtime.AdminKeyFile)
 	}
 	opened, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) && c.keyFile == "" {

@@ -1,4 +1,4 @@
-package caddymodule
+package console
 
 import (
 	"crypto/rand"
