@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin"
 )
@@ -53,20 +54,20 @@ func (a *Admin) ready() (*admin.Handler, error) {
 	if err := a.app.begin(); err != nil {
 		return nil, err
 	}
-	a.build.Do(func() { a.handler = admin.New(a.app.engine.ledger, a.app.engine.limiter, a.options()...) })
+	a.build.Do(func() { a.handler = admin.New(a.app.engine.Ledger, a.app.engine.Limiter, a.options()...) })
 	return a.handler, nil
 }
 
 // options returns the administration's options.
 func (a *Admin) options() []admin.Option {
 	options := []admin.Option{
-		admin.WithLogger(lastingLog(string(a.CaddyModule().ID))),
-		admin.WithClientAddress(clientAddress),
-		admin.WithThrottle(a.app.engine.throttle),
-		admin.WithZone(a.app.engine.zone),
+		admin.WithLogger(runtime.LastingLog(string(a.CaddyModule().ID))),
+		admin.WithClientAddress(runtime.ClientAddress),
+		admin.WithThrottle(a.app.engine.Throttle),
+		admin.WithZone(a.app.engine.Zone),
 		admin.WithBounds(limitBounds(a.app.Bounds)),
 		admin.WithModels(a.models()...),
-		admin.WithAlerts(a.app.engine.alerts),
+		admin.WithAlerts(a.app.engine.Alerts),
 	}
 	if rows := a.app.keyLimits(); len(rows) > 0 {
 		options = append(options, admin.WithDefaultLimits(rows[0]))
@@ -91,19 +92,19 @@ func (a *Admin) models() []admin.Model {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !a.app.lease.begin() {
-		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+	if !a.app.lease.Begin() {
+		return caddyhttp.Error(http.StatusServiceUnavailable, runtime.ErrRetired)
 	}
 	handler, err := a.ready()
 	if err != nil {
-		a.app.lease.end()
+		a.app.lease.End()
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	if !handler.Matches(r) {
-		a.app.lease.end()
+		a.app.lease.End()
 		return next.ServeHTTP(w, r)
 	}
-	defer a.app.lease.end()
+	defer a.app.lease.End()
 	handler.ServeHTTP(w, r)
 	return nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limits"
@@ -61,7 +60,7 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 		return strings.Replace(g.config(options, site), "{\n", "{\n\tevents {\n\t\ton penstock_alert penstock_test\n\t}\n", 1)
 	}
 	mustLoad(t, "%s", config())
-	_, secret, err := g.engine().ledger.CreateKey(t.Context(), ledger.NewKey{Name: "m", Owner: demoOwner, Limits: []limits.Row{{RPD: 4}}})
+	_, secret, err := g.engine().Ledger.CreateKey(t.Context(), ledger.NewKey{Name: "m", Owner: "demo", Limits: []limits.Row{{RPD: 4}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +80,7 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 		}
 		select {
 		case event := <-seenEvents:
-			if event.Data["id"] != alert["id"] || event.Name() != eventAlert {
+			if event.Data["id"] != alert["id"] || event.Name() != "penstock_alert" {
 				t.Errorf("the event is %v", event.Data)
 			}
 		case <-time.After(10 * time.Second):
@@ -111,7 +110,7 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 	if len(told) != 0 || len(seenEvents) != 0 {
 		t.Errorf("%d calls of the webhook and %d events too many", len(told), len(seenEvents))
 	}
-	if text := fmt.Sprint(testMetrics(t, g.engine().metrics.alerts)); text != "map[requests_per_day 100:1 requests_per_day 50:1]" {
+	if text := fmt.Sprint(counters(t, "penstock_alerts_total")); text != "map[requests_per_day 100:1 requests_per_day 50:1]" {
 		t.Errorf("the metric says %s", text)
 	}
 }
@@ -119,19 +118,19 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 // Interface guards
 var _ caddyevents.Handler = (*eventLog)(nil)
 
-// testMetrics returns the values of a counter by its labels.
-func testMetrics(t *testing.T, counter prometheus.Collector) map[string]float64 {
+// counters returns the values of a counter of the running configuration by its labels.
+func counters(t *testing.T, name string) map[string]float64 {
 	t.Helper()
-	registry := prometheus.NewRegistry()
-	if err := registry.Register(counter); err != nil {
-		t.Fatal(err)
-	}
-	families, err := registry.Gather()
+	running := caddy.ActiveContext()
+	families, err := running.GetMetricsRegistry().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	values := map[string]float64{}
 	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
 		for _, metric := range family.GetMetric() {
 			var labels []string
 			for _, label := range metric.GetLabel() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
@@ -79,16 +80,12 @@ type App struct {
 	// Default: at 80 and 100 percent, in the log, the metrics and Caddy's events.
 	Alerts *Alerts `json:"alerts,omitempty"`
 
-	store    LedgerStore
-	notifier *notifier
-	zone     *time.Location
-	log      *slog.Logger
-	engine   *engine
-	lease    *lease // nil until the engine was acquired
-	previous *App   // whose prices come back if this configuration does not come up
-	stopped  bool   // nothing of it comes into force any more; guarded by the engine
-
-	fixedCosts map[string]ledger.Micro // of all gates, by path
+	zone          *time.Location
+	log           *slog.Logger
+	notifier      *runtime.Notifier
+	engine        *runtime.Engine
+	lease         *runtime.Lease         // nil until the engine was acquired
+	configuration *runtime.Configuration // what this configuration sets there
 
 	beginning sync.Once
 	failure   error // of beginning
@@ -122,28 +119,25 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the ledger's store: %w", err)
 	}
-	a.store = store.(LedgerStore)
 	if a.zone, err = limiter.ParseZone(a.Zone); err != nil {
 		return err
 	}
-	if a.Alerts != nil {
-		if err := a.Alerts.validate(); err != nil {
-			return fmt.Errorf("alerts: %w", err)
-		}
-	}
-	for option, hash := range map[string]*string{"admin_key_sha256": &a.AdminKeySHA256, "key_sha256": &a.KeySHA256} {
-		if *hash, err = caddy.NewReplacer().ReplaceOrErr(*hash, true, true); err != nil {
-			return fmt.Errorf("%s: %w", option, err)
+	for _, option := range a.hashes() {
+		if *option.hash, err = caddy.NewReplacer().ReplaceOrErr(*option.hash, true, true); err != nil {
+			return fmt.Errorf("%s: %w", option.name, err)
 		}
 	}
 	a.log = ctx.Slogger()
-	if a.notifier, err = newNotifier(ctx, a); err != nil {
+	if a.notifier, err = a.Alerts.notifier(ctx, a.log); err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}
-	if a.engine, a.lease, err = acquireEngine(a.store); err != nil {
+	if a.engine, a.lease, err = runtime.Acquire(store.(LedgerStore)); err != nil {
 		return err
 	}
-	return a.engine.metrics.register(ctx.GetMetricsRegistry())
+	a.configuration = &runtime.Configuration{
+		DefaultPrice: defaultPrice, FixedCosts: make(map[string]ledger.Micro), Notifier: a.notifier,
+	}
+	return a.engine.Metrics.Register(ctx.GetMetricsRegistry())
 }
 
 // begin opens the ledger if it is not open yet and puts the configuration into
@@ -152,7 +146,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // loaded perhaps, and those calls must not run at the prices of before.
 func (a *App) begin() error {
 	a.beginning.Do(func() {
-		if a.failure = a.engine.open(a); a.failure == nil {
+		if a.failure = a.engine.Open(a.zone, a.log); a.failure == nil {
 			a.failure = a.enforce(context.Background())
 		}
 	})
@@ -165,35 +159,41 @@ func (a *App) Start() error {
 		// Caddy stops only the apps that did start.
 		return errors.Join(err, a.Stop())
 	}
-	if a.engine.zone.String() != a.zone.String() {
-		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.zone.String())
+	if a.engine.Zone.String() != a.zone.String() {
+		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.Zone.String())
 	}
 	return nil
 }
 
 // enforce puts the configuration into force.
 func (a *App) enforce(ctx context.Context) error {
-	if err := a.engine.apply(ctx, a); err != nil {
+	var err error
+	if a.configuration.Prices, err = a.prices(); err != nil {
 		return err
 	}
-	if err := a.bootstrap(ctx, a.log); err != nil {
-		return fmt.Errorf("bootstrap %s: %w", a.Bootstrap, err)
+	if err := a.engine.Apply(ctx, a.configuration); err != nil {
+		return err
+	}
+	if a.Bootstrap == bootstrapDemo {
+		if err := a.engine.Bootstrap(ctx, a.keyLimits(), a.log); err != nil {
+			return fmt.Errorf("bootstrap %s: %w", a.Bootstrap, err)
+		}
 	}
 	return a.importKey(ctx)
 }
 
 // Stop implements caddy.App. Calls may still run: the ledger stays open for them.
-func (a *App) Stop() error { return a.engine.stop(context.Background(), a) }
+func (a *App) Stop() error { return a.engine.Stop(context.Background(), a.configuration) }
 
 // Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed,
 // and a start of the other apps that failed before it was this one's turn.
 func (a *App) Cleanup() (err error) {
 	if a.lease != nil {
 		err = a.Stop()
-		a.lease.retire()
+		a.lease.Retire()
 	}
 	if a.notifier != nil {
-		a.notifier.close()
+		a.notifier.Close()
 	}
 	return err
 }
@@ -229,9 +229,9 @@ func (a *App) Validate() error {
 			return fmt.Errorf("alerts: %w", err)
 		}
 	}
-	for option, hash := range map[string]string{"admin_key_sha256": a.AdminKeySHA256, "key_sha256": a.KeySHA256} {
-		if _, err := parseHash(hash); hash != "" && err != nil {
-			return fmt.Errorf("%s: %w", option, err)
+	for _, option := range a.hashes() {
+		if _, err := parseHash(*option.hash); *option.hash != "" && err != nil {
+			return fmt.Errorf("%s: %w", option.name, err)
 		}
 	}
 	if a.Bootstrap != "" && a.Bootstrap != bootstrapDemo {
@@ -239,6 +239,9 @@ func (a *App) Validate() error {
 	}
 	return nil
 }
+
+// bootstrapDemo is the value of App.Bootstrap that creates the demo keys.
+const bootstrapDemo = "demo"
 
 // validatePaths checks that a second name stands for one model.
 func (a *App) validatePaths() error {
@@ -271,22 +274,35 @@ func (a *App) CheckModel(name string) error {
 // a path, so two gates cannot differ about it.
 func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
 	for path, cost := range costs {
-		if known, ok := a.fixedCosts[path]; ok && known != cost {
+		if known, ok := a.configuration.FixedCosts[path]; ok && known != cost {
 			return fmt.Errorf("fixed cost of %s: %s here and %s in another gate; a path has one price", path, cost, known)
 		}
 		if _, ok := a.Models[path]; ok {
 			return fmt.Errorf("fixed cost of %s: a model of that name has a price already", path)
 		}
-		if a.fixedCosts == nil {
-			a.fixedCosts = make(map[string]ledger.Micro)
-		}
-		a.fixedCosts[path] = cost
+		a.configuration.FixedCosts[path] = cost
 	}
 	return nil
 }
 
 // modelNames returns the names of the models in order.
 func (a *App) modelNames() []string { return slices.Sorted(maps.Keys(a.Models)) }
+
+// prices returns the price of each model.
+func (a *App) prices() (map[string]ledger.Price, error) {
+	prices := make(map[string]ledger.Price, len(a.Models))
+	for name, model := range a.Models {
+		if model == nil {
+			model = new(Model)
+		}
+		price, err := model.price()
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		prices[name] = price
+	}
+	return prices, nil
+}
 
 // catalog returns the models as the gate knows them, in order.
 func (a *App) catalog() []middleware.Model {

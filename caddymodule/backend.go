@@ -4,17 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/gpubackend"
 )
 
@@ -73,34 +72,8 @@ type Backend struct {
 	// Whether `/metrics` also has the names that vLLM uses. Default: false.
 	VLLMMetrics bool `json:"vllm_metrics,omitempty"`
 
-	model *model
-	lease *lease
-}
-
-// models holds the loaded models of this process by their configuration.
-var models = caddy.NewUsagePool()
-
-// model is a server that is loaded once.
-type model struct {
-	options []gpubackend.Option
-	loading sync.Once
-	server  *gpubackend.Server
-	failure error
-}
-
-// load returns the server. The first call loads the model, others wait for it.
-func (m *model) load() (*gpubackend.Server, error) {
-	m.loading.Do(func() { m.server, m.failure = gpubackend.New(m.options...) })
-	return m.server, m.failure
-}
-
-// Destruct implements caddy.Destructor.
-func (m *model) Destruct() error {
-	m.loading.Do(func() { m.failure = errRetired })
-	if m.failure != nil {
-		return nil
-	}
-	return m.server.Close()
+	server *runtime.Backend
+	lease  *runtime.Lease
 }
 
 // CaddyModule implements caddy.Module.
@@ -128,21 +101,11 @@ func (b *Backend) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	log := lastingLog(string(b.CaddyModule().ID))
-	value, _, err := models.LoadOrNew(string(identity), func() (caddy.Destructor, error) {
-		return &model{options: b.options(log)}, nil
-	})
-	if err != nil {
+	log := runtime.LastingLog(string(b.CaddyModule().ID))
+	if b.server, b.lease, err = runtime.AcquireBackend(string(identity), log, b.options()...); err != nil {
 		return err
 	}
-	b.model = value.(*model)
-	release := func() {
-		if _, err := models.Delete(string(identity)); err != nil {
-			log.Error("unloading the model", "error", err)
-		}
-	}
-	b.lease = newLease(release, renewal(models, string(identity), value, release))
-	app.(*Backends).add(b.model)
+	app.(*Backends).add(b.server)
 	return nil
 }
 
@@ -193,8 +156,8 @@ func checkNames(names []string) error {
 }
 
 // options returns the server's options for what is set.
-func (b *Backend) options(log *slog.Logger) []gpubackend.Option {
-	options := []gpubackend.Option{gpubackend.WithLogger(log), gpubackend.WithModelFile(b.ModelFile)}
+func (b *Backend) options() []gpubackend.Option {
+	options := []gpubackend.Option{gpubackend.WithModelFile(b.ModelFile)}
 	set := func(isSet bool, option gpubackend.Option) {
 		if isSet {
 			options = append(options, option)
@@ -223,18 +186,18 @@ func (b *Backend) options(log *slog.Logger) []gpubackend.Option {
 // Cleanup implements caddy.CleanerUpper. It also follows a Provision that failed.
 func (b *Backend) Cleanup() error {
 	if b.lease != nil {
-		b.lease.retire()
+		b.lease.Retire()
 	}
 	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every path.
 func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	if !b.lease.begin() {
-		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+	if !b.lease.Begin() {
+		return caddyhttp.Error(http.StatusServiceUnavailable, runtime.ErrRetired)
 	}
-	defer b.lease.end()
-	server, err := b.model.load()
+	defer b.lease.End()
+	server, err := b.server.Load()
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
@@ -246,7 +209,7 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 // `penstock_backend` when the configuration starts, so that a model that cannot
 // be loaded keeps the configuration from starting. Handlers add it by themselves.
 type Backends struct {
-	models []*model
+	servers []*runtime.Backend
 }
 
 // CaddyModule implements caddy.Module.
@@ -254,14 +217,14 @@ func (*Backends) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "penstock_backend", New: func() caddy.Module { return new(Backends) }}
 }
 
-// add registers a model. Handlers are provisioned one after the other.
-func (b *Backends) add(model *model) { b.models = append(b.models, model) }
+// add registers a backend. Handlers are provisioned one after the other.
+func (b *Backends) add(server *runtime.Backend) { b.servers = append(b.servers, server) }
 
 // Start implements caddy.App.
 func (b *Backends) Start() error {
 	var failures []error
-	for _, model := range b.models {
-		_, err := model.load()
+	for _, server := range b.servers {
+		_, err := server.Load()
 		failures = append(failures, err)
 	}
 	return errors.Join(failures...)

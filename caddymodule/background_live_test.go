@@ -35,7 +35,7 @@ func TestABackgroundRunThatOutlivesItsConfigurationIsCharged(t *testing.T) {
 		t.Fatalf("%+v", reply)
 	}
 	<-arrived
-	ledger := g.engine().ledger
+	ledger := g.engine().Ledger
 	time.AfterFunc(100*time.Millisecond, func() { close(stage) })
 	begin := time.Now()
 	stop(t)

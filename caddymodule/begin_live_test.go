@@ -62,14 +62,14 @@ func TestCallsBeforeTheAppStartedRunAtTheNewPrices(t *testing.T) {
 	if err := next.Cleanup(); err != nil {
 		t.Fatal(err)
 	}
-	if price := g.engine().ledger.Price("tiny").Request; price.String() != "1.000000" {
+	if price := g.engine().Ledger.Price("tiny").Request; price.String() != "1.000000" {
 		t.Errorf("after the failure the price is %s", price)
 	}
 }
 
 func TestACallThatComesTooLateBringsNoPricesBack(t *testing.T) {
 	g := start(t, demoOptions, "penstock")
-	want := g.engine().ledger.Price("tiny")
+	want := g.engine().Ledger.Price("tiny")
 	next, _ := provisioned(t, g, "\n\t\tmodel tiny {\n\t\t\tprice request 7\n\t\t}")
 	if err := next.Cleanup(); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestACallThatComesTooLateBringsNoPricesBack(t *testing.T) {
 	if err := next.begin(); err == nil {
 		t.Error("a configuration came into force after its cleanup")
 	}
-	if got := g.engine().ledger.Price("tiny"); got != want {
+	if got := g.engine().Ledger.Price("tiny"); got != want {
 		t.Errorf("the price is %+v, want %+v", got, want)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -29,7 +30,7 @@ func TestMinimalFormNeedsNoGlobalOption(t *testing.T) {
 	if reply := call(t, "POST", g.url+"/v1/chat/completions", "", chat(false)); reply.status != 401 {
 		t.Errorf("without a key: %+v", reply)
 	}
-	l := g.engine().ledger
+	l := g.engine().Ledger
 	_, key, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "me"})
 	if err != nil {
 		t.Fatal(err)
@@ -111,13 +112,13 @@ func TestExampleAnswersItsFirstCalls(t *testing.T) {
 	if reply := call(t, "GET", url+"/admin/v1/keys", g.key("admin.key"), ""); reply.status != 200 {
 		t.Errorf("admin: %+v", reply)
 	}
-	before, _ := g.engine().ledger.Account("demo")
+	before, _ := g.engine().Ledger.Account("demo")
 	if before.Spent == 0 {
 		t.Error("three calls cost nothing")
 	}
 	stop(t)
 	mustLoad(t, "%s", config)
-	if after, _ := g.engine().ledger.Account("demo"); after != before {
+	if after, _ := g.engine().Ledger.Account("demo"); after != before {
 		t.Errorf("the account after a restart is %+v, was %+v", after, before)
 	}
 }
@@ -125,16 +126,18 @@ func TestExampleAnswersItsFirstCalls(t *testing.T) {
 func TestBackendOutlivesReloadsAndRefusesABadModel(t *testing.T) {
 	front := freeAddress(t)
 	config := "http://" + front + " {\n\tpenstock_backend {\n\t\tslots %d\n\t}\n}\n"
-	held := func() map[*model]bool {
-		found := make(map[*model]bool)
-		models.Range(func(_, value any) bool { found[value.(*model)] = true; return true })
+	held := func() map[*runtime.Backend]bool {
+		found := make(map[*runtime.Backend]bool)
+		for backend := range runtime.Backends {
+			found[backend] = true
+		}
 		return found
 	}
 	mustLoad(t, config, 2)
 	first := held()
 	mustLoad(t, config+"# changed\n", 2)
 	for m := range held() {
-		if !first[m] || m.server == nil {
+		if !first[m] || !m.IsLoaded() {
 			t.Error("the reload loaded the model again")
 		}
 	}

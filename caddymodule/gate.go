@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/dialect"
@@ -86,6 +87,7 @@ type Gate struct {
 	OnRevoke string `json:"on_revoke,omitempty"`
 
 	app   *App
+	log   *slog.Logger
 	build sync.Once
 	gate  *middleware.Gate
 }
@@ -94,7 +96,9 @@ type Gate struct {
 const errorsPassthrough = "passthrough"
 
 // revokeWords are the values of Gate.OnRevoke.
-var revokeWords = map[string]middleware.OnRevoke{"": middleware.RevokeFinish, "finish": middleware.RevokeFinish, "abort": middleware.RevokeAbort}
+var revokeWords = map[string]middleware.OnRevoke{
+	"": middleware.RevokeFinish, "finish": middleware.RevokeFinish, "abort": middleware.RevokeAbort,
+}
 
 // CaddyModule implements caddy.Module.
 func (*Gate) CaddyModule() caddy.ModuleInfo {
@@ -108,6 +112,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return err
 	}
 	g.app = app.(*App)
+	g.log = runtime.LastingLog(string(g.CaddyModule().ID))
 	costs, err := g.fixedCosts()
 	if err != nil {
 		return err
@@ -167,10 +172,10 @@ func (g *Gate) options() []middleware.Option {
 	app := g.app
 	options := []middleware.Option{
 		middleware.WithModels(app.catalog()...),
-		middleware.WithLogger(lastingLog(string(g.CaddyModule().ID))),
-		middleware.WithRuns(app.engine.runs),
-		middleware.WithObserver(newObserver(app.engine, app.modelNames())),
-		middleware.WithClientAddress(clientAddress),
+		middleware.WithLogger(g.log),
+		middleware.WithRuns(app.engine.Runs),
+		middleware.WithObserver(app.engine.Observer(app.modelNames()...)),
+		middleware.WithClientAddress(runtime.ClientAddress),
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
 	}
@@ -184,7 +189,7 @@ func (g *Gate) options() []middleware.Option {
 		options = append(options, middleware.WithDialect(kind))
 	}
 	if g.Errors == errorsPassthrough {
-		options = append(options, middleware.WithErrorsPassthrough(passRefusal))
+		options = append(options, middleware.WithErrorsPassthrough(runtime.PassRefusal))
 	}
 	if g.StrictEstimate {
 		options = append(options, middleware.WithStrictEstimate())
@@ -205,7 +210,7 @@ func (g *Gate) ready() (*middleware.Gate, error) {
 		return nil, err
 	}
 	g.build.Do(func() {
-		g.gate = middleware.NewGate(g.app.engine.ledger, g.app.engine.limiter, g.options()...)
+		g.gate = middleware.NewGate(g.app.engine.Ledger, g.app.engine.Limiter, g.options()...)
 		if err := g.gate.SetPrices(context.Background()); err != nil {
 			g.app.log.Error("fixed cost not set: the path is refused", "error", err)
 		}
@@ -218,49 +223,24 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if _, inside := middleware.CallFrom(r.Context()); inside {
 		return next.ServeHTTP(w, r) // another gate has the call, and charges for it
 	}
-	if !g.app.lease.begin() {
+	if !g.app.lease.Begin() {
 		w.Header().Set("Retry-After", "1")
-		return caddyhttp.Error(http.StatusServiceUnavailable, errRetired)
+		return caddyhttp.Error(http.StatusServiceUnavailable, runtime.ErrRetired)
 	}
-	defer g.app.lease.end()
+	defer g.app.lease.End()
 	gate, err := g.ready()
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	passed := &passage{gate: g, next: next}
+	passage := runtime.NewPassage(g.app.lease, g.log, next)
 	if g.Errors == errorsPassthrough {
-		r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passed))
+		r = passage.Attach(r)
 	}
 	if route, ok := dialect.Classify(r.Method, r.URL.EscapedPath()); ok && route.Operation == dialect.ExecuteAsync {
-		r = detached(w, r)
+		r = runtime.Detached(w, r)
 	}
-	gate.Serve(w, r, passed)
-	return passed.finish()
-}
-
-// detached returns the request with variables and placeholders of its own. A call
-// in the background uses them while the handlers around the gate and the access
-// log still use those of the request, and neither is made for two at once.
-func detached(w http.ResponseWriter, r *http.Request) *http.Request {
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	variables, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	copied := caddyhttp.PrepareRequest(r.Clone(r.Context()), caddy.NewReplacer(), w, server)
-	for name, value := range variables {
-		caddyhttp.SetVar(copied.Context(), name, value)
-	}
-	return copied
-}
-
-// errRetired is for calls that come so late to a configuration that its ledger
-// may be closed.
-var errRetired = errors.New("the configuration of this gate is retired")
-
-// clientAddress returns the address that Caddy took for the client's, behind
-// trusted proxies too.
-func clientAddress(r *http.Request) netip.Addr {
-	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	address, _ := netip.ParseAddr(text) // the zero address is in no network
-	return address.Unmap()
+	gate.Serve(w, r, passage)
+	return passage.Finish()
 }
 
 // Interface guards

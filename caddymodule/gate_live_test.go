@@ -19,7 +19,7 @@ func TestRefusalsReachNoUpstreamAndCountNothing(t *testing.T) {
 	u := newUpstream(t, nil)
 	g := start(t, demoOptions+"\n\t\tdefault_limits rpm 2", "penstock_proxy "+u.address()+" {\n\t\tgate {\n\t\t\tmax_body 1KiB\n\t\t}\n\t}")
 	key, admin := g.key("demo.key"), g.key("admin.key")
-	_, broke, err := g.engine().ledger.CreateKey(t.Context(), ledger.NewKey{Name: "poor", Owner: "poor"})
+	_, broke, err := g.engine().Ledger.CreateKey(t.Context(), ledger.NewKey{Name: "poor", Owner: "poor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestFailingUpstreamIsAnsweredInTheDialectAndCostsNothing(t *testing.T) {
 	if reply.status != 502 || !json.Valid([]byte(reply.body)) || !strings.Contains(reply.body, `"error"`) {
 		t.Errorf("got %+v", reply)
 	}
-	if account, _ := g.engine().ledger.Account("demo"); account.Spent != 0 || account.Held != 0 {
+	if account, _ := g.engine().Ledger.Account("demo"); account.Spent != 0 || account.Held != 0 {
 		t.Errorf("the failed call cost: %+v", account)
 	}
 }
@@ -175,7 +175,7 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	member, _ := g.engine().ledger.Authenticate(key)
+	member, _ := g.engine().Ledger.Authenticate(key)
 	for _, want := range []string{`"user_id":"` + member.ID + `"`, `"charged":"0.5`, `"model":"tiny"`, "upstream roundtrip"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the log has no %s", want)
@@ -210,7 +210,7 @@ func TestMetricsAreSharedByHandlersAndKeptAcrossReloads(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if member, _ := g.engine().ledger.Authenticate(key); strings.Contains(text, member.ID) || strings.Contains(text, key) {
+	if member, _ := g.engine().Ledger.Authenticate(key); strings.Contains(text, member.ID) || strings.Contains(text, key) {
 		t.Error("the metrics name a key")
 	}
 	if t.Failed() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -60,14 +61,14 @@ func TestConfigurationThatDoesNotComeUpChangesNothing(t *testing.T) {
 			u := newUpstream(t, nil)
 			site := "penstock_proxy " + u.address()
 			g := start(t, demoOptions, site)
-			want := g.engine().ledger.Price("tiny")
+			want := g.engine().Ledger.Price("tiny")
 			if err := caddy.Load(toJSON(t, g.config(broken.options, site)+broken.rest), true); err == nil {
 				t.Fatal("the configuration was loaded")
 			}
-			if got := g.engine().ledger.Price("tiny"); got != want {
+			if got := g.engine().Ledger.Price("tiny"); got != want {
 				t.Errorf("the price is %+v, want %+v", got, want)
 			}
-			if refs, _ := engines.References(g.engine().store.Identity()); refs != 1 {
+			if refs := g.engine().Shares(); refs != 1 {
 				t.Errorf("%d configurations hold the engine", refs)
 			}
 			if reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false)); reply.status != 200 {
@@ -111,7 +112,7 @@ func TestBootstrapWritesTheKeysOnce(t *testing.T) {
 			t.Errorf("%s holds something besides the key and a newline", name)
 		}
 	}
-	l := g.engine().ledger
+	l := g.engine().Ledger
 	account, _ := l.Account("demo")
 	if account.Available != 100*ledger.Credit {
 		t.Errorf("the demo account has %s credits", account.Available)
@@ -127,14 +128,14 @@ func TestBootstrapWritesTheKeysOnce(t *testing.T) {
 	if g.key("demo.key") != keys["demo.key"] {
 		t.Error("the second start made another key")
 	}
-	if account, _ = g.engine().ledger.Account("demo"); account.Available != 100*ledger.Credit {
+	if account, _ = g.engine().Ledger.Account("demo"); account.Available != 100*ledger.Credit {
 		t.Errorf("after the second start the demo account has %s credits", account.Available)
 	}
 }
 
 func TestWithoutBootstrapNothingIsCreated(t *testing.T) {
 	g := start(t, "", "penstock")
-	if !g.engine().ledger.Empty() {
+	if !g.engine().Ledger.Empty() {
 		t.Error("the ledger is not empty")
 	}
 	if files, _ := filepath.Glob(filepath.Join(g.data, "*.key")); len(files) > 0 {
@@ -145,8 +146,10 @@ func TestWithoutBootstrapNothingIsCreated(t *testing.T) {
 func TestLimitsSurviveARestart(t *testing.T) {
 	for name, damage := range map[string]func(*gateway){
 		"clean":   func(*gateway) {},
-		"unclean": func(g *gateway) { os.Remove(filepath.Join(g.data, limitsFile)) },
-		"damaged": func(g *gateway) { os.WriteFile(filepath.Join(g.data, limitsFile), []byte("penstock limiter?"), 0o600) },
+		"unclean": func(g *gateway) { os.Remove(filepath.Join(g.data, runtime.CountersFile)) },
+		"damaged": func(g *gateway) {
+			os.WriteFile(filepath.Join(g.data, runtime.CountersFile), []byte("penstock limiter?"), 0o600)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, nil)
@@ -158,12 +161,12 @@ func TestLimitsSurviveARestart(t *testing.T) {
 				t.Fatalf("first call: %+v", reply)
 			}
 			stop(t)
-			if info, err := os.Stat(filepath.Join(g.data, limitsFile)); err != nil || info.Mode() != 0o600 {
+			if info, err := os.Stat(filepath.Join(g.data, runtime.CountersFile)); err != nil || info.Mode() != 0o600 {
 				t.Errorf("the counters' file: %v, %v", info, err)
 			}
 			damage(g)
 			g.reload(options, site)
-			if _, err := os.Stat(filepath.Join(g.data, limitsFile)); !os.IsNotExist(err) {
+			if _, err := os.Stat(filepath.Join(g.data, runtime.CountersFile)); !os.IsNotExist(err) {
 				t.Errorf("the counters' file is still there: %v", err)
 			}
 			if reply := call(t, "POST", url, key, chat(false)); reply.status != 200 {
@@ -205,7 +208,7 @@ func TestWhatOutlivesAConfigurationLogsToTheNewOne(t *testing.T) {
 		return strings.Replace(g.config("", "penstock"), "{\n", "{\n\tlog {\n\t\toutput file "+filepath.Join(directory, file)+"\n\t}\n", 1)
 	}
 	mustLoad(t, "%s", with("old"))
-	log := lastingLog("penstock").With("who", "engine")
+	log := runtime.LastingLog("penstock").With("who", "engine")
 	log.Info("before")
 	mustLoad(t, "%s", with("new"))
 	log.WithGroup("more").Warn("after", "what", 7)

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -66,7 +67,7 @@ func stop(t *testing.T) {
 		t.Errorf("stopping Caddy: %v", err)
 	}
 	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
-		if enginesLeft() == 0 {
+		if runtime.EnginesLeft() == 0 {
 			return
 		}
 	}
@@ -76,10 +77,9 @@ func stop(t *testing.T) {
 // noEngine fails if a configuration that is gone still holds an engine.
 func noEngine(t *testing.T) {
 	t.Helper()
-	engines.Range(func(identity, _ any) bool {
-		t.Errorf("%s is still held", identity)
-		return true
-	})
+	for engine := range runtime.Engines {
+		t.Errorf("%s is still held", engine.Identity())
+	}
 }
 
 // mustLoad is load for a configuration that is right.
@@ -144,20 +144,19 @@ func keyFrom(t testing.TB, directory, file string) string {
 }
 
 // engine returns the running engine.
-func (g *gateway) engine() *engine {
+func (g *gateway) engine() *runtime.Engine {
 	g.t.Helper()
-	var found *engine
-	engines.Range(func(_, value any) bool { found = value.(*engine); return false })
-	if found == nil {
-		g.t.Fatal("no engine runs")
+	for engine := range runtime.Engines {
+		return engine
 	}
-	return found
+	g.t.Fatal("no engine runs")
+	return nil
 }
 
 // settled returns the entries of all charges.
 func (g *gateway) settled() []ledger.Entry {
 	g.t.Helper()
-	entries, err := g.engine().ledger.Entries(g.t.Context(), 0, 1000)
+	entries, err := g.engine().Ledger.Entries(g.t.Context(), 0, 1000)
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -74,10 +74,13 @@ func (p *Price) field(name string) *string {
 	return nil
 }
 
+// defaultPrice is the price of a model that has none of its own.
+var defaultPrice = ledger.Price{Minute: ledger.Credit}
+
 // price returns the price that the ledger charges by.
 func (m *Model) price() (ledger.Price, error) {
 	if m.Price == nil {
-		return ledger.Price{Minute: ledger.Credit}, nil
+		return defaultPrice, nil
 	}
 	var price ledger.Price
 	for name, target := range map[string]*ledger.Micro{

@@ -133,7 +133,7 @@ func TestReloadCutsNoStreamAndChargesItOnce(t *testing.T) {
 	if entries = g.settled(); len(entries) != 2 || entries[1].Amount >= ledger.Credit/2 {
 		t.Errorf("the new price is not in force: %+v", entries)
 	}
-	if refs, _ := engines.References(before.store.Identity()); refs != 1 {
+	if refs := before.Shares(); refs != 1 {
 		t.Errorf("%d configurations hold the engine", refs)
 	}
 }
@@ -156,7 +156,7 @@ func TestReloadToAnotherLedgerLetsTheStreamSettleInTheOldOne(t *testing.T) {
 	}
 	// The last call closes the old ledger.
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		if _, exists := engines.References(old.store.Identity()); !exists {
+		if old.Shares() == 0 {
 			break
 		}
 		if time.Since(start) > 5*time.Second {

@@ -69,14 +69,14 @@ func TestReloadsUnderLoadLoseNoCharge(t *testing.T) {
 	close(done)
 	callers.Wait()
 	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
-		if account, _ := g.engine().ledger.Account("demo"); account.Held == 0 {
+		if account, _ := g.engine().Ledger.Account("demo"); account.Held == 0 {
 			break // also calls whose connection was lost have ended
 		}
 	}
 	var spent ledger.Micro
 	var charged int64
 	for after, more := int64(0), true; more; {
-		entries, err := g.engine().ledger.Entries(t.Context(), after, 1000)
+		entries, err := g.engine().Ledger.Entries(t.Context(), after, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,11 +95,11 @@ func TestReloadsUnderLoadLoseNoCharge(t *testing.T) {
 	if answered.Load() < reloads {
 		t.Errorf("only %d calls were answered: the test shows nothing", answered.Load())
 	}
-	account, _ := g.engine().ledger.Account("demo")
+	account, _ := g.engine().Ledger.Account("demo")
 	if account.Spent != spent || account.Held != 0 || account.Available != 100*ledger.Credit-spent {
 		t.Errorf("the account is %+v after charges of %s", account, spent)
 	}
-	if refs, _ := engines.References(g.engine().store.Identity()); refs != 1 {
+	if refs := g.engine().Shares(); refs != 1 {
 		t.Errorf("%d configurations hold the engine", refs)
 	}
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 )
 
-// lastingLog returns a logger for what outlives a configuration. The loggers that
+// LastingLog returns a logger for what outlives a configuration. The loggers that
 // Caddy gives to a module write to the outputs of that module's configuration,
 // which are closed when it goes; this one finds those of the running one each time.
-func lastingLog(name string) *slog.Logger {
+func LastingLog(name string) *slog.Logger {
 	return slog.New(lastingHandler{name: name, with: func(handler slog.Handler) slog.Handler { return handler }})
 }
 

@@ -1,41 +1,52 @@
-package caddymodule
+package runtime
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// passage is one request's way through a gate: as the handler behind it, it takes
+// Passage is one request's way through a gate: as the handler behind it, it takes
 // Caddy's next handler, and the error of it, past the plain net/http middleware.
-type passage struct {
-	gate *Gate
-	next caddyhttp.Handler
+type Passage struct {
+	lease *Lease
+	log   *slog.Logger
+	next  caddyhttp.Handler
 
 	mu   sync.Mutex      // a call that is answered later runs in its own goroutine
 	call context.Context // of the call, nil if it was refused
 	err  error
 }
 
+// NewPassage returns the way of a request to the next handler.
+func NewPassage(lease *Lease, log *slog.Logger, next caddyhttp.Handler) *Passage {
+	return &Passage{lease: lease, log: log, next: next}
+}
+
 // passageKey is where the refusals that Caddy writes find the passage.
 type passageKey struct{}
 
+// Attach returns the request with the passage in its context, where PassRefusal looks for it.
+func (p *Passage) Attach(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), passageKey{}, p))
+}
+
 // ServeHTTP runs Caddy's next handler.
-func (p *passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Counted once more than by the gate's ServeHTTP, because a call that is
 	// answered later runs on after that has returned.
-	if !p.gate.app.lease.begin() {
-		middleware.ReportFailure(r.Context(), http.StatusServiceUnavailable, errRetired)
+	if !p.lease.Begin() {
+		middleware.ReportFailure(r.Context(), http.StatusServiceUnavailable, ErrRetired)
 		return
 	}
-	defer p.gate.app.lease.endBehind()
+	defer p.lease.EndBehind()
 	p.begin(r)
 	if err := p.next.ServeHTTP(w, r); err != nil {
 		p.fail(w, r, err)
@@ -43,7 +54,7 @@ func (p *passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin publishes what is known of an admitted call, for those who ask.
-func (p *passage) begin(r *http.Request) {
+func (p *Passage) begin(r *http.Request) {
 	if _, ok := middleware.CallFrom(r.Context()); !ok {
 		return
 	}
@@ -54,7 +65,7 @@ func (p *passage) begin(r *http.Request) {
 }
 
 // placeholder returns the value of one of the gate's placeholders.
-func (p *passage) placeholder(name string) (any, bool) {
+func (p *Passage) placeholder(name string) (any, bool) {
 	if !strings.HasPrefix(name, "penstock.") && name != userID {
 		return nil, false
 	}
@@ -84,7 +95,7 @@ const userID = "http.auth.user.id"
 // fail says what became of a call whose handler returned an error, which means
 // that it has written nothing. The gate writes the answer, in the caller's
 // dialect.
-func (p *passage) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (p *Passage) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	var known caddyhttp.HandlerError
 	if errors.As(err, &known) && known.StatusCode != 0 {
@@ -100,31 +111,31 @@ func (p *passage) fail(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, http.StatusText(status), status) // a handler's own refusal
 		return
 	}
-	p.log(r, status, err, known.Err)
+	p.report(r, status, err, known.Err)
 	middleware.ReportFailure(r.Context(), status, err)
 }
 
-// log tells the operator why a handler failed. Caddy would, but sees no error: the
+// report tells the operator why a handler failed. Caddy would, but sees no error: the
 // gate answers the caller, who hears no reasons.
-func (p *passage) log(r *http.Request, status int, err, cause error) {
+func (p *Passage) report(r *http.Request, status int, err, cause error) {
 	if cause != nil {
 		err = cause // without the place in Caddy's source
 	}
 	call, _ := middleware.CallFrom(r.Context())
 	upstream, _ := replacer(r).GetString("http.reverse_proxy.upstream.hostport")
-	lastingLog(string(p.gate.CaddyModule().ID)).Error("the handler behind the gate failed",
+	p.log.Error("the handler behind the gate failed",
 		"status", status, "error", err, "upstream", upstream, "model", call.Model, "request_id", call.RequestID)
 }
 
-// finish returns the error that is left to Caddy.
-func (p *passage) finish() error {
+// Finish returns the error that is left to Caddy.
+func (p *Passage) Finish() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// passRefusal hands a refusal to Caddy's error routes.
-func passRefusal(_ http.ResponseWriter, r *http.Request, refused middleware.Refused) {
+// PassRefusal hands a refusal to Caddy's error routes.
+func PassRefusal(_ http.ResponseWriter, r *http.Request, refused middleware.Refused) {
 	placeholders := replacer(r)
 	placeholders.Set("penstock.key.id", refused.KeyID)
 	placeholders.Set("penstock.request_id", refused.RequestID)
@@ -136,10 +147,6 @@ func passRefusal(_ http.ResponseWriter, r *http.Request, refused middleware.Refu
 		limit = refused.Refusal.Bound.Rule
 	}
 	placeholders.Set("penstock.limit", limit)
-	passed := r.Context().Value(passageKey{}).(*passage)
+	passed := r.Context().Value(passageKey{}).(*Passage)
 	passed.err = caddyhttp.Error(refused.Status, errors.New(refused.Refusal.Message))
-}
-
-func replacer(r *http.Request) *caddy.Replacer {
-	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 }

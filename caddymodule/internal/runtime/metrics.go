@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// metrics are an engine's Prometheus metrics. They live as long as the engine, so
+// Metrics are an engine's Prometheus metrics. They live as long as the engine, so
 // that a reload, which brings a new registry, does not set them back to zero. No
 // label ever holds a key, an account or anything else that a caller chooses.
-type metrics struct {
+type Metrics struct {
 	requests  *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
 	tokens    *prometheus.CounterVec
@@ -29,14 +29,14 @@ type metrics struct {
 // answer to a long generation.
 var latencies = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 60, 120, 300}
 
-func newMetrics() *metrics {
+func newMetrics() *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "penstock", Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "penstock", Name: name, Help: help, Buckets: latencies}, labels)
 	}
-	return &metrics{
+	return &Metrics{
 		requests:  counter("requests_total", "Calls that ran, by how they ended and the status sent.", "operation", "model", "outcome", "status"),
 		refusals:  counter("refusals_total", "Calls that were refused, by error code and the limit that bound.", "operation", "model", "reason", "rule"),
 		tokens:    counter("tokens_total", "Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
@@ -48,9 +48,9 @@ func newMetrics() *metrics {
 	}
 }
 
-// register adds the metrics to the registry of a configuration. Registering them
+// Register adds the metrics to the registry of a configuration. Registering them
 // twice is fine.
-func (m *metrics) register(registry prometheus.Registerer) error {
+func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.alerts, m.firstByte, m.duration} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
@@ -63,7 +63,7 @@ func (m *metrics) register(registry prometheus.Registerer) error {
 // observer counts the calls of one configuration. Where every model name passes,
 // callers would choose the labels: only models that are named get their own.
 type observer struct {
-	metrics *metrics
+	metrics *Metrics
 	models  map[string]*modelMetrics // the one of "" is for all others
 	alerts  *alerts.Monitor
 }
@@ -77,9 +77,10 @@ type modelMetrics struct {
 	duration              map[bool]prometheus.Observer // by stream
 }
 
-func newObserver(e *engine, models []string) *observer {
-	m := e.metrics
-	o := &observer{metrics: m, models: make(map[string]*modelMetrics), alerts: e.alerts}
+// Observer returns what counts the calls of a configuration with these models.
+func (e *Engine) Observer(models ...string) middleware.Observer {
+	m := e.Metrics
+	o := &observer{metrics: m, models: make(map[string]*modelMetrics), alerts: e.Alerts}
 	for _, name := range append(models, "") {
 		o.models[name] = &modelMetrics{
 			name:  name,

@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"errors"
@@ -7,14 +7,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// lease is one configuration's share in an engine. It is given back when the
+// Lease is one configuration's share in an engine. It is given back when the
 // configuration is retired and the calls that began under it have ended: on a
 // reload Caddy cleans the old modules up at once, while their streams still run
 // and have yet to be charged.
 //
 // A server that drains may even begin a call after that. Such a call is let in as
 // long as anybody holds a share, as the next configuration does on a reload.
-type lease struct {
+type Lease struct {
 	release func()      // gives one share back
 	renew   func() bool // takes a share again; false if there is nothing left to share
 
@@ -25,9 +25,13 @@ type lease struct {
 	once    sync.Once     // closes drained
 }
 
-func newLease(release func(), renew func() bool) *lease {
-	return &lease{release: release, renew: renew, drained: make(chan struct{})}
+func newLease(release func(), renew func() bool) *Lease {
+	return &Lease{release: release, renew: renew, drained: make(chan struct{})}
 }
+
+// ErrRetired is for calls that come so late to a configuration that what it shared
+// may be closed.
+var ErrRetired = errors.New("the configuration of this gate is retired")
 
 // errGone ends the attempt to share what is closed.
 var errGone = errors.New("closed")
@@ -48,9 +52,9 @@ func renewal(pool *caddy.UsagePool, identity string, mine any, release func()) f
 	}
 }
 
-// begin counts a call in. It returns false if the share was given back and nobody
+// Begin counts a call in. It returns false if the share was given back and nobody
 // else holds one.
-func (l *lease) begin() bool {
+func (l *Lease) Begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.retired && l.calls == 0 && !l.renew() {
@@ -60,33 +64,33 @@ func (l *lease) begin() bool {
 	return true
 }
 
-// end counts a call out that begin let in.
-func (l *lease) end() {
+// End counts a call out that Begin let in.
+func (l *Lease) End() {
 	if l.isLast() {
 		l.giveBack()
 	}
 }
 
-// endBehind is end for what runs behind a gate. If that is the last to end, it is a
+// EndBehind is End for what runs behind a gate. If that is the last to end, it is a
 // call in the background, which is settled only when it has ended here: giving
 // back waits for that, so it must not wait for giving back.
-func (l *lease) endBehind() {
+func (l *Lease) EndBehind() {
 	if l.isLast() {
 		go l.giveBack()
 	}
 }
 
 // isLast counts a call out and says whether the share is to be given back now.
-func (l *lease) isLast() bool {
+func (l *Lease) isLast() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls--
 	return l.retired && l.calls == 0
 }
 
-// retire says that the configuration is no longer in use. More calls of retire
+// Retire says that the configuration is no longer in use. More calls of Retire
 // do nothing.
-func (l *lease) retire() {
+func (l *Lease) Retire() {
 	l.mu.Lock()
 	last := !l.retired && l.calls == 0
 	l.retired = true
@@ -96,7 +100,7 @@ func (l *lease) retire() {
 	}
 }
 
-func (l *lease) giveBack() {
+func (l *Lease) giveBack() {
 	l.release()
 	l.once.Do(func() { close(l.drained) })
 }

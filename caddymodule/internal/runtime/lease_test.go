@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"sync"
@@ -13,29 +13,29 @@ func never() bool { return false }
 
 func TestLateCallSharesWhatTheNextConfigurationHolds(t *testing.T) {
 	pool := caddy.NewUsagePool()
-	mine := new(engine)
+	mine := new(Engine)
 	mine.opening.Do(func() { mine.failure = errGone }) // there is nothing to close
-	share := func() *lease {
+	share := func() *Lease {
 		pool.LoadOrNew("ledger", func() (caddy.Destructor, error) { return mine, nil })
 		release := func() { pool.Delete("ledger") }
 		return newLease(release, renewal(pool, "ledger", mine, release))
 	}
 	old, next := share(), share()
-	old.retire()
-	if !old.begin() {
+	old.Retire()
+	if !old.Begin() {
 		t.Fatal("a late call was refused although the next configuration holds the engine")
 	}
-	next.retire()
-	if !next.begin() {
+	next.Retire()
+	if !next.Begin() {
 		t.Fatal("a call was refused while another ran")
 	}
-	next.end()
-	old.end()
-	if old.begin() || next.begin() {
+	next.End()
+	old.End()
+	if old.Begin() || next.Begin() {
 		t.Fatal("a call began after the last share was given back")
 	}
-	pool.LoadOrStore("ledger", new(engine))
-	if old.begin() {
+	pool.LoadOrStore("ledger", new(Engine))
+	if old.Begin() {
 		t.Fatal("a call began on an engine that was closed")
 	}
 	if refs, exists := pool.References("ledger"); !exists || refs != 1 {
@@ -47,28 +47,28 @@ func TestLeaseIsGivenBackAfterTheLastCall(t *testing.T) {
 	released := 0
 	l := newLease(func() { released++ }, never)
 	for range 2 {
-		if !l.begin() {
+		if !l.Begin() {
 			t.Fatal("a fresh lease refused a call")
 		}
 	}
-	l.end()
-	l.retire()
+	l.End()
+	l.Retire()
 	if released != 0 {
 		t.Fatal("the share was given back while a call ran")
 	}
-	if !l.begin() {
+	if !l.Begin() {
 		t.Fatal("a late call was refused while the share was held")
 	}
-	l.end()
-	l.end()
+	l.End()
+	l.End()
 	if released != 1 {
 		t.Fatalf("the share was given back %d times", released)
 	}
 	<-l.drained
-	if l.begin() {
+	if l.Begin() {
 		t.Fatal("a call began after the share had been given back")
 	}
-	l.retire()
+	l.Retire()
 	if released != 1 {
 		t.Fatal("retiring twice gave the share back twice")
 	}
@@ -77,8 +77,8 @@ func TestLeaseIsGivenBackAfterTheLastCall(t *testing.T) {
 func TestLeaseIsGivenBackAtOnceWithoutCalls(t *testing.T) {
 	released := 0
 	l := newLease(func() { released++ }, never)
-	l.retire()
-	if released != 1 || l.begin() {
+	l.Retire()
+	if released != 1 || l.Begin() {
 		t.Fatalf("released %d times", released)
 	}
 }
@@ -96,15 +96,15 @@ func TestLeaseIsGivenBackOnceUnderConcurrentCalls(t *testing.T) {
 		for range 8 {
 			group.Go(func() {
 				for range 50 {
-					if l.begin() {
+					if l.Begin() {
 						running.Add(1)
 						running.Add(-1)
-						l.end()
+						l.End()
 					}
 				}
 			})
 		}
-		group.Go(l.retire)
+		group.Go(l.Retire)
 		group.Wait()
 		<-l.drained
 		if released.Load() != 1 {

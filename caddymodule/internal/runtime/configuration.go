@@ -1,0 +1,87 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+// Configuration is what one configuration of the app sets in an engine that outlives it.
+type Configuration struct {
+	// Prices are those of the configured models.
+	Prices map[string]ledger.Price
+	// DefaultPrice is that of models which had a price under an earlier configuration and have
+	// none any more.
+	DefaultPrice ledger.Price
+	// FixedCosts are those of all gates, by path.
+	FixedCosts map[string]ledger.Micro
+	// Notifier is where alerts go.
+	Notifier *Notifier
+
+	// Both are guarded by the engine.
+	previous *Configuration // whose prices come back if this one does not come up
+	stopped  bool           // nothing of it comes into force any more
+}
+
+// Apply puts the prices of a configuration into force and remembers the one
+// before, in case the new configuration does not come up.
+func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.stopped {
+		return ErrRetired
+	}
+	c.previous, e.current = e.current, c
+	if err := e.setPrices(ctx, c); err != nil {
+		return err
+	}
+	return c.Notifier.use(e)
+}
+
+// Stop says that a configuration stops: because another one is in force, or
+// because it did not come up itself. Then the prices before it come back.
+func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.stopped = true
+	if e.current != c {
+		if e.current != nil {
+			e.current.previous = nil // it came up: there is no way back
+		}
+		return nil
+	}
+	e.current, c.previous = c.previous, nil
+	if e.current == nil {
+		return nil
+	}
+	return errors.Join(e.setPrices(ctx, e.current), e.current.Notifier.use(e))
+}
+
+// setPrices makes the ledger's prices those of a configuration.
+func (e *Engine) setPrices(ctx context.Context, c *Configuration) error {
+	for _, name := range e.Ledger.PricedModels() {
+		// Names of paths are fixed costs, which belong to the gates.
+		if _, ok := c.Prices[name]; ok || strings.HasPrefix(name, "/") {
+			continue
+		}
+		if err := e.Ledger.SetPrice(ctx, name, c.DefaultPrice); err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Prices)) {
+		if err := e.Ledger.SetPrice(ctx, name, c.Prices[name]); err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	for path, cost := range c.FixedCosts {
+		if err := e.Ledger.SetPrice(ctx, path, ledger.Price{Request: cost}); err != nil {
+			return fmt.Errorf("fixed cost of %s: %w", path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/penstockhq/penstock/alerts"
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/admin"
+)
+
+// Store is where a ledger is kept. The interface LedgerStore of package caddymodule says what
+// each method promises.
+type Store interface {
+	Identity() string
+	Open(ctx context.Context) (ledger.Store, error)
+	Folder() string
+}
+
+// Engine is what outlives a configuration: the open ledger, the limiter, and all that counts.
+type Engine struct {
+	Metrics  *Metrics
+	Throttle *admin.Throttle  // a reload must not give an attacker new tries
+	Runs     *middleware.Runs // calls in the background
+
+	// Set by Open.
+	Ledger  *ledger.Ledger
+	Limiter *limiter.Memory
+	Alerts  *alerts.Monitor
+	Zone    *time.Location
+
+	store   Store
+	opening sync.Once
+	failure error // of opening
+	closing sync.Once
+
+	mu      sync.Mutex
+	current *Configuration // whose prices are in force
+}
+
+// Open opens the ledger and the limiter, once. Provisioning a configuration must
+// not do it, because checking a configuration provisions it too; starting it
+// does, or the first call, as the servers may start first.
+func (e *Engine) Open(zone *time.Location, log *slog.Logger) error {
+	e.opening.Do(func() {
+		ctx := context.Background() // an open ledger outlives the configuration
+		e.Zone = zone
+		if e.failure = e.openLedger(ctx); e.failure != nil {
+			return
+		}
+		e.Limiter = limiter.New(limiter.WithZone(zone))
+		if err := e.restoreCounters(ctx, log); err != nil {
+			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.Limiter.Close(), e.Ledger.Close(ctx))
+			return
+		}
+		if e.Alerts, e.failure = e.watch(LastingLog("penstock")); e.failure != nil {
+			e.failure = errors.Join(e.failure, e.Limiter.Close(), e.Ledger.Close(ctx))
+		}
+	})
+	return e.failure
+}
+
+// lockPatience is how long opening waits for a ledger that this process, or the
+// one before, is about to close.
+const lockPatience = time.Second
+
+func (e *Engine) openLedger(ctx context.Context) error {
+	store, err := e.store.Open(ctx)
+	for start := time.Now(); errors.Is(err, sqlitestore.ErrLocked) && time.Since(start) < lockPatience; {
+		time.Sleep(20 * time.Millisecond)
+		store, err = e.store.Open(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	e.Ledger, err = ledger.Open(ctx, store, ledger.WithZone(e.Zone),
+		ledger.WithEvents(observeLedger(LastingLog("penstock")), ledger.Thresholds{}))
+	return err
+}
+
+// observeLedger logs what an operator has to know of the ledger.
+func observeLedger(log *slog.Logger) func(ledger.Event) {
+	return func(event ledger.Event) {
+		attributes := []any{"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String()}
+		if event.Kind == ledger.EventFailed {
+			log.Error("the ledger cannot write: nothing is admitted any more", append(attributes, "error", event.Err)...)
+			return
+		}
+		log.Warn("ledger", attributes...)
+	}
+}
+
+// watch starts the monitor, which lives as long as the ledger so that a reload
+// sends nothing twice.
+func (e *Engine) watch(log *slog.Logger) (*alerts.Monitor, error) {
+	return alerts.New(admin.NewLevels(e.Ledger, e.Limiter, nil), alerts.WithLogger(log),
+		alerts.WithStateFile(filepath.Join(e.store.Folder(), alertsFile)))
+}
+
+// closePatience bounds how long closing waits for the disk.
+const closePatience = 30 * time.Second
+
+// Destruct implements caddy.Destructor: it saves the limiter's counters and
+// closes the ledger.
+func (e *Engine) Destruct() error {
+	var err error
+	e.closing.Do(func() {
+		// An engine that was never opened cannot be opened from here on.
+		e.opening.Do(func() { e.failure = ledger.ErrUnavailable })
+		if e.failure != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+		defer cancel()
+		// Calls in the background end first, so that they are charged. Then nothing
+		// counts any more, and what was counted can be saved.
+		err = e.Runs.Wait(ctx)
+		e.Alerts.Close()
+		err = errors.Join(err, e.Limiter.Close(), e.saveCounters(), e.Ledger.Close(ctx))
+	})
+	return err
+}
+
+// Identity names the place where the ledger is kept.
+func (e *Engine) Identity() string { return e.store.Identity() }
+
+// Shares returns how many configurations hold the engine.
+func (e *Engine) Shares() int {
+	shares, _ := engines.References(e.Identity())
+	return shares
+}
+
+// Interface guards
+var _ caddy.Destructor = (*Engine)(nil)
