@@ -1,6 +1,10 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // contentKeys are the members that hold a piece of an answer.
 var contentKeys = [...][]byte{
@@ -10,19 +14,19 @@ var contentKeys = [...][]byte{
 
 // count counts an event that carries a piece of an answer and returns where the
 // piece stands. The key that was found last is tried first.
-func (m *Meter) count(data []byte) span {
-	if text := textAfter(data, contentKeys[m.key]); text.end > text.start {
-		m.counted(sizeOf(text.of(data)))
+func (m *Meter) count(data []byte) jsonscan.Span {
+	if text := textAfter(data, contentKeys[m.key]); text.End > text.Start {
+		m.counted(sizeOf(text.Of(data)))
 		return text
 	}
 	for i, key := range contentKeys {
-		if text := textAfter(data, key); text.end > text.start {
+		if text := textAfter(data, key); text.End > text.Start {
 			m.key = i
-			m.counted(sizeOf(text.of(data)))
+			m.counted(sizeOf(text.Of(data)))
 			return text
 		}
 	}
-	return span{}
+	return jsonscan.Span{}
 }
 
 func (m *Meter) counted(size int) {
@@ -54,18 +58,18 @@ func sizeOf(text []byte) int {
 }
 
 // textAfter returns the place of the text that follows key, without its quotes.
-func textAfter(data, key []byte) span {
+func textAfter(data, key []byte) jsonscan.Span {
 	found := bytes.Index(data, key)
 	if found < 0 {
-		return span{}
+		return jsonscan.Span{}
 	}
-	at := skipSpace(data, found+len(key))
+	at := jsonscan.SkipSpace(data, found+len(key))
 	if at >= len(data) || data[at] != '"' {
-		return span{}
+		return jsonscan.Span{}
 	}
-	end := skipString(data, at)
+	end := jsonscan.SkipString(data, at)
 	if end < 0 {
-		return span{at + 1, len(data)}
+		return jsonscan.Span{Start: at + 1, End: len(data)}
 	}
-	return span{at + 1, end - 1}
+	return jsonscan.Span{Start: at + 1, End: end - 1}
 }

@@ -5,7 +5,11 @@
 // It reads and edits bytes; it holds no connection and no clock.
 package dialect
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
 
 // Kind is a dialect: the shape of requests, replies and errors.
 type Kind uint8
@@ -158,4 +162,14 @@ func KindOf(escapedPath string) Kind {
 		return Anthropic
 	}
 	return OpenAI
+}
+
+// unescapeSegment unescapes one path segment; more than one is refused, and so is
+// what is too long to name a model.
+func unescapeSegment(escaped string) (string, bool) {
+	if escaped == "" || strings.Contains(escaped, "/") {
+		return "", false
+	}
+	segment, err := url.PathUnescape(escaped)
+	return segment, err == nil && segment != "" && len(segment) <= maxModelName && utf8.ValidString(segment)
 }

@@ -1,6 +1,10 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // verdict is what happens to an event.
 type verdict uint8
@@ -90,7 +94,7 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 	text := m.count(data)
 	if finishes(data) {
 		m.walker.tally.finished = true
-		text = span{}
+		text = jsonscan.Span{}
 	}
 	if !bytes.Contains(data, usageName) {
 		m.frame.learn(data, text, false)
@@ -100,7 +104,7 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 	if bytes.Contains(data, nullUsage) && !empty {
 		m.frame.learn(data, text, m.strip)
 	}
-	if usage := lastMember(data); usage.end > 0 {
+	if usage := lastMember(data); usage.End > 0 {
 		if empty {
 			m.runningTotal(data, usage)
 			return m.unlessStripped(verdictDrop)
@@ -122,7 +126,7 @@ func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
 }
 
 // SaysError says that a whole reply is an error, whatever its status.
-func SaysError(reply []byte) bool { return startsWithError(reply[skipSpace(reply, 0):]) }
+func SaysError(reply []byte) bool { return startsWithError(reply[jsonscan.SkipSpace(reply, 0):]) }
 
 // startsWithError says that the first member of data is an error. Some servers
 // send null with every event.
@@ -130,12 +134,12 @@ func startsWithError(data []byte) bool {
 	if len(data) == 0 || data[0] != '{' {
 		return false
 	}
-	rest, ok := bytes.CutPrefix(data[skipSpace(data, 1):], errorName)
+	rest, ok := bytes.CutPrefix(data[jsonscan.SkipSpace(data, 1):], errorName)
 	if !ok {
 		return false
 	}
-	rest = rest[skipSpace(rest, 0):]
-	return len(rest) > 0 && rest[0] == ':' && !bytes.HasPrefix(rest[skipSpace(rest, 1):], []byte("null"))
+	rest = rest[jsonscan.SkipSpace(rest, 0):]
+	return len(rest) > 0 && rest[0] == ':' && !bytes.HasPrefix(rest[jsonscan.SkipSpace(rest, 1):], []byte("null"))
 }
 
 // finishes says that a chunk gives a reason why an answer has ended. Some servers
@@ -147,11 +151,11 @@ func finishes(data []byte) bool {
 			return false
 		}
 		data = data[found+len(finishName):]
-		at := skipSpace(data, 0)
+		at := jsonscan.SkipSpace(data, 0)
 		if at == len(data) || data[at] != ':' {
 			continue
 		}
-		at = skipSpace(data, at+1)
+		at = jsonscan.SkipSpace(data, at+1)
 		if at+1 < len(data) && data[at] == '"' && data[at+1] != '"' {
 			return true
 		}
@@ -167,42 +171,42 @@ func (m *Meter) walk(data []byte) {
 
 // lastMember returns the place of a usage object that is the last member of
 // data, with the comma before it. Nearly all servers put it there.
-func lastMember(data []byte) span {
+func lastMember(data []byte) jsonscan.Span {
 	start := bytes.Index(data, usageName) - len(`,"`)
 	if start < 0 || !bytes.HasPrefix(data[start:], usageMember) {
-		return span{}
+		return jsonscan.Span{}
 	}
 	return lastObject(data, start)
 }
 
 // lastObject is lastMember where it is known that a member usage stands at start.
-func lastObject(data []byte, start int) span {
+func lastObject(data []byte, start int) jsonscan.Span {
 	value := start + len(usageMember)
 	if value >= len(data) || data[value] != '{' {
-		return span{}
+		return jsonscan.Span{}
 	}
-	end, err := skipContainer(data, value)
+	end, err := jsonscan.SkipContainer(data, value)
 	if err != nil || end != len(data)-1 || data[end] != '}' {
-		return span{}
+		return jsonscan.Span{}
 	}
-	return span{start, end}
+	return jsonscan.Span{Start: start, End: end}
 }
 
 // runningTotal keeps a usage object to be read when it is asked for: some servers
 // send one with every chunk, and only the last counts.
-func (m *Meter) runningTotal(data []byte, usage span) {
+func (m *Meter) runningTotal(data []byte, usage jsonscan.Span) {
 	if len(m.total) > 0 || m.walker.tally.seen {
-		if !bytes.ContainsAny(usage.of(data), "123456789") {
+		if !bytes.ContainsAny(usage.Of(data), "123456789") {
 			return // zeros take nothing back
 		}
 	}
 	m.total = append(m.total[:0], '{')
-	m.total = append(m.total, data[usage.start+1:usage.end]...)
+	m.total = append(m.total, data[usage.Start+1:usage.End]...)
 	m.total = append(m.total, '}')
 }
 
 // withTotal reads an event that carries a running total and a piece of the answer.
-func (m *Meter) withTotal(event, data []byte, usage span) (verdict, []byte) {
+func (m *Meter) withTotal(event, data []byte, usage jsonscan.Span) (verdict, []byte) {
 	m.runningTotal(data, usage)
 	if !m.strip {
 		return verdictPass, nil
@@ -227,27 +231,27 @@ func (m *Meter) without(event []byte, at int) []byte {
 // removeUsage takes the usage out of an event's JSON, or drops the event if it
 // carries nothing else.
 func removeUsage(event, data []byte) (verdict, []byte) {
-	scanner := scanObject(data, 0)
+	scanner := jsonscan.ScanObject(data, 0)
 	empty := false
-	var cut span
-	for before := scanner.pos; ; before = scanner.pos {
-		name, value, ok := scanner.next()
+	var cut jsonscan.Span
+	for before := scanner.Pos; ; before = scanner.Pos {
+		name, value, ok := scanner.Next()
 		if !ok {
 			break
 		}
 		switch string(name) {
 		case "usage":
-			cut = span{before, value.end}
-			if data[skipSpace(data, before)] != ',' { // the first member: its comma comes after it
-				if next := skipSpace(data, value.end); next < len(data) && data[next] == ',' {
-					cut.end = next + 1
+			cut = jsonscan.Span{Start: before, End: value.End}
+			if data[jsonscan.SkipSpace(data, before)] != ',' { // the first member: its comma comes after it
+				if next := jsonscan.SkipSpace(data, value.End); next < len(data) && data[next] == ',' {
+					cut.End = next + 1
 				}
 			}
 		case "choices":
-			empty = data[value.start] == '[' && skipSpace(data, value.start+1) == value.end-1
+			empty = data[value.Start] == '[' && jsonscan.SkipSpace(data, value.Start+1) == value.End-1
 		}
 	}
-	if scanner.err != nil || cut.end == 0 {
+	if scanner.Err != nil || cut.End == 0 {
 		return verdictPass, nil
 	}
 	if empty {
@@ -259,9 +263,9 @@ func removeUsage(event, data []byte) (verdict, []byte) {
 // hideDetails puts null in the place of the details that TGI sends on its last
 // event: what a caller gets who did not ask for them.
 func hideDetails(event, data []byte) []byte {
-	scanner := scanObject(data, 0)
+	scanner := jsonscan.ScanObject(data, 0)
 	for {
-		name, value, ok := scanner.next()
+		name, value, ok := scanner.Next()
 		if !ok {
 			return event
 		}
@@ -273,17 +277,17 @@ func hideDetails(event, data []byte) []byte {
 
 // splice appends event to out with a part of data, which is a part of event,
 // replaced.
-func splice(out, event, data []byte, cut span, text string) []byte {
+func splice(out, event, data []byte, cut jsonscan.Span, text string) []byte {
 	start := bytes.Index(event, data)
-	out = append(append(out, event[:start+cut.start]...), text...)
-	return append(out, event[start+cut.end:]...)
+	out = append(append(out, event[:start+cut.Start]...), text...)
+	return append(out, event[start+cut.End:]...)
 }
 
 // typedEvent reads an event of the Messages or the Responses API, which say
 // their type inside.
 func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 	kind := eventType(data)
-	var text span
+	var text jsonscan.Span
 	if m.brings(kind) {
 		text = m.count(data)
 	}
@@ -326,14 +330,14 @@ func eventType(data []byte) []byte {
 			return rest[:end]
 		}
 	}
-	scanner := scanObject(data, 0)
+	scanner := jsonscan.ScanObject(data, 0)
 	for {
-		name, value, ok := scanner.next()
+		name, value, ok := scanner.Next()
 		if !ok {
 			return nil
 		}
-		if string(name) == "type" && value.end-value.start > 2 {
-			return data[value.start+1 : value.end-1]
+		if string(name) == "type" && value.End-value.Start > 2 {
+			return data[value.Start+1 : value.End-1]
 		}
 	}
 }

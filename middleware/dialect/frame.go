@@ -1,6 +1,10 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // maxFrame bounds what is kept of an event to compare the next one with.
 const maxFrame = 1 << 10
@@ -18,33 +22,33 @@ type frame struct {
 // read returns the size of the text of an event that has this frame, and the
 // place of its running total if it has one. The size is 0 if the event has
 // another frame or no text.
-func (f *frame) read(data []byte) (text int, total span) {
+func (f *frame) read(data []byte) (text int, total jsonscan.Span) {
 	start := len(f.before)
 	if start == 0 || len(data) <= start+len(f.after) || !bytes.Equal(data[:start], f.before) {
-		return 0, span{}
+		return 0, jsonscan.Span{}
 	}
-	end := skipString(data, start-1) - 1
+	end := jsonscan.SkipString(data, start-1) - 1
 	if end < start {
-		return 0, span{}
+		return 0, jsonscan.Span{}
 	}
 	if !f.total {
 		if !bytes.Equal(data[end:], f.after) {
-			return 0, span{}
+			return 0, jsonscan.Span{}
 		}
-		return sizeOf(data[start:end]), span{}
+		return sizeOf(data[start:end]), jsonscan.Span{}
 	}
 	if !bytes.HasPrefix(data[end:], f.after) {
-		return 0, span{}
+		return 0, jsonscan.Span{}
 	}
-	if total = lastObject(data, end+len(f.after)-len(usageMember)); total.end == 0 {
-		return 0, span{}
+	if total = lastObject(data, end+len(f.after)-len(usageMember)); total.End == 0 {
+		return 0, jsonscan.Span{}
 	}
 	return sizeOf(data[start:end]), total
 }
 
 // learn takes the frame of an event that reports nothing.
-func (f *frame) learn(data []byte, text span, cut bool) {
-	if text.end > len(data)-1 || cut && !bytes.Contains(data[text.end:], nullUsage) {
+func (f *frame) learn(data []byte, text jsonscan.Span, cut bool) {
+	if text.End > len(data)-1 || cut && !bytes.Contains(data[text.End:], nullUsage) {
 		return // not a whole text, or the null stands elsewhere
 	}
 	if f.set(data, text, len(data)) {
@@ -53,25 +57,25 @@ func (f *frame) learn(data []byte, text span, cut bool) {
 }
 
 // learnTotal takes the frame of an event that ends with a running total.
-func (f *frame) learnTotal(data []byte, text, total span) {
-	if text.end <= total.start && f.set(data, text, total.start+len(usageMember)) {
+func (f *frame) learnTotal(data []byte, text, total jsonscan.Span) {
+	if text.End <= total.Start && f.set(data, text, total.Start+len(usageMember)) {
 		f.cut, f.total = false, true
 	}
 }
 
 // set keeps what stands around a text, up to an index, unless there is no text or
 // too much around it.
-func (f *frame) set(data []byte, text span, end int) bool {
-	if text.end == 0 || text.start > maxFrame || end-text.end > maxFrame {
+func (f *frame) set(data []byte, text jsonscan.Span, end int) bool {
+	if text.End == 0 || text.Start > maxFrame || end-text.End > maxFrame {
 		return false
 	}
-	f.before = append(f.before[:0], data[:text.start]...)
-	f.after = append(f.after[:0], data[text.end:end]...)
+	f.before = append(f.before[:0], data[:text.Start]...)
+	f.after = append(f.after[:0], data[text.End:end]...)
 	return true
 }
 
 // framed says what happens to an event that has the frame of the one before.
-func (m *Meter) framed(event, data []byte, total span) (verdict, []byte) {
+func (m *Meter) framed(event, data []byte, total jsonscan.Span) (verdict, []byte) {
 	switch {
 	case m.frame.total:
 		return m.withTotal(event, data, total)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
 // FuzzRequest holds the request reader against encoding/json: what both accept
@@ -163,8 +165,8 @@ func FuzzBody(f *testing.F) {
 		if !utf8.Valid(body) || json.Unmarshal(body, &shape) != nil || shape.Usage == nil || !plain(body) {
 			return
 		}
-		input, okIn := parseInteger(shape.Usage.PromptTokens)
-		output, okOut := parseInteger(shape.Usage.CompletionTokens)
+		input, okIn := jsonscan.ParseInteger(shape.Usage.PromptTokens)
+		output, okOut := jsonscan.ParseInteger(shape.Usage.CompletionTokens)
 		if okIn && okOut && input > 0 && input < 1<<50 && output > 0 && output < 1<<50 && (!ok || usage.Input != input || usage.Output != output) {
 			t.Fatalf("%s: %+v %v, encoding/json reads %d and %d", body, usage, ok, input, output)
 		}

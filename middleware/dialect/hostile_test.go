@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
 // playStream gives a stream to a meter in pieces of a size.
@@ -205,7 +207,7 @@ func TestNestingCostsNoTime(t *testing.T) {
 		}
 		return best
 	}
-	if flat, deep := read(1), read(maxDepth-8); deep > 20*flat {
+	if flat, deep := read(1), read(jsonscan.MaxDepth-8); deep > 20*flat {
 		t.Errorf("%s for a nested body, %s for a flat one", deep, flat)
 	}
 }

@@ -1,5 +1,7 @@
 package dialect
 
+import "github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+
 const (
 	// imageTokens is what one image counts: the most that the common vision
 	// encoders make of a picture of ordinary size.
@@ -25,16 +27,16 @@ func (m *mediaCount) add(other mediaCount) {
 const mediaDepth = 8
 
 // countMedia finds the parts of multi-part content that are no text.
-func countMedia(body []byte, value span, depth int) mediaCount {
+func countMedia(body []byte, value jsonscan.Span, depth int) mediaCount {
 	var sum mediaCount
 	if depth == mediaDepth {
 		return sum
 	}
-	switch body[value.start] {
+	switch body[value.Start] {
 	case '[':
-		scanner := scanArray(body[:value.end], value.start)
+		scanner := jsonscan.ScanArray(body[:value.End], value.Start)
 		for {
-			element, ok := scanner.next()
+			element, ok := scanner.Next()
 			if !ok {
 				return sum
 			}
@@ -50,23 +52,23 @@ func countMedia(body []byte, value span, depth int) mediaCount {
 // audio as a whole, and looks into every other one. A repeated type reads as
 // parsers read it, the last wins, and messages are never one, because upstreams
 // read those whatever type they claim: text does not pass for an image.
-func countMediaObject(body []byte, value span, depth int) mediaCount {
+func countMediaObject(body []byte, value jsonscan.Span, depth int) mediaCount {
 	var sum, whole mediaCount
 	text := false
-	size := int64(value.end - value.start)
-	scanner := scanObject(body[:value.end], value.start)
+	size := int64(value.End - value.Start)
+	scanner := jsonscan.ScanObject(body[:value.End], value.Start)
 	for {
-		name, at, ok := scanner.next()
+		name, at, ok := scanner.Next()
 		if !ok {
 			break
 		}
-		if unusual(name) {
-			name = []byte(unescapeName(name))
+		if jsonscan.Unusual(name) {
+			name = []byte(jsonscan.UnescapeName(name))
 		}
 		switch string(name) {
 		case "type":
 			whole = mediaCount{}
-			switch string(at.of(body)) {
+			switch string(at.Of(body)) {
 			case `"image_url"`, `"input_image"`, `"image"`:
 				whole = mediaCount{bytes: size, tokens: imageTokens}
 			case `"input_audio"`, `"audio"`:
@@ -88,14 +90,14 @@ func countMediaObject(body []byte, value span, depth int) mediaCount {
 }
 
 // countImages counts a list of base64 images, the shape that Ollama uses.
-func countImages(body []byte, value span) mediaCount {
-	if body[value.start] != '[' {
+func countImages(body []byte, value jsonscan.Span) mediaCount {
+	if body[value.Start] != '[' {
 		return mediaCount{}
 	}
-	sum := mediaCount{bytes: int64(value.end - value.start)}
-	scanner := scanArray(body[:value.end], value.start)
+	sum := mediaCount{bytes: int64(value.End - value.Start)}
+	scanner := jsonscan.ScanArray(body[:value.End], value.Start)
 	for {
-		if _, ok := scanner.next(); !ok {
+		if _, ok := scanner.Next(); !ok {
 			return sum
 		}
 		sum.tokens += imageTokens

@@ -1,6 +1,10 @@
 package dialect
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // member numbers the members that the gate reads.
 type memberID uint8
@@ -120,7 +124,7 @@ func memberByName(name []byte) memberID {
 
 // refuseLookalike refuses a name that some parsers take for one that the gate reads.
 func refuseLookalike(raw []byte) error {
-	name := unescapeName(raw)
+	name := jsonscan.UnescapeName(raw)
 	for _, names := range [][]string{memberNames[1:], nestedNames} {
 		for _, known := range names {
 			if strings.EqualFold(name, known) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
 const (
@@ -55,24 +57,24 @@ type Call struct {
 // Prompt returns the part of body that holds the prompt, as it stands on the
 // wire: equal beginnings of it mean equal beginnings of the prompt.
 func (c *Call) Prompt(body []byte) []byte {
-	if c.fields.prompt.end > len(body) {
+	if c.fields.prompt.End > len(body) {
 		return nil
 	}
-	return c.fields.prompt.of(body)
+	return c.fields.prompt.Of(body)
 }
 
 // fields are the places of the members that may be edited.
 type fields struct {
-	object        span // the whole top-level object
-	model         span
-	capped        bool // the member that the operation's servers obey caps the output
-	cap           span // value that means "no cap" and is replaced; empty: there is none
-	options       span // object that holds nested options
-	streamOptions span
-	includeUsage  span // its value inside stream_options
-	continuous    span
-	prompt        span
-	details       span // TGI: parameters.details
+	object        jsonscan.Span // the whole top-level object
+	model         jsonscan.Span
+	capped        bool          // the member that the operation's servers obey caps the output
+	cap           jsonscan.Span // value that means "no cap" and is replaced; empty: there is none
+	options       jsonscan.Span // object that holds nested options
+	streamOptions jsonscan.Span
+	includeUsage  jsonscan.Span // its value inside stream_options
+	continuous    jsonscan.Span
+	prompt        jsonscan.Span
+	details       jsonscan.Span // TGI: parameters.details
 }
 
 // ReadRequest reads what the gate has to know out of a request's body, in one
@@ -103,19 +105,19 @@ type requestReader struct {
 }
 
 func (r *requestReader) read() error {
-	scanner := scanObject(r.body, 0)
-	if scanner.err != nil {
+	scanner := jsonscan.ScanObject(r.body, 0)
+	if scanner.Err != nil {
 		return &RequestError{Message: "the body must be a JSON object"}
 	}
-	r.call.fields.object.start = scanner.pos - 1
+	r.call.fields.object.Start = scanner.Pos - 1
 	for {
-		name, value, ok := scanner.next()
+		name, value, ok := scanner.Next()
 		if !ok {
 			break
 		}
 		id := memberByName(name)
 		if id == memberNone {
-			if unusual(name) {
+			if jsonscan.Unusual(name) {
 				if err := refuseLookalike(name); err != nil {
 					return err
 				}
@@ -130,18 +132,18 @@ func (r *requestReader) read() error {
 			return err
 		}
 	}
-	if scanner.err != nil {
-		return &RequestError{Message: scanner.err.Error()}
+	if scanner.Err != nil {
+		return &RequestError{Message: scanner.Err.Error()}
 	}
-	r.call.fields.object.end = scanner.pos
-	if skipSpace(r.body, scanner.pos) != len(r.body) {
+	r.call.fields.object.End = scanner.Pos
+	if jsonscan.SkipSpace(r.body, scanner.Pos) != len(r.body) {
 		return &RequestError{Message: "the body holds more than one JSON value"}
 	}
 	return nil
 }
 
-func (r *requestReader) member(id memberID, value span) error {
-	name, raw := memberNames[id], value.of(r.body)
+func (r *requestReader) member(id memberID, value jsonscan.Span) error {
+	name, raw := memberNames[id], value.Of(r.body)
 	switch id {
 	case memberModel:
 		return r.model(raw, value)
@@ -169,7 +171,7 @@ func (r *requestReader) member(id memberID, value span) error {
 			return badMember(name, "is not supported: an answer that nobody waits for is not metered")
 		}
 	case memberPreviousResponse, memberConversation:
-		if !isNull(raw) && r.call.Route.Operation == Responses {
+		if !jsonscan.IsNull(raw) && r.call.Route.Operation == Responses {
 			return badMember(name, "is not supported: what the server remembers cannot be held in advance; send the whole input")
 		}
 	case memberStreamOptions:
@@ -180,15 +182,15 @@ func (r *requestReader) member(id memberID, value span) error {
 	return nil
 }
 
-func (r *requestReader) model(raw []byte, value span) error {
-	if isNull(raw) {
+func (r *requestReader) model(raw []byte, value jsonscan.Span) error {
+	if jsonscan.IsNull(raw) {
 		r.call.fields.model = value
 		return nil
 	}
 	if raw[0] != '"' {
 		return badMember("model", "must be a string")
 	}
-	name := unquote(raw)
+	name := jsonscan.Unquote(raw)
 	if name == "" || len(name) > maxModelName {
 		return badMember("model", "must be a string of 1 to %d bytes", maxModelName)
 	}
@@ -212,15 +214,15 @@ func (r *requestReader) ownCap(id memberID) bool {
 
 // outputCap takes the largest of all caps: which of them a server obeys differs
 // between servers.
-func (r *requestReader) outputCap(id memberID, name string, value span) error {
-	raw := value.of(r.body)
-	if isNull(raw) {
+func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span) error {
+	raw := value.Of(r.body)
+	if jsonscan.IsNull(raw) {
 		if r.ownCap(id) {
 			r.call.fields.cap = value
 		}
 		return nil
 	}
-	number, ok := parseInteger(raw)
+	number, ok := jsonscan.ParseInteger(raw)
 	if ok && number < 0 && id == memberPredict && r.ownCap(id) { // llama.cpp: without end
 		r.call.fields.cap = value
 		return nil
@@ -239,12 +241,12 @@ func (r *requestReader) outputCap(id memberID, name string, value span) error {
 	return nil
 }
 
-func (r *requestReader) prompt(id memberID, value span) error {
-	raw := value.of(r.body)
-	if span := &r.call.fields.prompt; span.end == 0 {
+func (r *requestReader) prompt(id memberID, value jsonscan.Span) error {
+	raw := value.Of(r.body)
+	if span := &r.call.fields.prompt; span.End == 0 {
 		*span = value
 	} else if id != memberSystem {
-		span.start, span.end = min(span.start, value.start), max(span.end, value.end)
+		span.Start, span.End = min(span.Start, value.Start), max(span.End, value.End)
 	}
 	if r.call.Route.Translated() {
 		id = memberMessages // text and data hold one prompt or a list of messages
@@ -330,10 +332,10 @@ func readBool(name string, raw []byte, into *bool) error {
 
 // readCount reads n or best_of.
 func readCount(name string, raw []byte, into *int64) error {
-	if isNull(raw) {
+	if jsonscan.IsNull(raw) {
 		return nil
 	}
-	number, ok := parseInteger(raw)
+	number, ok := jsonscan.ParseInteger(raw)
 	if !ok || number < 1 || number > MaxChoices {
 		return badMember(name, "must be a whole number from 1 to %d", MaxChoices)
 	}

@@ -1,36 +1,38 @@
 package dialect
 
+import "github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+
 // streamOptions reads stream_options and remembers where its members stand.
-func (r *requestReader) streamOptions(value span) error {
+func (r *requestReader) streamOptions(value jsonscan.Span) error {
 	r.call.fields.streamOptions = value
-	raw := value.of(r.body)
-	if isNull(raw) {
+	raw := value.Of(r.body)
+	if jsonscan.IsNull(raw) {
 		return nil
 	}
-	return r.object("stream_options", value, func(name []byte, at span) error {
+	return r.object("stream_options", value, func(name []byte, at jsonscan.Span) error {
 		switch string(name) {
 		case "include_usage":
 			r.call.fields.includeUsage = at
-			return readBool("stream_options.include_usage", at.of(r.body), &r.call.IncludeUsage)
+			return readBool("stream_options.include_usage", at.Of(r.body), &r.call.IncludeUsage)
 		case "continuous_usage_stats":
 			r.call.fields.continuous = at
-			return readBool("stream_options.continuous_usage_stats", at.of(r.body), &r.call.ContinuousUsage)
+			return readBool("stream_options.continuous_usage_stats", at.Of(r.body), &r.call.ContinuousUsage)
 		}
 		return nil
 	})
 }
 
 // nested reads the objects in which some servers keep the output cap.
-func (r *requestReader) nested(id memberID, name string, value span) error {
+func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) error {
 	if !r.holdsOptions(id) {
 		return nil
 	}
 	r.call.fields.options = value
-	if isNull(value.of(r.body)) {
+	if jsonscan.IsNull(value.Of(r.body)) {
 		return nil
 	}
-	return r.object(name, value, func(member []byte, at span) error {
-		raw := at.of(r.body)
+	return r.object(name, value, func(member []byte, at jsonscan.Span) error {
+		raw := at.Of(r.body)
 		switch string(member) {
 		case "num_predict", "max_new_tokens":
 			return r.nestedCap(name+"."+string(member), at)
@@ -65,10 +67,10 @@ func (r *requestReader) holdsOptions(id memberID) bool {
 	return false
 }
 
-func (r *requestReader) nestedCap(name string, value span) error {
-	raw := value.of(r.body)
-	number, ok := parseInteger(raw)
-	if isNull(raw) || ok && number < 0 && r.call.Route.Kind == Ollama {
+func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
+	raw := value.Of(r.body)
+	number, ok := jsonscan.ParseInteger(raw)
+	if jsonscan.IsNull(raw) || ok && number < 0 && r.call.Route.Kind == Ollama {
 		r.call.fields.cap = value
 		return nil
 	}
@@ -81,14 +83,14 @@ func (r *requestReader) nestedCap(name string, value span) error {
 }
 
 // object visits the members of a nested object and refuses repeated ones.
-func (r *requestReader) object(name string, value span, visit func(member []byte, at span) error) error {
-	if r.body[value.start] != '{' {
+func (r *requestReader) object(name string, value jsonscan.Span, visit func(member []byte, at jsonscan.Span) error) error {
+	if r.body[value.Start] != '{' {
 		return badMember(name, "must be an object")
 	}
-	scanner := scanObject(r.body[:value.end], value.start)
+	scanner := jsonscan.ScanObject(r.body[:value.End], value.Start)
 	seen := map[string]bool{}
 	for {
-		member, at, ok := scanner.next()
+		member, at, ok := scanner.Next()
 		if !ok {
 			break
 		}
@@ -96,7 +98,7 @@ func (r *requestReader) object(name string, value span, visit func(member []byte
 			return badMember(name, "holds a member twice")
 		}
 		seen[string(member)] = true
-		if unusual(member) {
+		if jsonscan.Unusual(member) {
 			if err := refuseLookalike(member); err != nil {
 				return err
 			}
@@ -105,23 +107,23 @@ func (r *requestReader) object(name string, value span, visit func(member []byte
 			return err
 		}
 	}
-	if scanner.err != nil {
-		return &RequestError{Message: scanner.err.Error()}
+	if scanner.Err != nil {
+		return &RequestError{Message: scanner.Err.Error()}
 	}
 	return nil
 }
 
 // countPrompts returns how many prompts an array holds: a batch of texts or of
 // token lists; a plain list of tokens is one.
-func countPrompts(body []byte, value span) int64 {
-	scanner := scanArray(body, value.start)
+func countPrompts(body []byte, value jsonscan.Span) int64 {
+	scanner := jsonscan.ScanArray(body, value.Start)
 	var batch int64
 	for {
-		element, ok := scanner.next()
+		element, ok := scanner.Next()
 		if !ok {
 			return max(1, batch)
 		}
-		switch body[element.start] {
+		switch body[element.Start] {
 		case '"', '[', '{':
 			batch++
 		}

@@ -1,6 +1,10 @@
 package dialect
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // Rewrite says what the gate changes in a request before it goes to an upstream.
 type Rewrite struct {
@@ -20,7 +24,7 @@ func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
 	var edits edits
 	var nested []byte // members for the object of nested options
 	if rewrite.Model != "" && rewrite.Model != c.Model {
-		c.set(&edits, c.fields.model, "model", quote(rewrite.Model))
+		c.set(&edits, c.fields.model, "model", jsonscan.Quote(rewrite.Model))
 	}
 	if rewrite.OutputCap > 0 && !c.fields.capped {
 		nested = c.setCap(&edits, rewrite.OutputCap)
@@ -40,8 +44,8 @@ func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
 }
 
 // set replaces a member's value, or adds the member at the front of the object.
-func (c *Call) set(edits *edits, place span, name string, value []byte) {
-	if place.end > 0 {
+func (c *Call) set(edits *edits, place jsonscan.Span, name string, value []byte) {
+	if place.End > 0 {
 		edits.add(place, value)
 		return
 	}
@@ -71,10 +75,10 @@ func (c *Call) setCap(edits *edits, limit int64) []byte {
 	name, within := c.capMember()
 	value := strconv.AppendInt(nil, limit, 10)
 	switch {
-	case c.fields.cap.end > 0:
+	case c.fields.cap.End > 0:
 		edits.add(c.fields.cap, value)
 	case within == "":
-		c.set(edits, span{}, name, value)
+		c.set(edits, jsonscan.Span{}, name, value)
 	default:
 		return append([]byte(`"`+name+`":`), value...)
 	}
@@ -86,7 +90,7 @@ func (c *Call) setDetails(edits *edits, nested []byte) []byte {
 	if c.IncludeUsage {
 		return nested
 	}
-	if c.fields.details.end > 0 {
+	if c.fields.details.End > 0 {
 		edits.add(c.fields.details, []byte("true"))
 		return nested
 	}
@@ -100,8 +104,8 @@ func (c *Call) setDetails(edits *edits, nested []byte) []byte {
 // or null.
 func (c *Call) setNested(edits *edits, body, members []byte) {
 	object := c.fields.options
-	if object.end > 0 && body[object.start] == '{' {
-		edits.add(span{object.start + 1, object.start + 1}, append(members, ','))
+	if object.End > 0 && body[object.Start] == '{' {
+		edits.add(jsonscan.Span{Start: object.Start + 1, End: object.Start + 1}, append(members, ','))
 		return
 	}
 	_, within := c.capMember()
@@ -112,7 +116,7 @@ func (c *Call) setNested(edits *edits, body, members []byte) {
 // members of stream_options.
 func (c *Call) setStreamOptions(edits *edits, body []byte, continuous bool) {
 	object := c.fields.streamOptions
-	if object.end == 0 || body[object.start] != '{' {
+	if object.End == 0 || body[object.Start] != '{' {
 		value := `{"include_usage":true}`
 		if continuous {
 			value = `{"include_usage":true,"continuous_usage_stats":true}`
@@ -120,8 +124,8 @@ func (c *Call) setStreamOptions(edits *edits, body []byte, continuous bool) {
 		c.set(edits, object, "stream_options", []byte(value))
 		return
 	}
-	setTrue := func(name string, place span) {
-		if place.end > 0 {
+	setTrue := func(name string, place jsonscan.Span) {
+		if place.End > 0 {
 			edits.add(place, []byte("true"))
 		} else {
 			edits.addMember(object, name, []byte("true"))
@@ -137,7 +141,7 @@ func (c *Call) setStreamOptions(edits *edits, body []byte, continuous bool) {
 
 // edit replaces one span.
 type edit struct {
-	at   span
+	at   jsonscan.Span
 	text []byte
 }
 
@@ -147,9 +151,9 @@ type edits struct {
 	count int
 }
 
-func (e *edits) add(at span, text []byte) {
+func (e *edits) add(at jsonscan.Span, text []byte) {
 	place := e.count
-	for place > 0 && e.list[place-1].at.start > at.start {
+	for place > 0 && e.list[place-1].at.Start > at.Start {
 		e.list[place] = e.list[place-1]
 		place--
 	}
@@ -159,10 +163,10 @@ func (e *edits) add(at span, text []byte) {
 
 // addMember inserts a member at the front of an object. An empty object takes a
 // trailing comma as well as any other: apply drops it there.
-func (e *edits) addMember(object span, name string, value []byte) {
+func (e *edits) addMember(object jsonscan.Span, name string, value []byte) {
 	text := make([]byte, 0, len(name)+len(value)+4)
 	text = append(append(append(append(text, '"'), name...), '"', ':'), value...)
-	e.add(span{object.start + 1, object.start + 1}, append(text, ','))
+	e.add(jsonscan.Span{Start: object.Start + 1, End: object.Start + 1}, append(text, ','))
 }
 
 func (e *edits) apply(body []byte, memory func(size int) []byte) []byte {
@@ -171,7 +175,7 @@ func (e *edits) apply(body []byte, memory func(size int) []byte) []byte {
 	}
 	size := len(body)
 	for _, change := range e.list[:e.count] {
-		size += len(change.text) - (change.at.end - change.at.start)
+		size += len(change.text) - (change.at.End - change.at.Start)
 	}
 	var out []byte
 	if memory != nil {
@@ -181,12 +185,12 @@ func (e *edits) apply(body []byte, memory func(size int) []byte) []byte {
 	}
 	from := 0
 	for i, change := range e.list[:e.count] {
-		out = append(append(out, body[from:change.at.start]...), change.text...)
-		from = change.at.end
-		if i+1 < e.count && e.list[i+1].at.start == from {
+		out = append(append(out, body[from:change.at.Start]...), change.text...)
+		from = change.at.End
+		if i+1 < e.count && e.list[i+1].at.Start == from {
 			continue
 		}
-		if next := skipSpace(body, from); next < len(body) && body[next] == '}' && out[len(out)-1] == ',' {
+		if next := jsonscan.SkipSpace(body, from); next < len(body) && body[next] == '}' && out[len(out)-1] == ',' {
 			out = out[:len(out)-1]
 		}
 	}

@@ -3,6 +3,8 @@ package dialect
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
 // aquinOutputCap and aquinTemperature are what an Aquin call means that names
@@ -96,13 +98,13 @@ func decode(body []byte, into any) error {
 		if mistake, ok := err.(*json.UnmarshalTypeError); ok {
 			return badMember(mistake.Field, "has the wrong type")
 		}
-		return &RequestError{Message: errSyntax.Error()}
+		return &RequestError{Message: jsonscan.ErrSyntax.Error()}
 	}
 	return nil
 }
 
 func absentIfNull(raw json.RawMessage) json.RawMessage {
-	if isNull(raw) {
+	if jsonscan.IsNull(raw) {
 		return nil
 	}
 	return raw
@@ -110,7 +112,7 @@ func absentIfNull(raw json.RawMessage) json.RawMessage {
 
 // message returns a chat message.
 func message(role, content string) json.RawMessage {
-	return json.RawMessage(`{"role":"` + role + `","content":` + string(quote(content)) + `}`)
+	return json.RawMessage(`{"role":"` + role + `","content":` + string(jsonscan.Quote(content)) + `}`)
 }
 
 // aquinMessages reads prompt, system_prompt and messages. Released clients send
@@ -170,7 +172,7 @@ func aixplainMessages(body []byte) ([]json.RawMessage, error) {
 	}
 	switch input[0] {
 	case '"':
-		text := unquote(input)
+		text := jsonscan.Unquote(input)
 		if given.Prompt != nil && *given.Prompt != "" {
 			text = *given.Prompt + "\n" + text
 		}

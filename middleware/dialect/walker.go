@@ -1,6 +1,10 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // node is a place in a reply below which a reported number may stand.
 type node uint8
@@ -293,7 +297,7 @@ func (w *walker) readKey(piece []byte) int {
 // skip passes over a value of no interest.
 func (w *walker) skip(piece []byte) int {
 	for at, c := range piece {
-		if !structural[c] {
+		if !jsonscan.Structural(c) {
 			continue
 		}
 		switch c {
