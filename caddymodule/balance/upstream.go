@@ -1,6 +1,3 @@
-// Package balance chooses the inference server that runs a call. It is a
-// selection policy for Caddy's reverse_proxy; only policy.go and caddyfile.go know
-// Caddy.
 package balance
 
 import (
@@ -97,4 +94,31 @@ func (u *Upstream) Validate() error {
 		}
 	}
 	return nil
+}
+
+// listing finds what the operator says about an address.
+type listing map[string]*Upstream
+
+// newListing refuses upstreams that are not valid, and two with one address.
+func newListing(upstreams []Upstream) (listing, error) {
+	listed := make(listing, len(upstreams))
+	for i := range upstreams {
+		upstream := &upstreams[i]
+		if err := upstream.Validate(); err != nil {
+			return nil, err
+		}
+		if listed[upstream.Address] != nil {
+			return nil, fmt.Errorf("upstream %s is listed twice", upstream.Address)
+		}
+		listed[upstream.Address] = upstream
+	}
+	return listed, nil
+}
+
+// find returns what is known about an address: nothing, if it is not listed.
+func (l listing) find(address string) Upstream {
+	if upstream := l[address]; upstream != nil {
+		return *upstream
+	}
+	return Upstream{Address: address}
 }

@@ -105,25 +105,6 @@ func TestPickFindsNothing(t *testing.T) {
 	}
 }
 
-func TestOnlyPenstockBackendsAreTrustedByDefault(t *testing.T) {
-	yes, no := true, false
-	tests := []struct {
-		upstream Upstream
-		want     bool
-	}{
-		{Upstream{}, false},
-		{Upstream{Kind: KindVLLM}, false},
-		{Upstream{Kind: KindPenstock}, true},
-		{Upstream{Kind: KindPenstock, Trusted: &no}, false},
-		{Upstream{Kind: KindTGI, Trusted: &yes}, true},
-	}
-	for _, test := range tests {
-		if got := test.upstream.IsTrusted(); got != test.want {
-			t.Errorf("kind %q, trusted %v: got %v, want %v", test.upstream.Kind, test.upstream.Trusted, got, test.want)
-		}
-	}
-}
-
 func TestNewWeightedRefusesBadUpstreams(t *testing.T) {
 	for name, upstream := range map[string]Upstream{
 		"no address":      {},
