@@ -97,7 +97,9 @@ type LedgerStore interface {
 	// Identity names the place. Two configurations with the same identity share
 	// one ledger and one set of counters.
 	Identity() string
-	// Open opens the place. It is not called before the configuration starts.
+	// Open opens the place. It is not called before the configuration starts. An
+	// error that wraps ledger.ErrLocked is tried again for a moment: a reload may
+	// be about to close the place.
 	Open(ctx context.Context) (ledger.Store, error)
 	// Folder is the directory that holds the files beside the ledger: key files
 	// and the limiter's counters.

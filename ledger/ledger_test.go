@@ -96,7 +96,7 @@ func TestASecondProcessIsToldThatTheLedgerIsOpen(t *testing.T) {
 	directory := t.TempDir()
 	open(t, directory)
 	_, err := sqlitestore.Open(t.Context(), directory)
-	if !errors.Is(err, sqlitestore.ErrLocked) {
+	if !errors.Is(err, ledger.ErrLocked) {
 		t.Fatalf("second open: %v", err)
 	}
 	if !strings.Contains(err.Error(), directory) {

@@ -58,5 +58,9 @@ type SnapshotInfo struct {
 	Hash     [32]byte // SHA-256 of what Encode wrote
 }
 
+// ErrLocked says that another process has the ledger open. A store that only one
+// process can have open returns it, wrapped, from what opens it.
+var ErrLocked = errors.New("another process has the ledger open")
+
 // ErrSnapshotDamaged says that a snapshot does not have the bytes that were written.
 var ErrSnapshotDamaged = errors.New("snapshot is damaged")

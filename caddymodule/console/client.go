@@ -49,7 +49,7 @@ func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) err
 		return fmt.Errorf("there is no ledger in %s: name its directory with --data, or a running instance with --address", c.directory())
 	}
 	store, err := sqlitestore.Open(cmd.Context(), c.directory())
-	if errors.Is(err, sqlitestore.ErrLocked) {
+	if errors.Is(err, ledger.ErrLocked) {
 		err := c.remote(cmd, "http://localhost:8080", use)
 		var unreachable *net.OpError
 		if errors.As(err, &unreachable) {

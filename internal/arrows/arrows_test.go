@@ -34,9 +34,8 @@ func TestArrowsPointDown(t *testing.T) {
 		{"./middleware/...", []string{caddy, module + "/caddymodule", module + "/gpubackend"}},
 		{"./examples/...", []string{caddy}},
 		{"./gpubackend/...", []string{caddy, module + "/limiter", module + "/ledger", module + "/middleware", module + "/caddymodule"}},
-		// What outlives a configuration and the command line know neither each other's
-		// commands nor the balancer.
-		{"./caddymodule/internal/runtime", []string{module + "/caddymodule/console", module + "/caddymodule/balance"}},
+		// What outlives a configuration knows no store, no command and no policy.
+		{"./caddymodule/internal/runtime", []string{module + "/caddymodule/console", module + "/caddymodule/balance", "modernc.org/sqlite"}},
 		{"./caddymodule/console", []string{module + "/caddymodule/balance"}},
 		// The administration's web framework knows neither of its two APIs.
 		{"./middleware/admin/internal/rest", []string{module + "/middleware/admin/aixplain", module + "/middleware/admin/internal/rules", module + "/alerts"}},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/penstockhq/penstock/ledger"
 )
 
 // fileLock is a lock on a file of its own beside the ledger. It is not on the
@@ -22,7 +24,7 @@ func lockFile(path string) (*fileLock, error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
+			err = ledger.ErrLocked
 		}
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}

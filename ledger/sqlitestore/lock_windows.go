@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/penstockhq/penstock/ledger"
 )
 
 // fileLock is an open file that nobody else may open.
@@ -22,7 +24,7 @@ func lockFile(path string) (*fileLock, error) {
 	handle, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, shareWithNobody, nil,
 		windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
-		err = ErrLocked
+		err = ledger.ErrLocked
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)

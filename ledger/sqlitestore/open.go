@@ -36,9 +36,6 @@ type Store struct {
 	readers *sql.DB
 }
 
-// ErrLocked says that another process has the ledger open.
-var ErrLocked = errors.New("another process has the ledger open")
-
 // ErrForeign says that a file is something else than a ledger.
 var ErrForeign = errors.New("file is not a ledger")
 
@@ -47,7 +44,7 @@ var ErrNewer = errors.New("ledger was written by a newer version")
 
 // Open opens the ledger in a directory, or in a file if path ends in .db or
 // .sqlite. What is missing is made: directories with mode 0700, files with 0600.
-// ErrLocked, ErrForeign and ErrNewer say why a file cannot be used; other errors
+// ledger.ErrLocked, ErrForeign and ErrNewer say why a file cannot be used; other errors
 // name the path and what the system said.
 func Open(ctx context.Context, path string) (*Store, error) {
 	file, err := prepare(path)

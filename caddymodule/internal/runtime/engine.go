@@ -13,7 +13,6 @@ import (
 
 	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
@@ -76,7 +75,7 @@ const lockPatience = time.Second
 
 func (e *Engine) openLedger(ctx context.Context) error {
 	store, err := e.store.Open(ctx)
-	for start := time.Now(); errors.Is(err, sqlitestore.ErrLocked) && time.Since(start) < lockPatience; {
+	for start := time.Now(); errors.Is(err, ledger.ErrLocked) && time.Since(start) < lockPatience; {
 		time.Sleep(20 * time.Millisecond)
 		store, err = e.store.Open(ctx)
 	}
