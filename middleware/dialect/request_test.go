@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -117,96 +118,6 @@ func TestBodiesThatCouldBeReadInTwoWaysAreRefused(t *testing.T) {
 	}
 }
 
-func TestImagesAndAudioCountByTable(t *testing.T) {
-	data := strings.Repeat("QUJD", 50000)
-	for name, test := range map[string]struct {
-		path, body string
-		tokens     int64
-	}{
-		"OpenAI":    {"/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"what?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` + data + `"}}]}]}`, 1600},
-		"Responses": {"/v1/responses", `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"` + data + `"},{"type":"input_image","image_url":"` + data + `"}]}]}`, 3200},
-		"Anthropic": {"/v1/messages", `{"model":"m","messages":[{"role":"user","content":[{"source":{"data":"` + data + `"},"type":"image"}]}]}`, 1600},
-		"Ollama":    {"/api/chat", `{"model":"m","messages":[{"role":"user","content":"x","images":["` + data + `","` + data + `"]}]}`, 3200},
-		"audio":     {"/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"` + data + `"}}]}]}`, 251},
-	} {
-		t.Run(name, func(t *testing.T) {
-			call, err := ReadRequest(route(t, test.path), []byte(test.body))
-			if err != nil || call.MediaTokens != test.tokens || call.TextBytes > 200 || call.TextBytes < 0 {
-				t.Errorf("%d media tokens and %d bytes of text, want %d tokens: %v", call.MediaTokens, call.TextBytes, test.tokens, err)
-			}
-		})
-	}
-	text := `{"model":"m","messages":[{"role":"user","content":[{"type":"image","type":"text","text":"` + data + `"}]}]}`
-	if call, _ := ReadRequest(route(t, "/v1/chat/completions"), []byte(text)); call.TextBytes != int64(len(text)) {
-		t.Errorf("text that calls itself an image first counts %d of %d bytes", call.TextBytes, len(text))
-	}
-}
-
-func TestRewritesChangeNothingButTheirMembers(t *testing.T) {
-	tests := []struct {
-		name, path, body, want string
-		rewrite                Rewrite
-	}{
-		{"nothing to do", "/v1/chat/completions", `{"model":"m","max_tokens":5}`, `{"model":"m","max_tokens":5}`, Rewrite{Model: "m", OutputCap: 9}},
-		{"model", "/v1/chat/completions", `{"x":1.0000000000000000001, "model" : "m"}`, `{"x":1.0000000000000000001, "model" : "org/\u003cm"}`, Rewrite{Model: "org/<m"}},
-		{"no model", "/v1/chat/completions", `{}`, `{"model":"m"}`, Rewrite{Model: "m"}},
-		{"no model, no cap", "/v1/chat/completions", `{ }`, `{"model":"m","max_tokens":9 }`, Rewrite{Model: "m", OutputCap: 9}},
-		{"null cap", "/v1/chat/completions", `{"max_tokens":null,"a":1}`, `{"max_tokens":9,"a":1}`, Rewrite{OutputCap: 9}},
-		{"cap of a dialect that the server does not know", "/v1/chat/completions", `{"n_predict":5}`, `{"max_tokens":9,"n_predict":5}`, Rewrite{OutputCap: 9}},
-		{"stream options", "/v1/chat/completions", `{"stream":true}`, `{"stream_options":{"include_usage":true},"stream":true}`, Rewrite{IncludeUsage: true}},
-		{"stream options off", "/v1/chat/completions", `{"stream":true,"stream_options":{"include_usage":false,"x":1}}`, `{"stream":true,"stream_options":{"include_usage":true,"x":1}}`, Rewrite{IncludeUsage: true}},
-		{"stream options null", "/v1/chat/completions", `{"stream":true,"stream_options":null}`, `{"stream":true,"stream_options":{"include_usage":true}}`, Rewrite{IncludeUsage: true}},
-		{"stream options empty", "/v1/chat/completions", `{"stream":true,"stream_options":{}}`, `{"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}`, Rewrite{IncludeUsage: true, ContinuousUsage: true}},
-		{"other sub-keys", "/v1/completions", `{"stream":true,"stream_options":{"x":1}}`, `{"stream":true,"stream_options":{"include_usage":true,"x":1}}`, Rewrite{IncludeUsage: true}},
-		{"no stream", "/v1/chat/completions", `{"stream":false}`, `{"stream":false}`, Rewrite{IncludeUsage: true}},
-		{"responses", "/v1/responses", `{"stream":true}`, `{"max_output_tokens":9,"stream":true}`, Rewrite{OutputCap: 9, IncludeUsage: true}},
-		{"ollama", "/api/chat", `{"model":"m"}`, `{"options":{"num_predict":9},"model":"m"}`, Rewrite{OutputCap: 9}},
-		{"ollama options", "/api/chat", `{"options":{"seed":1}}`, `{"options":{"num_predict":9,"seed":1}}`, Rewrite{OutputCap: 9}},
-		{"ollama without end", "/api/chat", `{"options":{"num_predict":-1}}`, `{"options":{"num_predict":9}}`, Rewrite{OutputCap: 9}},
-		{"llama.cpp without end", "/completion", `{"n_predict":-1}`, `{"n_predict":9}`, Rewrite{OutputCap: 9}},
-		{"TGI", "/generate_stream", `{"inputs":"x"}`, `{"parameters":{"max_new_tokens":9,"details":true},"inputs":"x"}`, Rewrite{OutputCap: 9, IncludeUsage: true}},
-		{"TGI options", "/generate_stream", `{"inputs":"x","parameters":{"details":false}}`, `{"inputs":"x","parameters":{"max_new_tokens":9,"details":true}}`, Rewrite{OutputCap: 9, IncludeUsage: true}},
-		{"SGLang", "/generate", `{"text":"x","sampling_params":{}}`, `{"text":"x","sampling_params":{"max_new_tokens":9}}`, Rewrite{OutputCap: 9}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			call, err := ReadRequest(route(t, test.path), []byte(test.body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := string(call.Apply([]byte(test.body), test.rewrite))
-			if got != test.want {
-				t.Errorf("\n got %s\nwant %s", got, test.want)
-			}
-			if _, err := ReadRequest(route(t, test.path), []byte(got)); err != nil {
-				t.Errorf("the result cannot be read: %v", err)
-			}
-		})
-	}
-}
-
-func TestPathsAreKnownOrNot(t *testing.T) {
-	for path, want := range map[string]Route{
-		"/api/v2/execute/acme%2Ftiny%2Facme": {Aixplain, Execute, "acme/tiny/acme"},
-		"//api/v1/execute/66f0c1":            {Aixplain, ExecuteAsync, "66f0c1"},
-	} {
-		if got, ok := Classify("POST", path); !ok || got != want {
-			t.Errorf("%s: %+v, %v", path, got, ok)
-		}
-	}
-	for _, path := range []string{
-		"/v1/chat/completions/", "//v1/chat/completions", "/v1/Chat/completions", "/api/v2/execute/", "/api/v2/execute/a/b",
-		"/api/v2/execute/%zz", "/v1/files", "/", "", "/api/v2/execute/%ff",
-	} {
-		if got, ok := Classify("POST", path); ok {
-			t.Errorf("%s is taken for %+v", path, got)
-		}
-	}
-	if _, ok := Classify("GET", "/v1/chat/completions"); ok {
-		t.Error("GET of a POST path is known")
-	}
-}
-
 // chatBody makes a request of about size bytes with the model last.
 func chatBody(size int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -221,4 +132,64 @@ func chatBody(size int) []byte {
 	}
 	text.WriteString(`],"temperature":0.7,"max_tokens":256,"stream":true,"model":"tiny"}`)
 	return []byte(text.String())
+}
+
+// FuzzRequest holds the request reader against encoding/json: what both accept
+// means the same to both, and what is rewritten stays valid and means the same.
+func FuzzRequest(f *testing.F) {
+	for _, body := range []string{
+		`{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":7,"stream":true}`,
+		`{"model":"m\u0041","stream_options":{"include_usage":false,"x":[1,{"y":"]}\\\""}]},"stream":true}`,
+		`{ "n" : 3 , "model" : null, "options":{"num_predict":-1}}`, `{}`, `{"":{}}`, `{"a":"\\"}`, "{\"model\":\"\u212a\"}", `[{}]`, `{"model":"a","Model":"b"}`,
+	} {
+		f.Add([]byte(body), uint8(0))
+	}
+	paths := []string{"/v1/chat/completions", "/v1/completions", "/api/chat", "/generate_stream", "/completion", "/api/v2/execute/m"}
+	f.Fuzz(func(t *testing.T, body []byte, which uint8) {
+		route := route(t, paths[int(which)%len(paths)])
+		call, err := ReadRequest(route, body)
+		if err != nil {
+			return
+		}
+		var oracle map[string]json.RawMessage
+		if json.Unmarshal(body, &oracle) != nil {
+			return // the upstream refuses it, whatever was read
+		}
+		var model *string
+		if raw, ok := oracle["model"]; ok && json.Unmarshal(raw, &model) != nil {
+			t.Fatalf("a model that is no string is accepted: %s", body)
+		}
+		if model != nil && *model != call.Model || model == nil && call.Model != "" {
+			t.Fatalf("model %q, encoding/json reads %v in %s", call.Model, model, body)
+		}
+		var stream bool
+		if raw, ok := oracle["stream"]; ok {
+			_ = json.Unmarshal(raw, &stream)
+		}
+		if stream && !call.Stream {
+			t.Fatalf("a stream is missed in %s", body)
+		}
+		for _, name := range []string{"max_tokens", "max_completion_tokens", "n_predict", "max_output_tokens"} {
+			var number int64
+			if json.Unmarshal(oracle[name], &number) == nil && number > call.OutputCap {
+				t.Fatalf("%s is %d in %s, the cap is %d", name, number, body, call.OutputCap)
+			}
+		}
+		checkRewrite(t, route, body, &call)
+	})
+}
+
+func checkRewrite(t *testing.T, route Route, body []byte, call *Call) {
+	out := call.Apply(body, Rewrite{Model: "other", OutputCap: 77, IncludeUsage: true, ContinuousUsage: true})
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(out, &members); err != nil || string(members["model"]) != `"other"` {
+		t.Fatalf("%s\nbecame\n%s: %v", body, out, err)
+	}
+	again, err := ReadRequest(route, out)
+	if err != nil || again.Model != "other" || again.OutputCap == 0 && route.Operation != Completions && call.OutputCap == 0 {
+		t.Fatalf("%s\nbecame\n%s: cap %d, %v", body, out, again.OutputCap, err)
+	}
+	if call.Stream && route.Operation == Chat && !again.IncludeUsage {
+		t.Fatalf("%s\nbecame\n%s: no usage", body, out)
+	}
 }

@@ -1,4 +1,4 @@
-package dialect
+package meter
 
 // maxCount is the largest number of tokens that is believed: 2^53-1, beyond
 // which JSON parsers differ.

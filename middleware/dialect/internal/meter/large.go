@@ -1,4 +1,4 @@
-package dialect
+package meter
 
 import "bytes"
 
@@ -14,7 +14,7 @@ type largeEvent struct {
 func (m *Meter) begin(event []byte, sink Sink) error {
 	text := afterPrefix(event)
 	m.large = largeEvent{open: true, brings: true}
-	if m.operation == Messages || m.operation == Responses {
+	if m.shape.Events == Typed {
 		kind := startType(event, text)
 		m.large.last, m.large.brings = m.ends(kind), m.brings(kind)
 	}

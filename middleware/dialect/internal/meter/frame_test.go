@@ -1,6 +1,8 @@
-package dialect
+package meter
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,14 +39,14 @@ func TestRunningTotalsAreReadTheSameByTheFrame(t *testing.T) {
 	for i, events := range totalCases {
 		for _, strip := range []bool{false, true} {
 			t.Run(fmt.Sprint(i, strip), func(t *testing.T) {
-				checkFrames(t, &Call{Route: Route{Operation: Chat}}, strip, []byte(sse(events...)))
+				checkFrames(t, &chat, strip, []byte(sse(events...)))
 			})
 		}
 	}
 }
 
 func TestOnlyTheLastRunningTotalCounts(t *testing.T) {
-	meter := NewMeter(&Call{Route: Route{Operation: Chat}}, true)
+	meter := New(&chat, true)
 	var out tape
 	var want strings.Builder
 	for i := range 100 {
@@ -60,5 +62,44 @@ func TestOnlyTheLastRunningTotalCounts(t *testing.T) {
 	usage, ok := meter.Reported()
 	if !ok || usage != (Usage{Input: 9, Output: 100}) || meter.Counted() != 148 || out.passed.String() != want.String() {
 		t.Errorf("usage %+v %v, counted %d, passed %q", usage, ok, meter.Counted(), out.passed.String())
+	}
+}
+
+// FuzzFrame holds events that are read by the frame of the one before against the
+// same events read each by itself.
+func FuzzFrame(f *testing.F) {
+	for i, totals := range totalCases {
+		f.Add([]byte(sse(totals...)), uint8(i))
+	}
+	f.Add([]byte(sse(delta, delta, finish, sumOf)+doneLine), uint8(0))
+	shapes := []*Shape{&chat, &messages, &responses, &ollama, &sglang, &tgi}
+	f.Fuzz(func(t *testing.T, stream []byte, which uint8) {
+		shape := shapes[int(which/2)%len(shapes)]
+		checkFrames(t, shape, which%2 == 0, stream)
+	})
+}
+
+// checkFrames reads a stream of JSON events with and without frames.
+func checkFrames(t *testing.T, shape *Shape, strip bool, stream []byte) {
+	t.Helper()
+	meters := [2]Meter{New(shape, strip), New(shape, strip)}
+	var tapes [2]tape
+	for event := range bytes.SplitAfterSeq(stream, []byte("\n\n")) {
+		data, isData := dataOf(event)
+		if !isData || !json.Valid(data) {
+			return // of what is no JSON, the frame may hide what a search finds
+		}
+		meters[0].frame = frame{}
+		for i := range meters {
+			if err := meters[i].Stream(SSE, event, &tapes[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alone, aloneOK := meters[0].Reported()
+		framed, framedOK := meters[1].Reported()
+		if alone != framed || aloneOK != framedOK || tapes[0].passed.String() != tapes[1].passed.String() || tapes[0].last.String() != tapes[1].last.String() {
+			t.Fatalf("%q in %q:\nby itself %+v %v %q\nby its frame %+v %v %q", event, stream,
+				alone, aloneOK, tapes[0].passed.String(), framed, framedOK, tapes[1].passed.String())
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package dialect
+package meter
 
 import (
 	"bytes"
@@ -25,7 +25,6 @@ var (
 	emptyChoices = []byte(`"choices":[]`)
 	doneText     = []byte("[DONE]")
 	errorName    = []byte(`"error"`)
-	deltaEnd     = []byte(".delta")
 )
 
 // event reads one whole event.
@@ -80,10 +79,10 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 	if startsWithError(data) {
 		m.failed = true
 	}
-	switch m.operation {
-	case Chat, Completions:
+	switch m.shape.Events {
+	case Chunks:
 		return m.chunk(event, data)
-	case Messages, Responses:
+	case Typed:
 		return m.typedEvent(data)
 	}
 	return m.nativeEvent(event, data)
@@ -292,9 +291,9 @@ func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 		text = m.count(data)
 	}
 	if bytes.Contains(data, usageName) {
-		m.early = string(kind) == "message_start"
+		m.early = string(kind) == m.shape.Early && m.shape.Early != ""
 		m.walk(data)
-	} else if string(kind) == "content_block_delta" {
+	} else if string(kind) == m.shape.Framed {
 		m.frame.learn(data, text, false)
 	}
 	if m.ends(kind) {
@@ -307,17 +306,22 @@ func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 // brings says whether an event of this type brings a new piece of the answer. The
 // Responses API repeats the pieces when a part, an item and the whole are done.
 func (m *Meter) brings(kind []byte) bool {
-	return m.operation != Responses || bytes.HasSuffix(kind, deltaEnd)
+	piece := m.shape.Piece
+	return len(kind) >= len(piece) && string(kind[len(kind)-len(piece):]) == piece
 }
 
 // ends says whether an event of this type ends the stream well, and notices those
 // that end it badly.
 func (m *Meter) ends(kind []byte) bool {
-	switch string(kind) {
-	case "message_stop", "response.completed", "response.incomplete":
-		return true
-	case "response.failed", "error":
-		m.failed = true
+	for _, last := range m.shape.Last {
+		if string(kind) == last {
+			return true
+		}
+	}
+	for _, failure := range m.shape.Failures {
+		if string(kind) == failure {
+			m.failed = true
+		}
 	}
 	return false
 }
@@ -351,7 +355,7 @@ func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 		return verdictPass, nil
 	}
 	m.terminal = true
-	if m.operation == GenerateStream && m.strip {
+	if m.strip {
 		return verdictLast, hideDetails(event, data)
 	}
 	return verdictLast, nil
@@ -359,10 +363,10 @@ func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 
 // ended says that an event of the servers' own APIs has told the end of its stream.
 func (m *Meter) ended() bool {
-	switch m.operation {
-	case GenerateStream:
+	switch m.shape.End {
+	case EndFinished:
 		return m.walker.tally.finished
-	case OllamaChat, OllamaGenerate, LlamaCompletion:
+	case EndDone:
 		return m.walker.tally.done
 	}
 	return false

@@ -1,4 +1,4 @@
-package dialect
+package meter
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func (m *Meter) count(data []byte) jsonscan.Span {
 func (m *Meter) counted(size int) {
 	m.events++
 	m.produced = true
-	if m.operation == Generate { // each event of SGLang holds the whole text so far
+	if m.shape.WholeText {
 		m.content = max(m.content, int64(size))
 		return
 	}

@@ -1,0 +1,66 @@
+package meter
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAFinishIsNoticedHoweverItIsSpaced(t *testing.T) {
+	for _, chunk := range []string{
+		`{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}`,
+		`{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`,
+		`{"choices":[{"index":0,"finish_reason":null},{"index":1,"finish_reason"	:	"length"}]}`,
+	} {
+		if meter, _ := playStream(t, &chat, sse(chunk), 1<<10); !meter.Complete() {
+			t.Errorf("no end is seen in %s", chunk)
+		}
+	}
+	for _, chunk := range []string{
+		`{"choices":[{"index":0,"delta":{"content":"\"finish_reason\":\"stop\""},"finish_reason": null}]}`,
+		`{"choices":[{"index":0,"delta":{"content":"finish_reason"},"finish_reason":null}]}`,
+	} {
+		if meter, _ := playStream(t, &chat, sse(chunk), 1<<10); meter.Complete() {
+			t.Errorf("an end is seen in %s", chunk)
+		}
+	}
+}
+
+func TestAnErrorThatIsNullIsNone(t *testing.T) {
+	for data, failed := range map[string]bool{
+		`{"error":null,"choices":[{"index":0,"delta":{"content":"four"}}]}`:  false,
+		`{"error": null,"choices":[{"index":0,"delta":{"content":"four"}}]}`: false,
+		`{"error":{"message":"out of memory"}}`:                              true,
+		`{"error": "out of memory"}`:                                         true,
+		`{ "error": {"message":"out of memory"}}`:                            true,
+	} {
+		if meter, _ := playStream(t, &chat, sse(data), 1<<10); meter.Failed() != failed {
+			t.Errorf("failed is %v after %s", meter.Failed(), data)
+		}
+	}
+}
+
+func TestZerosAfterTheTotalTakeNothingBack(t *testing.T) {
+	for _, total := range []string{sumOf, running, strings.ReplaceAll(sumOf, `":`, `": `)} {
+		meter, _ := playStream(t, &chat, sse(delta, total, zeroSum)+doneLine, 1<<10)
+		if usage, ok := meter.Reported(); !ok || usage.Input != 9 || usage.Output == 0 {
+			t.Errorf("%v %v after %s", usage, ok, total)
+		}
+	}
+}
+
+// What message_start says of the output is an early figure.
+func TestAnEarlyFigureIsNoTotal(t *testing.T) {
+	var stream strings.Builder
+	stream.WriteString("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n")
+	for range 50 {
+		stream.WriteString("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"word\"}}\n\n")
+	}
+	early := stream.String()
+	end := "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	last := "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":50}}\n\n"
+	for text, want := range map[string]bool{early + end: true, early + last + end: false, early: true, early + last: false} {
+		if meter, _ := playStream(t, &messages, text, 1<<10); meter.Early() != want {
+			t.Errorf("early is %v after %q", meter.Early(), text[max(0, len(text)-150):])
+		}
+	}
+}

@@ -1,0 +1,191 @@
+// Package meter reads usage out of replies while they pass. What the replies of an
+// operation look like is handed in as a [Shape].
+package meter
+
+import (
+	"bytes"
+)
+
+// Meter reads usage out of a passing reply. It keeps nothing of the reply but
+// the part of an event that has not come whole (at most 64 KiB). It is for one
+// reply and one goroutine.
+type Meter struct {
+	shape    *Shape
+	splitter splitter
+	walker   walker
+
+	events   int64 // that carried a piece of the answer
+	content  int64 // bytes of these pieces
+	key      int   // index of the content key that was found last
+	terminal bool  // the end of the stream was seen
+	failed   bool  // the upstream sent an error event
+	produced bool  // a piece of the answer was seen
+	strip    bool  // usage was not asked for by the caller
+	early    bool  // usage came at the beginning of the stream only
+	large    largeEvent
+	frame    frame
+	total    []byte // usage that was not read yet
+	scratch  []byte
+}
+
+// New returns the meter of a reply of this shape; nil: nothing is known about it.
+// With strip set, usage that the caller did not ask for is taken out of the stream.
+func New(shape *Shape, strip bool) Meter {
+	if shape == nil {
+		shape = &unknown
+	}
+	return Meter{shape: shape, strip: strip && shape.OnRequest}
+}
+
+// Sink takes what Stream passes on.
+type Sink interface {
+	// Pass takes whole events, in order. The bytes are the caller's again after it
+	// returns.
+	Pass(events []byte) error
+	// Last takes the event that tells the client that the answer is complete, and
+	// everything after it.
+	Last(events []byte) error
+}
+
+// Stream reads the next piece of an event stream and hands its events on. An
+// event that is not whole waits for its rest.
+func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
+	m.splitter.format = format
+	if m.large.open {
+		rest, err := m.goOn(piece, sink)
+		if err != nil || len(rest) == 0 {
+			return err
+		}
+		piece = rest
+	}
+	data := m.splitter.join(piece)
+	from, at := 0, 0 // data[from:at] is read but not passed on
+	for {
+		size := m.splitter.end(data[at:])
+		if size == 0 {
+			break
+		}
+		event := data[at : at+size]
+		verdict, replacement := m.event(event)
+		if verdict == verdictPass {
+			at += size
+			continue
+		}
+		if err := passSome(sink, data[from:at]); err != nil {
+			return err
+		}
+		var err error
+		switch verdict {
+		case verdictReplace:
+			err = sink.Pass(replacement)
+		case verdictLast:
+			err = holdLast(sink, lastOf(event, replacement))
+		}
+		if err != nil {
+			return err
+		}
+		at += size
+		from = at
+	}
+	if err := passSome(sink, data[from:at]); err != nil {
+		return err
+	}
+	return m.rest(data[at:], sink)
+}
+
+func lastOf(event, replacement []byte) []byte {
+	if replacement != nil {
+		return replacement
+	}
+	return event
+}
+
+// holdLast hands on the event that ends the answer. Of a long one, such as those
+// that repeat the whole request, most may pass: an event is none before its end.
+func holdLast(sink Sink, event []byte) error {
+	if len(event) > maxEvent/2 {
+		end := len(bytes.TrimRight(event, "\r\n")) - 1
+		if err := sink.Pass(event[:end]); err != nil {
+			return err
+		}
+		event = event[end:]
+	}
+	return sink.Last(event)
+}
+
+func passSome(sink Sink, events []byte) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return sink.Pass(events)
+}
+
+// rest keeps an event that is not whole, or lets it go if it is too long.
+func (m *Meter) rest(rest []byte, sink Sink) error {
+	if len(rest) <= maxEvent {
+		m.splitter.keep(rest)
+		return nil
+	}
+	err := m.begin(rest, sink)
+	m.splitter.keep(nil)
+	return err
+}
+
+// Flush passes on what has not come whole when the stream ends.
+func (m *Meter) Flush(sink Sink) error {
+	rest := m.splitter.tail
+	if len(rest) == 0 {
+		return nil
+	}
+	verdict, replacement := m.event(rest)
+	m.splitter.tail = nil
+	switch verdict {
+	case verdictReplace:
+		return sink.Pass(replacement)
+	case verdictLast:
+		return sink.Last(lastOf(rest, replacement))
+	case verdictDrop:
+		return nil
+	}
+	return sink.Pass(rest)
+}
+
+// Body reads the next piece of a reply that is one JSON text.
+func (m *Meter) Body(piece []byte) { m.walker.feed(piece) }
+
+// Report adds figures that came outside the body, in headers.
+func (m *Meter) Report(usage Usage) {
+	m.walker.tally.set(fieldInput, usage.Input, true)
+	m.walker.tally.set(fieldOutput, usage.Output, true)
+	m.walker.tally.set(fieldCached, usage.Cached, true)
+}
+
+// Reported returns what the upstream reported so far, or false if it reported
+// nothing that can be believed.
+func (m *Meter) Reported() (Usage, bool) {
+	if len(m.total) > 0 {
+		m.walk(m.total)
+	}
+	sum := m.walker.total()
+	return sum.usage(m.shape.CachedApart)
+}
+
+// Early says that the output was reported only at the beginning of the stream, as
+// Anthropic's servers do, where it is no total.
+func (m *Meter) Early() bool { return m.early }
+
+// Counted returns the output tokens as counted from the stream: a token for each
+// event, or one for four bytes where that is more.
+func (m *Meter) Counted() int64 { return max(m.events, (m.content+3)/4) }
+
+// Produced says that a piece of the answer has passed.
+func (m *Meter) Produced() bool { return m.produced }
+
+// Complete says that the stream told its end, or at least that its answers have
+// finished.
+func (m *Meter) Complete() bool {
+	return m.terminal || m.walker.tally.finished || m.walker.tally.done
+}
+
+// Failed says that the upstream sent an error event.
+func (m *Meter) Failed() bool { return m.failed }
