@@ -128,7 +128,7 @@ func (g *Gate) Validate() error {
 	if g.HoldTimeout < 0 {
 		return fmt.Errorf("hold_timeout %s is negative", time.Duration(g.HoldTimeout))
 	}
-	if _, known := dialect.ParseKind(g.Dialect); g.Dialect != "" && !known {
+	if _, known := dialect.ParseName(g.Dialect); g.Dialect != "" && !known {
 		return fmt.Errorf("unknown dialect %q", g.Dialect)
 	}
 	if g.Errors != "" && g.Errors != errorsPassthrough {
@@ -185,8 +185,8 @@ func (g *Gate) options() []middleware.Option {
 	if g.HoldTimeout != 0 {
 		options = append(options, middleware.WithHoldTimeout(time.Duration(g.HoldTimeout)))
 	}
-	if kind, ok := dialect.ParseKind(g.Dialect); ok && g.Dialect != "" {
-		options = append(options, middleware.WithDialect(kind))
+	if name, ok := dialect.ParseName(g.Dialect); ok && g.Dialect != "" {
+		options = append(options, middleware.WithDialect(name))
 	}
 	if g.Errors == errorsPassthrough {
 		options = append(options, middleware.WithErrorsPassthrough(runtime.PassRefusal))

@@ -81,7 +81,7 @@ func (g *Gate) unmarshalDialect(d *caddyfile.Dispenser) error {
 	if err := oneArgument(d, &g.Dialect); err != nil {
 		return err
 	}
-	if _, known := dialect.ParseKind(g.Dialect); !known {
+	if _, known := dialect.ParseName(g.Dialect); !known {
 		return d.Errf("dialect: unknown value %q", g.Dialect)
 	}
 	return nil

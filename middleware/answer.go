@@ -16,14 +16,14 @@ import (
 
 // refuse answers a call that reaches no upstream.
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
-	status := refusal.StatusFor(x.headers.kind)
+	status := refusal.StatusFor(x.headers.dialect)
 	x.headers.setLimits(w.Header())
 	if x.gate.respond != nil {
-		refusal.SetHeaders(w.Header(), x.headers.kind)
+		refusal.SetHeaders(w.Header(), x.headers.dialect)
 		x.gate.respond(w, r, Refused{
-			Refusal: *refusal, Kind: x.headers.kind, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
+			Refusal: *refusal, Dialect: x.headers.dialect, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
 		})
-	} else if err := refusal.Write(w, x.headers.kind, x.request.id); err != nil {
+	} else if err := refusal.Write(w, x.headers.dialect, x.request.id); err != nil {
 		x.gate.logger.Debug("refusal not sent", "request_id", x.request.id, "error", err)
 	}
 	if x.gate.observer == nil {
@@ -76,7 +76,7 @@ func (x *exchange) complete(end *ending) {
 			Text: r.text, InputTokens: quantity.InputTokens, OutputTokens: quantity.OutputTokens,
 			RunSeconds: quantity.Duration.Seconds(), CreditsCharged: json.Number(end.charge.Amount.String()),
 			Model: x.request.model.Name,
-		}.Body(x.request.call.Route.Kind)
+		}.Body(x.request.call.Route.Name)
 		r.Header().Set("Content-Type", "application/json")
 	}
 	if !r.bodiless {
@@ -130,15 +130,15 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 // fail sends the client an error: instead of the answer, or at the end of a stream
 // that cannot be completed.
 func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
-	r, kind := &x.reply, x.headers.kind
+	r, name := &x.reply, x.headers.dialect
 	if !r.sent {
-		r.sent, r.clientStatus = true, refusal.StatusFor(kind)
+		r.sent, r.clientStatus = true, refusal.StatusFor(name)
 		clearReplyHeaders(r.Header())
 		x.headers.setLimits(r.Header())
 		if end.charge.Amount > 0 {
 			x.headers.setCharge(r.Header(), end.charge.Amount)
 		}
-		if err := refusal.Write(r.w, kind, x.request.id); err == nil {
+		if err := refusal.Write(r.w, name, x.request.id); err == nil {
 			_ = r.flush() // an abort panic may follow
 		}
 		return
@@ -149,7 +149,7 @@ func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 	if r.open {
 		r.write([]byte("\n\n")) // so that the event does not become part of a broken one
 	}
-	r.write(refusal.StreamError(kind, r.format, x.request.id))
+	r.write(refusal.StreamError(name, r.format, x.request.id))
 	x.headers.setCharge(r.Header(), end.charge.Amount)
 	_ = r.flush()
 }

@@ -22,7 +22,7 @@ type Gate struct {
 	injectCap     bool
 	unmetered     []string
 	custom        map[string]*customPath
-	kind          *dialect.Kind
+	dialect       *dialect.Name
 	respond       func(http.ResponseWriter, *http.Request, Refused)
 	strict        bool
 	logger        *slog.Logger
@@ -78,7 +78,7 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{gate: g, arrived: g.now()}
 	x.request.id, x.request.body.pool = newRequestID(), &g.bodies
-	x.headers = headers{kind: g.kindOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id}}
+	x.headers = headers{dialect: g.dialectOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id}}
 	x.headers.own(w.Header())
 	if x.serve(w, r, next); !x.later {
 		x.request.body.drop()

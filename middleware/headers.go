@@ -38,21 +38,21 @@ var (
 // headers sets the headers of an answer that come from the gate itself. It holds
 // the memory of their values, so that they need no allocations of their own.
 type headers struct {
-	kind dialect.Kind // of the answer
-	now  func() time.Time
-	room *headroom
+	dialect dialect.Name // of the answer
+	now     func() time.Time
+	room    *headroom
 
 	id, charge, length [1]string
 	limits             [2][3]string
 	upstream           [3]string // of the request that goes on
 }
 
-// kindOf returns the dialect of a request's errors.
-func (g *Gate) kindOf(r *http.Request) dialect.Kind {
-	if g.kind != nil {
-		return *g.kind
+// dialectOf returns the dialect of a request's errors.
+func (g *Gate) dialectOf(r *http.Request) dialect.Name {
+	if g.dialect != nil {
+		return *g.dialect
 	}
-	return dialect.KindOf(r.URL.EscapedPath())
+	return dialect.NameOf(r.URL.EscapedPath())
 }
 
 // own removes headers that only the gate may set (ids, and limits that would be the
@@ -85,7 +85,7 @@ func (h *headers) setHeadroom(header http.Header, what int, room *limiter.Headro
 	text = strconv.AppendInt(text, room.Remaining, 10)
 	remaining := len(text)
 	names, reset := &openAIHeadroom, max(room.Reset, 0)
-	if h.kind == dialect.Anthropic {
+	if h.dialect == dialect.Anthropic {
 		names = &anthropicHeadroom
 		text = h.now().Add(reset).UTC().AppendFormat(text, time.RFC3339)
 	} else {

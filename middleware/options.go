@@ -77,7 +77,7 @@ func WithMetered(path string, worst ledger.Quantity) Option {
 }
 
 // WithDialect fixes the shape of the gate's errors, whatever the path.
-func WithDialect(kind dialect.Kind) Option { return func(g *Gate) { g.kind = &kind } }
+func WithDialect(name dialect.Name) Option { return func(g *Gate) { g.dialect = &name } }
 
 // WithErrorsPassthrough hands refusals that come before the upstream to respond
 // instead of writing them. The headers that belong to the refusal are set

@@ -19,7 +19,7 @@ func (q *request) locate(g *Gate, r *http.Request) bool {
 	path := r.URL.EscapedPath()
 	if custom, ok := g.custom[path]; ok && custom.priced() {
 		q.custom = custom
-		q.call.Route = dialect.Route{Kind: g.kindOf(r), Operation: dialect.Custom}
+		q.call.Route = dialect.Route{Name: g.dialectOf(r), Operation: dialect.Custom}
 		return true
 	}
 	route, metered := dialect.Classify(r.Method, path)

@@ -51,7 +51,7 @@ func (r *reply) chooseMode(header http.Header) mode {
 
 // takeTGICounts reads the figures that TGI sends in headers.
 func (r *reply) takeTGICounts(header http.Header) {
-	if r.request.call.Route.Kind != dialect.TGI {
+	if r.request.call.Route.Name != dialect.TGI {
 		return
 	}
 	input, err := strconv.ParseInt(header.Get("X-Prompt-Tokens"), 10, 64)

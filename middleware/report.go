@@ -36,7 +36,7 @@ type Report struct {
 // Refused is a refusal on its way to the client.
 type Refused struct {
 	Refusal   dialect.Refusal
-	Kind      dialect.Kind
+	Dialect   dialect.Name
 	Status    int
 	RequestID string
 	KeyID     string

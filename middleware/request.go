@@ -83,7 +83,7 @@ func (q *request) readCustom(g *Gate, from *caller, r *http.Request) *dialect.Re
 
 // nameless says that requests of this dialect need not name a model.
 func nameless(route dialect.Route) bool {
-	switch route.Kind {
+	switch route.Name {
 	case dialect.Aquin, dialect.LlamaCpp, dialect.TGI, dialect.SGLang:
 		return true
 	}
@@ -93,7 +93,7 @@ func nameless(route dialect.Route) bool {
 // chooseModel finds the model that the call names, or the only one it can mean.
 func (q *request) chooseModel(catalog Catalog, from *caller) *dialect.Refusal {
 	name := q.call.Model
-	if q.call.Route.Kind == dialect.Aixplain {
+	if q.call.Route.Name == dialect.Aixplain {
 		name = q.call.Route.Target
 	}
 	var configured []Model

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is a dialect: the shape of requests, replies and errors.
-type Kind uint8
+// Name is a dialect: the shape of requests, replies and errors.
+type Name uint8
 
 // The dialects. OpenAI is the default for everything that has no shape of its own.
 const (
-	OpenAI Kind = iota
+	OpenAI Name = iota
 	Anthropic
 	Aquin
 	Aixplain
@@ -26,16 +26,16 @@ const (
 	SGLang
 )
 
-var kindNames = [...]string{"openai", "anthropic", "aquin", "aixplain", "ollama", "llamacpp", "tgi", "sglang"}
+var names = [...]string{"openai", "anthropic", "aquin", "aixplain", "ollama", "llamacpp", "tgi", "sglang"}
 
 // String returns the dialect's name in configuration files.
-func (k Kind) String() string { return kindNames[min(int(k), len(kindNames)-1)] }
+func (n Name) String() string { return names[min(int(n), len(names)-1)] }
 
-// ParseKind returns the dialect with this name.
-func ParseKind(name string) (Kind, bool) {
-	for i, known := range kindNames {
+// ParseName returns the dialect with this name.
+func ParseName(name string) (Name, bool) {
+	for i, known := range names {
 		if name == known {
-			return Kind(i), true
+			return Name(i), true
 		}
 	}
 	return OpenAI, false
@@ -78,7 +78,7 @@ func (o Operation) String() string { return operationNames[min(int(o), len(opera
 
 // Route is what a path means.
 type Route struct {
-	Kind      Kind
+	Name      Name
 	Operation Operation
 	// Target is what the path names: the model of an aiXplain run, or the id of
 	// the run to poll. It is unescaped.
@@ -86,22 +86,22 @@ type Route struct {
 }
 
 // Translated says that the call goes to upstreams as an OpenAI chat completion.
-func (r Route) Translated() bool { return r.Kind == Aquin || r.Kind == Aixplain }
+func (r Route) Translated() bool { return r.Name == Aquin || r.Name == Aixplain }
 
 var posts = map[string]Route{
-	"/v1/chat/completions": {Kind: OpenAI, Operation: Chat},
-	"/v1/completions":      {Kind: OpenAI, Operation: Completions},
-	"/v1/embeddings":       {Kind: OpenAI, Operation: Embeddings},
-	"/v1/responses":        {Kind: OpenAI, Operation: Responses},
-	"/v1/messages":         {Kind: Anthropic, Operation: Messages},
-	"/api/infer":           {Kind: Aquin, Operation: Infer},
-	"/api/v1/model":        {Kind: Aquin, Operation: Infer},
-	"/api/generate":        {Kind: Ollama, Operation: OllamaGenerate},
-	"/api/chat":            {Kind: Ollama, Operation: OllamaChat},
-	"/api/embed":           {Kind: Ollama, Operation: OllamaEmbed},
-	"/completion":          {Kind: LlamaCpp, Operation: LlamaCompletion},
-	"/generate":            {Kind: TGI, Operation: Generate},
-	"/generate_stream":     {Kind: TGI, Operation: GenerateStream},
+	"/v1/chat/completions": {Name: OpenAI, Operation: Chat},
+	"/v1/completions":      {Name: OpenAI, Operation: Completions},
+	"/v1/embeddings":       {Name: OpenAI, Operation: Embeddings},
+	"/v1/responses":        {Name: OpenAI, Operation: Responses},
+	"/v1/messages":         {Name: Anthropic, Operation: Messages},
+	"/api/infer":           {Name: Aquin, Operation: Infer},
+	"/api/v1/model":        {Name: Aquin, Operation: Infer},
+	"/api/generate":        {Name: Ollama, Operation: OllamaGenerate},
+	"/api/chat":            {Name: Ollama, Operation: OllamaChat},
+	"/api/embed":           {Name: Ollama, Operation: OllamaEmbed},
+	"/completion":          {Name: LlamaCpp, Operation: LlamaCompletion},
+	"/generate":            {Name: TGI, Operation: Generate},
+	"/generate_stream":     {Name: TGI, Operation: GenerateStream},
 }
 
 // Classify says what a request's method and escaped path mean. It knows only
@@ -113,7 +113,7 @@ func Classify(method, escapedPath string) (Route, bool) {
 			return route, true
 		}
 	} else if method == "GET" && escapedPath == "/v1/models" {
-		return Route{Kind: OpenAI, Operation: Models}, true
+		return Route{Name: OpenAI, Operation: Models}, true
 	}
 	return classifyAixplain(method, escapedPath)
 }
@@ -132,7 +132,7 @@ func classifyAixplain(method, path string) (Route, bool) {
 		if !ok {
 			return Route{}, false
 		}
-		return Route{Kind: Aixplain, Operation: prefix.operation, Target: target}, true
+		return Route{Name: Aixplain, Operation: prefix.operation, Target: target}, true
 	}
 	return Route{}, false
 }
@@ -146,11 +146,11 @@ var aixplainPaths = []struct {
 	{"GET", "/api/v1/data/", Poll},
 }
 
-// KindOf returns the dialect whose errors a path's callers understand, also for
+// NameOf returns the dialect whose errors a path's callers understand, also for
 // paths that are not metered.
-func KindOf(escapedPath string) Kind {
+func NameOf(escapedPath string) Name {
 	if route, ok := posts[escapedPath]; ok {
-		return route.Kind
+		return route.Name
 	}
 	path := strings.TrimPrefix(escapedPath, "/")
 	for _, prefix := range []string{"/api/v1/execute", "/api/v2/execute", "/api/v1/data", "/sdk/", "/v2/models"} {

@@ -90,7 +90,7 @@ var streamCases = []struct {
 	},
 	{
 		"Anthropic",
-		Call{Route: Route{Kind: Anthropic, Operation: Messages}},
+		Call{Route: Route{Name: Anthropic, Operation: Messages}},
 		true, SSE,
 		"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n" +
 			"event: ping\ndata: {\"type\": \"ping\"}\n\n" +
@@ -112,7 +112,7 @@ var streamCases = []struct {
 	},
 	{
 		"Ollama",
-		Call{Route: Route{Kind: Ollama, Operation: OllamaChat}},
+		Call{Route: Route{Name: Ollama, Operation: OllamaChat}},
 		true, NDJSON,
 		"{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
 		"", "{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
@@ -121,7 +121,7 @@ var streamCases = []struct {
 	},
 	{
 		"llama.cpp",
-		Call{Route: Route{Kind: LlamaCpp, Operation: LlamaCompletion}},
+		Call{Route: Route{Name: LlamaCpp, Operation: LlamaCompletion}},
 		true, SSE,
 		sse(`{"content":"Hi","stop":false}`, `{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
 		"", sse(`{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
@@ -130,7 +130,7 @@ var streamCases = []struct {
 	},
 	{
 		"TGI",
-		Call{Route: Route{Kind: TGI, Operation: GenerateStream}},
+		Call{Route: Route{Name: TGI, Operation: GenerateStream}},
 		true, SSE,
 		sse(`{"token":{"id":1,"text":"Hi"},"generated_text":null,"details":null}`, `{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":{"finish_reason":"length","generated_tokens":2,"input_length":6}}`),
 		"", sse(`{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":null}`),
@@ -139,7 +139,7 @@ var streamCases = []struct {
 	},
 	{
 		"SGLang",
-		Call{Route: Route{Kind: SGLang, Operation: Generate}},
+		Call{Route: Route{Name: SGLang, Operation: Generate}},
 		true, SSE,
 		sse(`{"text":"Hi","meta_info":{"prompt_tokens":4,"completion_tokens":1,"cached_tokens":2,"finish_reason":null}}`, `{"text":"Hi you","meta_info":{"prompt_tokens":4,"completion_tokens":2,"cached_tokens":2,"finish_reason":{"type":"stop"}}}`) + doneLine,
 		"", doneLine,

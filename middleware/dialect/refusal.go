@@ -30,7 +30,7 @@ const (
 // those that both vendors' clients know.
 var reasonWords = [...]struct {
 	status int
-	kind   string
+	class  string
 	code   string
 }{
 	BadRequest:      {400, "invalid_request_error", "invalid_request"},
@@ -78,13 +78,13 @@ type Refusal struct {
 }
 
 // StatusFor returns the refusal's status in a dialect.
-func (r *Refusal) StatusFor(kind Kind) int {
+func (r *Refusal) StatusFor(name Name) int {
 	switch {
 	case r.Status != 0:
 		return r.Status
-	case r.Reason == Limited && kind == Aixplain:
+	case r.Reason == Limited && name == Aixplain:
 		return statusMinuteLimit
-	case r.Reason == Overloaded && kind == Anthropic:
+	case r.Reason == Overloaded && name == Anthropic:
 		return statusOverloaded
 	}
 	return reasonWords[r.Reason].status
@@ -103,11 +103,11 @@ func (r *Refusal) RetryMilliseconds() int64 {
 const patience = time.Minute + time.Millisecond
 
 // SetHeaders sets the headers that tell a client whether and when to try again.
-func (r *Refusal) SetHeaders(header http.Header, kind Kind) {
+func (r *Refusal) SetHeaders(header http.Header, name Name) {
 	if r.Reason == Unauthenticated {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
-	if kind == Aixplain {
+	if name == Aixplain {
 		return // its client sleeps inside the call if it sees Retry-After
 	}
 	if r.RetryAfter > 0 {
@@ -140,7 +140,7 @@ func (r *Refusal) envelope(requestID string) envelope {
 	words := reasonWords[r.Reason]
 	body := envelope{Type: "error", RetryAfter: r.RetryMilliseconds(), RequestID: requestID}
 	body.Error = details{
-		Type: words.kind, Code: r.CodeText(), Message: r.Message,
+		Type: words.class, Code: r.CodeText(), Message: r.Message,
 		RetryAfter: body.RetryAfter, Limit: r.Bound,
 	}
 	if r.Param != "" {
@@ -165,16 +165,16 @@ type aixplainError struct {
 
 // Body returns the refusal as JSON in a dialect's shape. All refusals for a bad
 // key are byte-identical: they carry no request id.
-func (r *Refusal) Body(kind Kind, requestID string) []byte {
+func (r *Refusal) Body(name Name, requestID string) []byte {
 	if r.Reason == Unauthenticated {
 		requestID = ""
 	}
 	var shape any
-	switch kind {
+	switch name {
 	case Aquin:
 		shape = aquinError{r.short(), r.RetryMilliseconds(), r.Bound}
 	case Aixplain:
-		shape = aixplainError{r.StatusFor(kind), r.short(), r.short(), r.RetryMilliseconds(), r.Bound}
+		shape = aixplainError{r.StatusFor(name), r.short(), r.short(), r.RetryMilliseconds(), r.Bound}
 	default:
 		shape = r.envelope(requestID)
 	}
@@ -196,7 +196,7 @@ func (r *Refusal) short() string {
 
 // StreamError returns the event that ends a stream that cannot be completed.
 // The event's name makes Anthropic's clients raise, the error object OpenAI's.
-func (r *Refusal) StreamError(kind Kind, format Format, requestID string) []byte {
+func (r *Refusal) StreamError(name Name, format Format, requestID string) []byte {
 	if format == NDJSON {
 		line, err := json.Marshal(struct {
 			Error string `json:"error"`
@@ -210,22 +210,22 @@ func (r *Refusal) StreamError(kind Kind, format Format, requestID string) []byte
 	if err != nil {
 		panic(err)
 	}
-	if kind == Aixplain {
-		body = r.Body(kind, requestID)
+	if name == Aixplain {
+		body = r.Body(name, requestID)
 		body = body[:len(body)-1]
 	}
 	return append(append([]byte("event: error\ndata: "), body...), '\n', '\n')
 }
 
 // Write sends the refusal in a dialect's shape.
-func (r *Refusal) Write(w http.ResponseWriter, kind Kind, requestID string) error {
+func (r *Refusal) Write(w http.ResponseWriter, name Name, requestID string) error {
 	header := w.Header()
-	r.SetHeaders(header, kind)
-	body := r.Body(kind, requestID)
+	r.SetHeaders(header, name)
+	body := r.Body(name, requestID)
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Del("Content-Encoding")
-	w.WriteHeader(r.StatusFor(kind))
+	w.WriteHeader(r.StatusFor(name))
 	_, err := w.Write(body)
 	return err
 }

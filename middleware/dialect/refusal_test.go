@@ -13,7 +13,7 @@ func TestRefusalsHaveTheShapeOfTheirDialect(t *testing.T) {
 	longer := Refusal{Reason: Limited, Message: "x", RetryAfter: 60_002e6}
 	for _, test := range []struct {
 		refusal Refusal
-		kind    Kind
+		name    Name
 		status  int
 		body    string
 		retry   string
@@ -30,12 +30,12 @@ func TestRefusalsHaveTheShapeOfTheirDialect(t *testing.T) {
 		{Refusal{Reason: NoCredit, Message: "x", Final: true}, Aquin, 402, `{"error":"x"}`, "  false"},
 	} {
 		header := map[string][]string{}
-		test.refusal.SetHeaders(header, test.kind)
+		test.refusal.SetHeaders(header, test.name)
 		get := func(name string) string { return strings.Join(header[name], "") }
 		retry := fmt.Sprintf("%s %s %s", get("Retry-After"), get("Retry-After-Ms"), get("X-Should-Retry"))
-		body := strings.TrimSuffix(string(test.refusal.Body(test.kind, "r")), "\n")
-		if status := test.refusal.StatusFor(test.kind); status != test.status || body != test.body || retry != test.retry {
-			t.Errorf("%s:\n got %d %s %q\nwant %d %s %q", test.kind, status, body, retry, test.status, test.body, test.retry)
+		body := strings.TrimSuffix(string(test.refusal.Body(test.name, "r")), "\n")
+		if status := test.refusal.StatusFor(test.name); status != test.status || body != test.body || retry != test.retry {
+			t.Errorf("%s:\n got %d %s %q\nwant %d %s %q", test.name, status, body, retry, test.status, test.body, test.retry)
 		}
 	}
 }

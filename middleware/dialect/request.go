@@ -159,7 +159,7 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
 		return r.prompt(id, value)
 	case memberImages:
-		if r.call.Route.Kind == Ollama {
+		if r.call.Route.Name == Ollama {
 			r.media(countImages(r.body, value))
 		}
 	case memberBackground:
@@ -299,7 +299,7 @@ func (r *requestReader) finish() error {
 	if call.Answers > MaxChoices*16 {
 		return badMember("n", "asks for too many answers")
 	}
-	if call.Answers > 1 && call.Stream && (call.Route.Kind == SGLang || call.Route.Kind == LlamaCpp) {
+	if call.Answers > 1 && call.Stream && (call.Route.Name == SGLang || call.Route.Name == LlamaCpp) {
 		return &RequestError{Message: "a stream of more than one answer is not supported on this path"}
 	}
 	return nil
@@ -309,7 +309,7 @@ func (r *requestReader) finish() error {
 // would leave open which of two caps holds.
 func (r *requestReader) serverOfGenerate() error {
 	if !r.seen[memberInputs] {
-		r.call.Route.Kind = SGLang
+		r.call.Route.Name = SGLang
 	}
 	text := r.seen[memberText] || r.seen[memberInputIDs] || r.seen[memberSamplingParams]
 	if text && (r.seen[memberInputs] || r.seen[memberParameters]) {

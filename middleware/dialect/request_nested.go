@@ -70,7 +70,7 @@ func (r *requestReader) holdsOptions(id memberID) bool {
 func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
 	raw := value.Of(r.body)
 	number, ok := jsonscan.ParseInteger(raw)
-	if jsonscan.IsNull(raw) || ok && number < 0 && r.call.Route.Kind == Ollama {
+	if jsonscan.IsNull(raw) || ok && number < 0 && r.call.Route.Name == Ollama {
 		r.call.fields.cap = value
 		return nil
 	}

@@ -62,9 +62,9 @@ func TestRequestsAreReadInEachDialect(t *testing.T) {
 }
 
 func TestGenerateTellsItsTwoServersApart(t *testing.T) {
-	for body, kind := range map[string]Kind{`{"inputs":"x"}`: TGI, `{"text":"x"}`: SGLang, `{"input_ids":[1]}`: SGLang} {
-		if call, err := ReadRequest(route(t, "/generate"), []byte(body)); err != nil || call.Route.Kind != kind {
-			t.Errorf("%s: %v, %v", body, call.Route.Kind, err)
+	for body, name := range map[string]Name{`{"inputs":"x"}`: TGI, `{"text":"x"}`: SGLang, `{"input_ids":[1]}`: SGLang} {
+		if call, err := ReadRequest(route(t, "/generate"), []byte(body)); err != nil || call.Route.Name != name {
+			t.Errorf("%s: %v, %v", body, call.Route.Name, err)
 		}
 	}
 }

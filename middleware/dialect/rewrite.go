@@ -62,7 +62,7 @@ func (c *Call) capMember() (name, within string) {
 	case OllamaGenerate, OllamaChat:
 		return "num_predict", "options"
 	case Generate, GenerateStream:
-		if c.Route.Kind == SGLang {
+		if c.Route.Name == SGLang {
 			return "max_new_tokens", "sampling_params"
 		}
 		return "max_new_tokens", "parameters"

@@ -56,7 +56,7 @@ type ChatCall struct{ request chatRequest }
 func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
 	var messages []json.RawMessage
 	var err error
-	if c.Route.Kind == Aquin {
+	if c.Route.Name == Aquin {
 		messages, err = aquinMessages(body)
 	} else {
 		messages, err = aixplainMessages(body)
@@ -68,7 +68,7 @@ func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
 	if err := decode(body, &given); err != nil {
 		return nil, err
 	}
-	if given.Temperature == nil && c.Route.Kind == Aquin {
+	if given.Temperature == nil && c.Route.Name == Aquin {
 		temperature := aquinTemperature
 		given.Temperature = &temperature
 	}
@@ -235,9 +235,9 @@ type Answer struct {
 }
 
 // Body returns the reply in the shape of a translated dialect.
-func (a Answer) Body(kind Kind) []byte {
+func (a Answer) Body(name Name) []byte {
 	var shape any
-	if kind == Aquin {
+	if name == Aquin {
 		shape = struct {
 			Text      string `json:"text"`
 			TokensIn  int64  `json:"tokens_in"`
