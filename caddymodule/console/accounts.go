@@ -17,7 +17,7 @@ func (c *console) accountsCommand() *cobra.Command {
 func (c *console) accountsCreate() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use: "create ID", Short: "Creates an account without credit", Args: cobra.ExactArgs(1),
+		Use: "create ID", Short: "Creates an account with no credit", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, true, func(api *client) error {
 				var account record
@@ -28,7 +28,7 @@ func (c *console) accountsCreate() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "name for people")
+	cmd.Flags().StringVar(&name, "name", "", "display name")
 	return cmd
 }
 
@@ -46,16 +46,16 @@ func (c *console) accountsTopUp() *cobra.Command {
 				err := api.call(cmd.Context(), "POST", accountsPath+"/"+url.PathEscape(arguments[0])+"/topups",
 					record{"amount": arguments[1]}, &made, "Idempotency-Key", idempotencyKey)
 				if err != nil {
-					return fmt.Errorf("%w (to try the same top-up again: --idempotency-key %s)", err, idempotencyKey)
+					return fmt.Errorf("%w (to retry the same top-up: --idempotency-key %s)", err, idempotencyKey)
 				}
 				if made["replayed"] == true && !c.json {
-					fmt.Fprintln(cmd.ErrOrStderr(), "this top-up was made before: nothing was added now")
+					fmt.Fprintln(cmd.ErrOrStderr(), "this top-up had already been made: nothing was added")
 				}
 				return c.printAccounts(cmd, made, made.object("account"))
 			})
 		},
 	}
-	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "name of this top-up, which is made once however often it is asked for (default: a new one)")
+	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "name of this top-up: one name is added only once (default: a new name)")
 	return cmd
 }
 

@@ -39,21 +39,21 @@ func (c *console) directory() string {
 	return cmp.Or(c.data, os.Getenv("PENSTOCK_DATA"), "./penstock-data")
 }
 
-// connect calls use with a client. create says whether a ledger that is not there
-// may be made.
+// connect calls use with a client. create says whether a ledger may be created
+// where there is none.
 func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) error) error {
 	if address := cmp.Or(c.address, os.Getenv("PENSTOCK_ADDRESS")); address != "" {
 		return c.remote(cmd, address, use)
 	}
 	if _, err := os.Stat(sqlitestore.FilePath(c.directory())); errors.Is(err, fs.ErrNotExist) && !create {
-		return fmt.Errorf("there is no ledger in %s: name its directory with --data, or a running instance with --address", c.directory())
+		return fmt.Errorf("no ledger found in %s: give its directory with --data, or a running instance with --address", c.directory())
 	}
 	store, err := sqlitestore.Open(cmd.Context(), c.directory())
 	if errors.Is(err, ledger.ErrLocked) {
 		err := c.remote(cmd, "http://localhost:8080", use)
 		var unreachable *net.OpError
 		if errors.As(err, &unreachable) {
-			return fmt.Errorf("%w; the data directory %s is in use, is its instance at another --address?", err, c.directory())
+			return fmt.Errorf("%w; the data directory %s is in use: if its instance listens elsewhere, give --address", err, c.directory())
 		}
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *console) remote(cmd *cobra.Command, address string, use func(*client) e
 	return use(&client{base: strings.TrimSuffix(address, "/"), key: key, http: http.DefaultClient})
 }
 
-// maxKeyFile bounds what is read as a key.
+// maxKeyFile is how much of a file is read as a key, in bytes.
 const maxKeyFile = 4096
 
 // adminKey finds the admin key. It is never an argument: those stand in process
@@ -93,7 +93,7 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 	}
 	opened, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) && c.keyFile == "" {
-		return "", errors.New("an admin key is needed: give --key-file, - for standard input, or set PENSTOCK_ADMIN_KEY")
+		return "", errors.New("an admin key is needed: give a file with --key-file (- is standard input), or set PENSTOCK_ADMIN_KEY")
 	}
 	if err != nil {
 		return "", err
@@ -102,8 +102,8 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 	return readKey(opened, file)
 }
 
-// readKey reads the admin key. What is none would make a header that cannot be
-// sent, with an error that does not name the place.
+// readKey reads the admin key. Text that cannot be a key is refused here, because
+// in a header it would fail with an error that does not say where it came from.
 func readKey(from io.Reader, place string) (string, error) {
 	key, err := readSecret(from)
 	if err == nil && (key == "" || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f })) {
@@ -117,8 +117,8 @@ func readSecret(from io.Reader) (string, error) {
 	return strings.TrimSpace(string(content)), err
 }
 
-// local serves the administration of a ledger that nobody else has open, to this
-// process alone and for one call of use.
+// local serves the administration of a ledger that no other process has open, to
+// this process alone and for one call of use.
 func local(ctx context.Context, store ledger.Store, use func(*client) error) error {
 	opened, err := ledger.Open(ctx, store)
 	if err != nil {
@@ -210,7 +210,7 @@ func (c *client) call(ctx context.Context, method, path string, body, reply any,
 	return nil
 }
 
-// refusalOf makes an error of what the administration says.
+// refusalOf returns what the administration says as an error.
 func refusalOf(response *http.Response) error {
 	var refusal struct {
 		Error struct{ Message string } `json:"error"`

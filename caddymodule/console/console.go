@@ -11,12 +11,12 @@ func Command() caddycmd.Command {
 		Name:  "penstock",
 		Usage: "keys|accounts|usage|explain|ledger ...",
 		Short: "Manages API keys, accounts and the ledger of Penstock",
-		Long: `Creates, limits, tops up, rotates and revokes API keys, and tells what they used.
+		Long: `Creates, limits, tops up, rotates and revokes API keys, and reports what they used.
 
 If a Penstock instance runs on the data directory, the command talks to its
 administration (penstock_admin) at --address, with an admin key from --key-file,
 the variable PENSTOCK_ADMIN_KEY, or the file admin.key in the data directory. If
-none runs, it opens the data directory by itself; defaults and bounds of a
+none runs, it opens the data directory itself; the defaults and bounds of a
 Caddyfile do not apply then.
 
 The first admin key:
@@ -40,9 +40,9 @@ func addCommands(penstock *cobra.Command) {
 	flags := penstock.PersistentFlags()
 	flags.StringVar(&c.address, "address", "", "URL of the running instance (default: $PENSTOCK_ADDRESS or http://localhost:8080)")
 	flags.StringVar(&c.data, "data", "", "data directory (default: $PENSTOCK_DATA or ./penstock-data)")
-	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key, - for standard input")
-	flags.BoolVar(&c.json, "json", false, "print JSON for machines instead of tables")
-	// A command that only groups others says what there is.
+	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key; - is standard input")
+	flags.BoolVar(&c.json, "json", false, "print JSON instead of tables")
+	// A command that only groups others lists them.
 	penstock.Args = cobra.NoArgs
 	penstock.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	penstock.AddCommand(c.keysCommand(), c.accountsCommand(), c.usageCommand(), c.explainCommand(), c.ledgerCommand())

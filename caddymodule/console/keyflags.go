@@ -9,24 +9,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// keyFlags adds the flags that set up a key and returns what reads those that
-// were given.
+// keyFlags adds the flags that describe a key. It returns a function that makes a
+// request's body of those that were given.
 func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 	limits := map[string]*int64{
-		"rpm":           flags.Int64("rpm", 0, "requests in any 60 seconds"),
-		"tpm":           flags.Int64("tpm", 0, "tokens in any 60 seconds"),
-		"rpd":           flags.Int64("rpd", 0, "requests a day"),
-		"tpd":           flags.Int64("tpd", 0, "tokens a day"),
-		"max_in_flight": flags.Int64("max-in-flight", 0, "calls running at the same time"),
+		"rpm":           flags.Int64("rpm", 0, "maximum requests in any 60 seconds"),
+		"tpm":           flags.Int64("tpm", 0, "maximum tokens in any 60 seconds"),
+		"rpd":           flags.Int64("rpd", 0, "maximum requests per day"),
+		"tpd":           flags.Int64("tpd", 0, "maximum tokens per day"),
+		"max_in_flight": flags.Int64("max-in-flight", 0, "maximum calls running at the same time"),
 	}
-	tokenType := flags.String("token-type", "", "tokens that the token limits count: total, input or output")
-	models := flags.StringSlice("model", nil, "model that the key is bound to; may be repeated")
+	tokenType := flags.String("token-type", "", "which tokens the token limits count: total, input or output")
+	models := flags.StringSlice("model", nil, "model that the key may use; may be repeated (default: every model)")
 	rows := flags.StringArray("model-limit", nil, "limits for one model, such as tiny:rpm=10,tpm=1000; may be repeated")
-	budget := flags.String("budget", "", "credits that the key may ever spend, such as 12.5")
-	expires := flags.String("expires", "", "when the key expires, such as 2030-01-31T12:00:00Z, or in how long, such as 720h")
-	scopes := flags.StringSlice("scope", nil, "paths that the key is limited to: inference, embeddings or rag; may be repeated")
-	cidrs := flags.StringSlice("cidr", nil, "client network that the key is limited to; may be repeated")
-	metadata := flags.StringToString("metadata", nil, "name=value to keep with the key; may be repeated")
+	budget := flags.String("budget", "", "credits that the key may spend in total, such as 12.5")
+	expires := flags.String("expires", "", "when the key expires: a time such as 2030-01-31T12:00:00Z, or how long from now, such as 720h")
+	scopes := flags.StringSlice("scope", nil, "class of paths that the key may use: inference, embeddings or rag; may be repeated (default: every class)")
+	cidrs := flags.StringSlice("cidr", nil, "network that clients must be in, such as 10.0.0.0/8; may be repeated (default: any)")
+	metadata := flags.StringToString("metadata", nil, "name=value to store with the key; may be repeated")
 	return func(given *pflag.FlagSet) (record, error) {
 		body, set := record{}, record{}
 		for name, value := range limits {
@@ -63,8 +63,7 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 	}
 }
 
-// expiry turns a wait into a time. What is no wait is for the administration to
-// judge.
+// expiry turns a duration into a time. The administration judges any other text.
 func expiry(text string, now time.Time) string {
 	if wait, err := time.ParseDuration(text); err == nil {
 		return now.Add(wait).UTC().Format(time.RFC3339)
@@ -72,7 +71,7 @@ func expiry(text string, now time.Time) string {
 	return text
 }
 
-// modelLimits reads rows such as tiny:rpm=10,tpm=1000. Model names may hold
+// modelLimits reads rows such as tiny:rpm=10,tpm=1000. Model names may contain
 // colons.
 func modelLimits(texts []string) ([]record, error) {
 	rows := []record{}

@@ -26,15 +26,15 @@ func (c *console) keysCreate() *cobra.Command {
 		Use: "create [NAME]", Short: "Creates a key and prints it once", Args: cobra.MaximumNArgs(1),
 		Long: `Creates a key and prints it once.
 
-The first admin key manages all owners; later ones do with --all-owners only.
-A limit that is not given has the default of the running instance's
-configuration, 0 means none.`,
+The first admin key manages the keys of all accounts; later ones do so only
+with --all-owners. A limit that is not given has the default from the running
+instance's configuration; 0 means no limit.`,
 		Example: "  caddy penstock keys create --admin\n  caddy penstock keys create team-a --owner acme --rpm 60 --budget 12.5 --expires 2030-01-31T00:00:00Z",
 	}
 	settings := keyFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&isAdmin, "admin", false, "make an admin key, which manages keys and cannot run models")
-	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all owners")
-	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: that of the admin key); it is created if it is unknown")
+	cmd.Flags().BoolVar(&isAdmin, "admin", false, "create an admin key, which manages keys and cannot run models")
+	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all accounts")
+	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: that of the admin key); it is created if it does not exist")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		body, err := settings(cmd.Flags())
 		if err != nil {
@@ -70,7 +70,7 @@ configuration, 0 means none.`,
 	return cmd
 }
 
-// firstAdmin tells whether there is no admin key yet.
+// firstAdmin reports whether there is no admin key yet.
 func firstAdmin(ctx context.Context, api *client) (bool, error) {
 	var page record
 	err := api.call(ctx, "GET", keysPath+"?role=admin&limit=1", nil, &page)
@@ -84,9 +84,9 @@ func (c *console) keysList() *cobra.Command {
 		"role":  cmd.Flags().String("role", "", "only member or admin keys"),
 		"state": cmd.Flags().String("state", "", "only active, expired or revoked keys"),
 		"model": cmd.Flags().String("model", "", "only keys that may use this model"),
-		"name":  cmd.Flags().String("name", "", "only keys whose name begins so"),
+		"name":  cmd.Flags().String("name", "", "only keys whose name begins with this"),
 	}
-	limit := cmd.Flags().Int("limit", 0, "at most so many keys (default: all)")
+	limit := cmd.Flags().Int("limit", 0, "maximum number of keys (default: all)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *limit < 0 {
 			return fmt.Errorf("--limit %d is negative", *limit)
@@ -142,7 +142,7 @@ func (c *console) keysShow() *cobra.Command {
 	}
 }
 
-// keyCall makes a request that is answered with a key and prints it.
+// keyCall makes a request whose reply is a key, and prints the key.
 func (c *console) keyCall(cmd *cobra.Command, api *client, method, path string, body any) error {
 	var key record
 	if err := api.call(cmd.Context(), method, path, body, &key); err != nil {
@@ -157,15 +157,15 @@ func (c *console) keysUpdate() *cobra.Command {
 	var version int64
 	cmd := &cobra.Command{
 		Use: "update ID", Short: "Changes a key", Args: cobra.ExactArgs(1),
-		Long:    "Changes what the flags name and nothing else. Limits of 0 mean none.",
+		Long:    "Changes only what the flags name. A limit of 0 means no limit.",
 		Example: "  caddy penstock keys update 0123456789 --rpm 120 --budget 100\n  caddy penstock keys update 0123456789 --no-expiry",
 	}
 	settings := keyFlags(cmd.Flags())
 	cmd.Flags().StringVar(&name, "name", "", "new name")
-	cmd.Flags().BoolVar(&noBudget, "no-budget", false, "take the budget away")
-	cmd.Flags().BoolVar(&noExpiry, "no-expiry", false, "let the key never expire")
-	cmd.Flags().BoolVar(&nextWindow, "next-window", false, "let changed limits act from the next minute or day on, not now")
-	cmd.Flags().Int64Var(&version, "version", 0, "change this version of the key only (default: the current one)")
+	cmd.Flags().BoolVar(&noBudget, "no-budget", false, "remove the budget")
+	cmd.Flags().BoolVar(&noExpiry, "no-expiry", false, "remove the expiry")
+	cmd.Flags().BoolVar(&nextWindow, "next-window", false, "apply changed limits from the next minute or day on, not now")
+	cmd.Flags().Int64Var(&version, "version", 0, "change the key only if it is at this version (default: the current one)")
 	cmd.MarkFlagsMutuallyExclusive("budget", "no-budget")
 	cmd.MarkFlagsMutuallyExclusive("expires", "no-expiry")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
@@ -207,7 +207,7 @@ func (c *console) keysUpdate() *cobra.Command {
 func (c *console) keysRotate() *cobra.Command {
 	var overlap time.Duration
 	cmd := &cobra.Command{
-		Use: "rotate ID", Short: "Gives a key a new text and prints it once", Args: cobra.ExactArgs(1),
+		Use: "rotate ID", Short: "Replaces a key's text and prints the new one once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			if overlap%time.Second != 0 {
 				return fmt.Errorf("--overlap %s: expected whole seconds", overlap)
@@ -222,13 +222,13 @@ func (c *console) keysRotate() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old text stays valid, up to 168h; 0 ends it at once")
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old text stays valid, up to 168h; with 0 it ends at once")
 	return cmd
 }
 
 func (c *console) keysRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID...", Short: "Ends keys at once and for good", Args: cobra.MinimumNArgs(1),
+		Use: "revoke ID...", Short: "Revokes keys at once and forever", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, false, func(api *client) error {
 				keys := make([]record, len(arguments))
@@ -251,10 +251,10 @@ func (c *console) keysRevoke() *cobra.Command {
 
 func (c *console) keysLookup() *cobra.Command {
 	return &cobra.Command{
-		Use: "lookup", Short: "Tells whose key is on standard input", Args: cobra.NoArgs,
+		Use: "lookup", Short: "Looks up the key whose text is on standard input", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.keyFile == "-" {
-				return errors.New("standard input holds the key that is looked for: give the admin key in a file")
+				return errors.New("standard input is the key to look up: give the admin key in a file")
 			}
 			text, err := readSecret(cmd.InOrStdin())
 			if err != nil {
@@ -272,11 +272,11 @@ func (c *console) printSecret(cmd *cobra.Command, key record) error {
 	if err := c.printKey(cmd, key); err != nil || c.json {
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe key, shown this once:\n\n%s\n", key.text("key"))
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe key, shown only once:\n\n%s\n", key.text("key"))
 	return err
 }
 
-// printKey prints all about a key.
+// printKey prints everything about a key but its text.
 func (c *console) printKey(cmd *cobra.Command, key record) error {
 	if c.json {
 		return printJSON(cmd, key)

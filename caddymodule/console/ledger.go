@@ -17,7 +17,7 @@ import (
 )
 
 func (c *console) ledgerCommand() *cobra.Command {
-	return group("ledger", "Checks and exports the ledger of a data directory, in use or not", c.ledgerVerify(), c.ledgerExport())
+	return group("ledger", "Checks and exports the ledger of a data directory, whether in use or not", c.ledgerVerify(), c.ledgerExport())
 }
 
 // read calls use with the data directory's log, open for reading only.
@@ -68,7 +68,7 @@ func (c *console) ledgerExport() *cobra.Command {
 	var after int64
 	var before, file string
 	cmd := &cobra.Command{
-		Use: "export", Short: "Writes the entries in order, one JSON object a line", Args: cobra.NoArgs,
+		Use: "export", Short: "Writes the entries in order, one JSON object per line", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var until time.Time
 			if before != "" {
@@ -90,7 +90,7 @@ func (c *console) ledgerExport() *cobra.Command {
 	}
 	cmd.Flags().Int64Var(&after, "after", 0, "only entries after this sequence number")
 	cmd.Flags().StringVar(&before, "before", "", "only entries before this time, such as 2030-01-31T12:00:00Z")
-	cmd.Flags().StringVar(&file, "output", "", "new file to write, with mode 0600 (default: standard output)")
+	cmd.Flags().StringVar(&file, "output", "", "file to create, with mode 0600 (default: standard output)")
 	return cmd
 }
 

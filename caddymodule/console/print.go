@@ -15,7 +15,7 @@ import (
 // record is a JSON object of a reply.
 type record map[string]any
 
-// text returns a member for a table; a dash if there is none.
+// text returns a member as text for a table, a dash if it is absent.
 func (r record) text(name string) string {
 	switch value := r[name].(type) {
 	case nil:
@@ -74,10 +74,10 @@ func (t *table) row(cells ...string) {
 	fmt.Fprintln(t.writer, strings.Join(cells, "\t"))
 }
 
-// flush prints what was gathered. The writer keeps its first error until then.
+// flush prints the rows. The writer keeps its first error until then.
 func (t *table) flush() error { return t.writer.Flush() }
 
-// limitsText puts a row of limits into few words, as the flags take them.
+// limitsText writes a row of limits in one line, as the flags take them.
 func limitsText(row record) string {
 	var words []string
 	for _, name := range limits.Names() {

@@ -12,16 +12,16 @@ import (
 
 func (c *console) usageCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "usage", Short: "Tells what keys used and what it cost", Args: cobra.NoArgs,
+		Use: "usage", Short: "Reports what keys used and what it cost", Args: cobra.NoArgs,
 		Example: "  caddy penstock usage --from 2026-11-01 --by owner,model",
 	}
 	filters := map[string]*string{
 		"key":   cmd.Flags().String("key", "", "only the key with this id"),
 		"owner": cmd.Flags().String("owner", "", "only keys of this account"),
 		"model": cmd.Flags().String("model", "", "only this model"),
-		"from":  cmd.Flags().String("from", "", "first UTC day, such as 2026-01-31"),
-		"to":    cmd.Flags().String("to", "", "last UTC day"),
-		"by":    cmd.Flags().String("by", "key,model,day", "sum up by owner, key, model, day or several of them"),
+		"from":  cmd.Flags().String("from", "", "first day, such as 2026-01-31"),
+		"to":    cmd.Flags().String("to", "", "last day, such as 2026-01-31"),
+		"by":    cmd.Flags().String("by", "key,model,day", "group by owner, key, model, day, or several of them"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := url.Values{"limit": {"10000"}}
@@ -71,7 +71,7 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 		return err
 	}
 	if page["truncated"] == true {
-		fmt.Fprintln(cmd.ErrOrStderr(), "there are more rows: narrow the question down; the total counts all of them")
+		fmt.Fprintln(cmd.ErrOrStderr(), "not all rows are shown, but the total counts them all: narrow the query")
 	}
 	return nil
 }
@@ -80,8 +80,8 @@ func (c *console) explainCommand() *cobra.Command {
 	var model string
 	var input, output int64
 	cmd := &cobra.Command{
-		Use: "explain KEY-ID", Short: "Tells a key's limits, what fills them, and when a call fits", Args: cobra.ExactArgs(1),
-		Long: "Tells a key's limits, what fills them, and when a call fits. What the limits count is known to the running instance alone.",
+		Use: "explain KEY-ID", Short: "Explains a key's limits: how full they are, and when a call fits", Args: cobra.ExactArgs(1),
+		Long: "Explains a key's limits: how full they are, and when a call fits. Only the running instance knows how full they are.",
 	}
 	cmd.Flags().StringVar(&model, "model", "", "model of the call")
 	cmd.Flags().Int64Var(&input, "input-tokens", 0, "input tokens of the call")
@@ -106,7 +106,7 @@ func (c *console) explainCommand() *cobra.Command {
 	return cmd
 }
 
-// verdictOf says whether a call would be let in now, and what is in its way.
+// verdictOf says whether a call would be admitted now, and what stands in its way.
 func verdictOf(explained record) (verdict, detail string) {
 	if state := explained.text("state"); state != "active" {
 		return "never fits", "the key is " + state
@@ -156,7 +156,7 @@ func printExplained(cmd *cobra.Command, explained record) error {
 	return t.flush()
 }
 
-// milliseconds writes a wait for people.
+// milliseconds formats a wait for a table.
 func milliseconds(value any) string {
 	number, _ := value.(float64)
 	return (time.Duration(number) * time.Millisecond).String()

@@ -1,0 +1,89 @@
+package console
+
+import (
+	"crypto/sha256"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/ledger/sqlitestore"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/middleware/admin"
+)
+
+func TestNothingIsMadeWhereThereIsNoLedger(t *testing.T) {
+	s := newTerminal(t)
+	for _, arguments := range [][]string{{"keys", "list"}, {"keys", "show", "x"}, {"usage"}, {"accounts", "topup", "a", "1"}, {"ledger", "verify"}} {
+		if output, err := s.run(arguments...); err == nil {
+			t.Errorf("%v: %s", arguments, output)
+		}
+	}
+	if _, err := os.Stat(s.data); !os.IsNotExist(err) {
+		t.Error("a question made a data directory")
+	}
+}
+
+func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testing.T) {
+	s := newTerminal(t)
+	s.must("keys", "create", "a")
+	store, err := sqlitestore.Open(t.Context(), s.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close(t.Context())
+	counts := limiter.New()
+	defer counts.Close()
+	const secret = "an administrator's secret"
+	instance := httptest.NewServer(admin.New(running, counts, admin.WithAdminKeySHA256(sha256.Sum256([]byte(secret)))))
+	defer instance.Close()
+
+	// The directory is locked; without a key the command says what it needs.
+	if _, err := s.run("keys", "list", "--address", instance.URL); err == nil || !strings.Contains(err.Error(), "--key-file") {
+		t.Errorf("without a key: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("keys", "list", "--address", instance.URL, "--key-file", file)
+	s.stdin = secret
+	s.must("keys", "list", "--address", instance.URL, "--key-file", "-")
+	t.Setenv("PENSTOCK_ADMIN_KEY", secret)
+	t.Setenv("PENSTOCK_ADDRESS", instance.URL)
+	if made := s.object("keys", "create", "b"); made.text("key") == "-" {
+		t.Errorf("made %v", made)
+	}
+	if explained := s.must("explain", s.object("keys", "create", "c", "--rpm", "3").text("id"), "--model", "tiny"); !strings.Contains(explained, "fits now") || !strings.Contains(explained, "rpm") {
+		t.Errorf("explain prints\n%s", explained)
+	}
+	narrow := s.object("keys", "create", "d", "--model", "tiny").text("id")
+	for words, arguments := range map[string][]string{
+		"fits now":               {narrow, "--model", "tiny"},
+		"may not use this model": {narrow, "--model", "other"},
+	} {
+		if explained := s.must(append([]string{"explain"}, arguments...)...); !strings.Contains(explained, words) {
+			t.Errorf("explain %v prints\n%s", arguments, explained)
+		}
+	}
+	s.must("keys", "revoke", narrow)
+	if explained := s.must("explain", narrow, "--model", "tiny"); !strings.Contains(explained, "the key is revoked") {
+		t.Errorf("explain of a revoked key prints\n%s", explained)
+	}
+	if usage := s.must("usage", "--by", "owner,model"); !strings.HasPrefix(usage, "OWNER") || !strings.Contains(usage, "TOTAL") {
+		t.Errorf("usage prints\n%s", usage)
+	}
+	if report := s.object("ledger", "verify"); report.text("keys") != "4" {
+		t.Errorf("a ledger in use verifies as %v", report)
+	}
+	t.Setenv("PENSTOCK_ADMIN_KEY", "wrong")
+	if _, err := s.run("keys", "list"); err == nil || !strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "wrong") {
+		t.Errorf("with a wrong key: %v", err)
+	}
+}

@@ -1,0 +1,33 @@
+package console
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheLedgerIsVerifiedAndExported(t *testing.T) {
+	s := newTerminal(t)
+	s.must("accounts", "create", "acme")
+	s.must("accounts", "topup", "acme", "5")
+	s.must("keys", "create", "a")
+	if report := s.object("ledger", "verify"); report.text("accounts") != "2" || report.text("keys") != "1" || report.text("deposited_micro") != "5000000" {
+		t.Errorf("the report is %v", report)
+	}
+	if text := s.must("ledger", "verify"); !strings.Contains(text, "adds up") || !strings.Contains(text, "5.000000") {
+		t.Errorf("verify prints\n%s", text)
+	}
+	file := filepath.Join(t.TempDir(), "entries.jsonl")
+	s.must("ledger", "export", "--output", file)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(content), `"kind":"topup"`) || strings.Contains(string(content), "sha256") {
+		t.Errorf("the export is\n%s", content)
+	}
+	if _, err := s.run("ledger", "export", "--output", file); err == nil {
+		t.Error("an export replaced a file")
+	}
+}
