@@ -13,13 +13,13 @@ import (
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 )
 
-// Alerts tells when somebody hears of a key or an account that comes near its
-// end: of requests or tokens per day, of a key's budget, of an account's balance.
-// Each crossing of a threshold is told once, in the log, in the metric
-// `penstock_alerts_total`, as the event `penstock_alert` of Caddy's app `events`,
-// and to the webhook if there is one.
+// Alerts says when to warn that a key or an account comes near a limit: requests
+// or tokens per day, a key's budget, an account's balance. Each threshold that is
+// crossed is reported once: in the log, in the metric `penstock_alerts_total`, as
+// the event `penstock_alert` of Caddy's app `events`, and to the webhook if there
+// is one.
 type Alerts struct {
-	// The shares of a limit, in percent, at which an alert is told.
+	// The shares of a limit, in percent, at which an alert is sent.
 	// Default: 80 and 100.
 	Thresholds []int `json:"thresholds_percent,omitempty"`
 
@@ -29,8 +29,8 @@ type Alerts struct {
 	Webhook string `json:"webhook,omitempty"`
 
 	// The secret that signs the webhook's requests. Use a placeholder such as
-	// `{env.PENSTOCK_WEBHOOK_SECRET}` or `{file./run/secrets/webhook}`: a text
-	// would stand in the configuration for everybody who can read it.
+	// `{env.PENSTOCK_WEBHOOK_SECRET}` or `{file./run/secrets/webhook}`: a literal
+	// secret can be read by everybody who can read the configuration.
 	// Default: none; it is required with a webhook.
 	WebhookSecret string `json:"webhook_secret,omitempty"`
 }

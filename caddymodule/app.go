@@ -32,8 +32,8 @@ func init() {
 // field has its default.
 //
 // The ledger and the counters live as long as the process, across reloads of
-// the configuration. Models, prices and default limits of a new configuration
-// act at once; calls that are running keep the price they began with.
+// the configuration. Models, prices and default limits of a new configuration take
+// effect at once; running calls keep the price they began with.
 type App struct {
 	// Where accounts, keys and charges are kept: a module of the namespace
 	// `penstock.ledgers`. Default: `sqlite` in `./penstock-data`.
@@ -66,7 +66,7 @@ type App struct {
 
 	// The SHA-256, in hexadecimal digits, of the text of an administrator's key
 	// that manages every account. The key is not in the ledger: it is valid as long
-	// as it stands here. Placeholders such as `{env.PENSTOCK_ADMIN_KEY_SHA256}` are
+	// as it is configured here. Placeholders such as `{env.PENSTOCK_ADMIN_KEY_SHA256}` are
 	// replaced. Default: none.
 	AdminKeySHA256 string `json:"admin_key_sha256,omitempty"`
 
@@ -76,8 +76,8 @@ type App struct {
 	// Default: none.
 	KeySHA256 string `json:"key_sha256,omitempty"`
 
-	// When somebody is told that a key or an account comes near its end.
-	// Default: at 80 and 100 percent, in the log, the metrics and Caddy's events.
+	// When to warn that a key or an account comes near a limit. Default: at 80 and
+	// 100 percent, in the log, the metrics and Caddy's events.
 	Alerts *Alerts `json:"alerts,omitempty"`
 
 	zone          *time.Location
@@ -143,7 +143,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 }
 
 // begin opens the ledger if it is not open yet and puts the configuration into
-// force, once. Starting the app does it, or the first call: Caddy starts its apps in
+// effect, once. Starting the app does it, or the first call: Caddy starts its apps in
 // no order, so a server may take calls while the app still waits, for a model to be
 // loaded perhaps, and those calls must not run at the prices of before.
 func (a *App) begin() error {
@@ -162,12 +162,12 @@ func (a *App) Start() error {
 		return errors.Join(err, a.Stop())
 	}
 	if a.engine.Zone.String() != a.zone.String() {
-		a.log.Warn("a new zone acts at the next start of the process", "zone", a.zone.String(), "in_force", a.engine.Zone.String())
+		a.log.Warn("the new time zone takes effect when the process is restarted", "zone", a.zone.String(), "in_force", a.engine.Zone.String())
 	}
 	return nil
 }
 
-// enforce puts the configuration into force.
+// enforce puts the configuration into effect.
 func (a *App) enforce(ctx context.Context) error {
 	var err error
 	if a.configuration.Prices, err = a.prices(); err != nil {
@@ -214,7 +214,7 @@ func (a *App) Validate() error {
 	}
 	for name, model := range a.Models {
 		if name == "" {
-			return fmt.Errorf("model without a name")
+			return errors.New("model without a name")
 		}
 		if model == nil {
 			continue // null: a model with every default
@@ -237,7 +237,7 @@ func (a *App) Validate() error {
 		}
 	}
 	if a.Bootstrap != "" && a.Bootstrap != bootstrapDemo {
-		return fmt.Errorf("bootstrap: unknown value %q; known is %s", a.Bootstrap, bootstrapDemo)
+		return fmt.Errorf("bootstrap: unknown value %q; known: %s", a.Bootstrap, bootstrapDemo)
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (a *App) Validate() error {
 // bootstrapDemo is the value of App.Bootstrap that creates the demo keys.
 const bootstrapDemo = "demo"
 
-// validatePaths checks that a second name stands for one model.
+// validatePaths checks that the path of a model is not the name or path of another.
 func (a *App) validatePaths() error {
 	owners := make(map[string]string)
 	for _, name := range a.modelNames() {
@@ -257,7 +257,7 @@ func (a *App) validatePaths() error {
 			return fmt.Errorf("model %s: path %s is the name of another model", name, model.Path)
 		}
 		if other, ok := owners[model.Path]; ok {
-			return fmt.Errorf("model %s: path %s is the path of model %s already", name, model.Path, other)
+			return fmt.Errorf("model %s: path %s is already the path of model %s", name, model.Path, other)
 		}
 		owners[model.Path] = name
 	}
@@ -269,10 +269,10 @@ func (a *App) CheckModel(name string) error {
 	if _, ok := a.Models[name]; ok || len(a.Models) == 0 {
 		return nil
 	}
-	return fmt.Errorf("unknown model %q; the global option penstock has %s", name, strings.Join(a.modelNames(), ", "))
+	return fmt.Errorf("unknown model %q; the global option penstock lists %s", name, strings.Join(a.modelNames(), ", "))
 }
 
-// claimFixedCosts takes in the fixed costs of a gate. The ledger has one price for
+// claimFixedCosts adds the fixed costs of a gate. The ledger has one price for
 // a path, so two gates cannot differ about it.
 func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
 	for path, cost := range costs {

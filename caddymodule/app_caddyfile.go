@@ -67,7 +67,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected argument %q; the option takes a block", d.Val())
 	}
-	var defaults caddyfile.Dispenser // where the default limits stand
+	var defaults caddyfile.Dispenser // at the line of the default limits
 	for d.NextBlock(0) {
 		var err error
 		switch option := d.Val(); option {
@@ -109,8 +109,8 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// oneHash reads the hash of a key. A placeholder is looked at when the
-// configuration is loaded.
+// oneHash reads the hash of a key. A placeholder is checked when the configuration
+// is loaded.
 func oneHash(d *caddyfile.Dispenser, value *string) error {
 	option := d.Val()
 	if err := oneArgument(d, value); err != nil {
@@ -158,14 +158,14 @@ func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {
 		seen[name] = true
 		rule, known := limits.ParseRule(name)
 		if !known && name != "token_type" {
-			return d.Errf("default_limits: unknown limit %q; known are %s, token_type", name, strings.Join(limits.Names(), ", "))
+			return d.Errf("default_limits: unknown limit %q; known: %s, token_type", name, strings.Join(limits.Names(), ", "))
 		}
 		if !d.NextArg() {
 			return d.Errf("default_limits: %s has no value", name)
 		}
 		if !known {
 			if a.DefaultLimits.TokenType, known = limits.ParseTokenType(d.Val()); !known || d.Val() == "" {
-				return d.Errf("default_limits: unknown token_type %q; known are %s", d.Val(), strings.Join(limits.TokenTypeNames(), ", "))
+				return d.Errf("default_limits: unknown token_type %q; known: %s", d.Val(), strings.Join(limits.TokenTypeNames(), ", "))
 			}
 			continue
 		}
@@ -179,7 +179,7 @@ func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {
 func (a *App) unmarshalBounds(d *caddyfile.Dispenser) error {
 	arguments := d.RemainingArgs()
 	if len(arguments) != 3 {
-		return d.Errf("bounds: expected a limit, its smallest and its largest value, for example: bounds rpm 10 600")
+		return d.Errf("bounds: expected a limit, its minimum and its maximum, for example: bounds rpm 10 600")
 	}
 	name, bound := arguments[0], limits.Range{}
 	if _, twice := a.Bounds[name]; twice {
@@ -266,7 +266,7 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {
 	arguments := d.RemainingArgs()
 	if len(arguments) != 2 {
-		return d.Errf("model %s: price: expected what is paid for and the credits, for example: price minute 1", name)
+		return d.Errf("model %s: price: expected what is charged for and the credits, for example: price minute 1", name)
 	}
 	if m.Price == nil {
 		m.Price = new(Price)
@@ -274,13 +274,13 @@ func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {
 	part := m.Price.field(arguments[0])
 	switch {
 	case part == nil:
-		return d.Errf("model %s: unknown price %q; known are %s", name, arguments[0], strings.Join(priceNames, ", "))
+		return d.Errf("model %s: unknown price %q; known: %s", name, arguments[0], strings.Join(priceNames, ", "))
 	case *part != "":
 		return d.Errf("model %s: price %s is already specified", name, arguments[0])
 	}
 	*part = arguments[1]
-	// The price as a whole is checked at the end of the block; here the line of a
-	// number that is none is still known.
+	// The price as a whole is checked at the end of the block. Here the line is still
+	// known, so that the error can name it.
 	amount, err := ledger.ParseMicro(*part)
 	switch {
 	case err != nil:

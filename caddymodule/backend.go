@@ -38,7 +38,8 @@ type Backend struct {
 	// Default: `tiny` for the embedded model, else the name in the file.
 	ModelNames []string `json:"model_names,omitempty"`
 
-	// What computes: `cpu`, or `auto` for the best there is. Default: `auto`.
+	// The device that computes: `cpu`, or `auto` for the best one available.
+	// Default: `auto`.
 	Device string `json:"device,omitempty"`
 
 	// How many requests run at the same time. Default: 8.
@@ -50,22 +51,23 @@ type Backend struct {
 	// How long a request may wait for a slot. Default: 30s.
 	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
 
-	// The longest prompt and answer together. Unit: tokens. Default: what the
-	// model was made for, at most 8192.
+	// The maximum length of prompt and answer together. Unit: tokens. Default: the
+	// model's own, but no more than 8192.
 	Context int `json:"context,omitempty"`
 
-	// How many tokens the engine reads in one step at most. Larger steps read long
-	// prompts faster, smaller ones disturb running answers less. Default: 128.
+	// The maximum number of tokens that the engine reads in one step. Larger steps
+	// read long prompts faster, smaller ones disturb running answers less.
+	// Default: 128.
 	StepTokens int `json:"step_tokens,omitempty"`
 
 	// Threads of the CPU engine. Default: one for each core that the process may
 	// use.
 	Threads int `json:"threads,omitempty"`
 
-	// The largest body of a request. Unit: bytes. Default: 10485760 (10 MiB).
+	// The maximum size of a request's body. Unit: bytes. Default: 10485760 (10 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a caller may take to accept a piece of a stream or of a large reply.
+	// How long a caller may take to accept one piece of a stream or of a large reply.
 	// Default: 30s.
 	WriteTimeout caddy.Duration `json:"write_timeout,omitempty"`
 
@@ -134,7 +136,7 @@ func (b *Backend) Validate() error {
 		}
 	}
 	if b.Device != "" && !slices.Contains(devices, b.Device) {
-		return fmt.Errorf("device: unknown value %q; known are %s", b.Device, strings.Join(devices, ", "))
+		return fmt.Errorf("device: unknown value %q; known: %s", b.Device, strings.Join(devices, ", "))
 	}
 	return checkNames(b.ModelNames)
 }

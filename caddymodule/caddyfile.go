@@ -11,7 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// oneArgument reads the only argument of an option, which may be given once.
+// oneArgument reads the only argument of an option. The option may be given once.
 func oneArgument(d *caddyfile.Dispenser, value *string) error {
 	option := d.Val()
 	if *value != "" {
@@ -38,12 +38,12 @@ func oneOf(d *caddyfile.Dispenser, value *string, words ...string) error {
 		return err
 	}
 	if !slices.Contains(words, *value) {
-		return d.Errf("%s: unknown value %q; known are %s", option, *value, strings.Join(words, ", "))
+		return d.Errf("%s: unknown value %q; known: %s", option, *value, strings.Join(words, ", "))
 	}
 	return nil
 }
 
-// noArgument checks that an option stands alone.
+// noArgument checks that an option has no argument.
 func noArgument(d *caddyfile.Dispenser) error {
 	option := d.Val()
 	if d.NextArg() {
@@ -53,15 +53,15 @@ func noArgument(d *caddyfile.Dispenser) error {
 }
 
 // wholeNumber parses the current token.
-func wholeNumber(d *caddyfile.Dispenser, option string, least int64, value *int64) error {
-	return parseWhole(d, option, d.Val(), least, value)
+func wholeNumber(d *caddyfile.Dispenser, option string, minimum int64, value *int64) error {
+	return parseWhole(d, option, d.Val(), minimum, value)
 }
 
-// parseWhole parses a whole number that is at least least.
-func parseWhole(d *caddyfile.Dispenser, option, text string, least int64, value *int64) error {
+// parseWhole parses a whole number that is not below the minimum.
+func parseWhole(d *caddyfile.Dispenser, option, text string, minimum int64, value *int64) error {
 	number, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || number < least {
-		return d.Errf("%s: %q is not a whole number of at least %d", option, text, least)
+	if err != nil || number < minimum {
+		return d.Errf("%s: %q is not a whole number of at least %d", option, text, minimum)
 	}
 	*value = number
 	return nil
@@ -120,7 +120,7 @@ func oneSize(d *caddyfile.Dispenser, value *int64) error {
 	return nil
 }
 
-// unknown is the error for a word that is not among those that are known.
+// unknown returns the error for a word that is not one of those that are known.
 func unknown(d *caddyfile.Dispenser, what string, known []string) error {
-	return d.Errf("unknown %s: %q; known are %s", what, d.Val(), strings.Join(known, ", "))
+	return d.Errf("unknown %s: %q; known: %s", what, d.Val(), strings.Join(known, ", "))
 }

@@ -41,22 +41,25 @@ func init() {
 // `{penstock.model}` | The model as the caller named it
 // `{penstock.request_id}` | The id of the call, as in its entry in the ledger
 // `{penstock.credits.charged}` | What the call cost, in credits
-// `{penstock.error.code}` | Why the call was refused (only with errors passthrough)
-// `{penstock.error.message}` | The same for people (only with errors passthrough)
-// `{penstock.limit}` | The limit that refused the call: rpm, tpm, rpd, tpd, max_in_flight, balance or budget (only with errors passthrough)
-// `{penstock.retry_after_ms}` | When to try again, in milliseconds; 0 if never (only with errors passthrough)
 // `{http.auth.user.id}` | The public id of the caller's key, for access logs
+// `{penstock.error.code}` | Why the call was refused, as a code
+// `{penstock.error.message}` | Why the call was refused, as a sentence
+// `{penstock.limit}` | The limit that refused the call
+// `{penstock.retry_after_ms}` | When to try again, in milliseconds; 0 if never
+//
+// The last four are set only with `errors passthrough`, for the error routes. A
+// limit is rpm, tpm, rpd, tpd, max_in_flight, balance or budget.
 type Gate struct {
-	// The largest body of a request, also after unpacking; a larger one is
-	// answered with 413. Unit: bytes. Default: 10485760 (10 MiB).
+	// The maximum size of a request's body, also once it is decompressed; a larger
+	// one is answered with 413. Unit: bytes. Default: 10485760 (10 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// The longest that a call may run; then it is cut. The credit for that time is
-	// held while it runs. Default: 2m.
+	// How long a call may run before it is cut. The credit for that time is held
+	// while it runs. Default: 2m.
 	HoldTimeout caddy.Duration `json:"hold_timeout,omitempty"`
 
 	// The shape of refusals: `openai`, `anthropic`, `aquin`, `aixplain`, `ollama`,
-	// `llamacpp`, `tgi` or `sglang`. Default: what the path of the call tells.
+	// `llamacpp`, `tgi` or `sglang`. Default: the dialect of the call's path.
 	Dialect string `json:"dialect,omitempty"`
 
 	// Who writes the refusal of a call that does not reach the next handler.
@@ -65,7 +68,7 @@ type Gate struct {
 	Errors string `json:"errors,omitempty"`
 
 	// Whether to reserve one token for each byte of a prompt, which no prompt
-	// exceeds, instead of one for four bytes. Default: false.
+	// exceeds, instead of one for every four bytes. Default: false.
 	StrictEstimate bool `json:"strict_estimate,omitempty"`
 
 	// Whether a call without a cap on its output gets the model's cap written into
@@ -74,7 +77,8 @@ type Gate struct {
 	InjectMaxTokens *bool `json:"inject_max_tokens,omitempty"`
 
 	// Paths that pass without being measured. They need a key and cost nothing. A
-	// path that ends in `*` stands for all that begin so. Default: none.
+	// path that ends in `*` matches every path that begins with the part before it.
+	// Default: none.
 	AllowUnmetered []string `json:"allow_unmetered,omitempty"`
 
 	// Paths that the gate cannot measure but lets pass for a fixed price: credits
@@ -132,10 +136,10 @@ func (g *Gate) Validate() error {
 		return fmt.Errorf("unknown dialect %q", g.Dialect)
 	}
 	if g.Errors != "" && g.Errors != errorsPassthrough {
-		return fmt.Errorf("errors: unknown value %q; known is %s", g.Errors, errorsPassthrough)
+		return fmt.Errorf("errors: unknown value %q; known: %s", g.Errors, errorsPassthrough)
 	}
 	if _, known := revokeWords[g.OnRevoke]; !known {
-		return fmt.Errorf("on_revoke: unknown value %q; known are finish, abort", g.OnRevoke)
+		return fmt.Errorf("on_revoke: unknown value %q; known: finish, abort", g.OnRevoke)
 	}
 	for _, path := range g.AllowUnmetered {
 		if !strings.HasPrefix(path, "/") {
@@ -157,7 +161,7 @@ func (g *Gate) fixedCosts() (map[string]ledger.Micro, error) {
 		}
 		cost, err := ledger.ParseMicro(text)
 		if err == nil && cost <= 0 {
-			err = errors.New("it is not above zero")
+			err = errors.New("it must be above zero")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("fixed cost of %s: %w", path, err)

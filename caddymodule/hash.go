@@ -22,7 +22,7 @@ func (a *App) hashes() []hashOption {
 }
 
 // parseHash reads a SHA-256 in hexadecimal digits. The error does not repeat the
-// text, which may be a key that somebody put in the wrong place.
+// text, which may be a key in the wrong place.
 func parseHash(text string) (hash [sha256.Size]byte, err error) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(hash) {
@@ -31,7 +31,7 @@ func parseHash(text string) (hash [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(raw), nil
 }
 
-// importKey adds the member's key whose hash stands in the configuration.
+// importKey adds the member's key whose hash is configured.
 func (a *App) importKey(ctx context.Context) error {
 	if a.KeySHA256 == "" {
 		return nil

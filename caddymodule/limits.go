@@ -63,7 +63,7 @@ func limitBounds(named map[string]limits.Range) limits.Bounds {
 func validateBound(name string, to limits.Range) error {
 	switch {
 	case !slices.Contains(limits.Names(), name):
-		return fmt.Errorf("unknown limit %q; known are %s", name, strings.Join(limits.Names(), ", "))
+		return fmt.Errorf("unknown limit %q; known: %s", name, strings.Join(limits.Names(), ", "))
 	case to.Min < 0:
 		return fmt.Errorf("%s: minimum %d is negative", name, to.Min)
 	case to.Max < to.Min:

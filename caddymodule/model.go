@@ -21,18 +21,18 @@ type Model struct {
 	// What a call costs. Default: 1 credit per minute of compute time.
 	Price *Price `json:"price,omitempty"`
 
-	// The most tokens of one answer. It is written into calls that set no cap, and
+	// The maximum length of one answer. It is written into calls that set no cap, and
 	// a call that asks for more is refused. Unit: tokens. Default: 512 is written,
 	// and a call may ask for more.
 	MaxOutputTokens int64 `json:"max_output_tokens,omitempty"`
 
 	// Whether the model's upstreams report running totals on every chunk of a
 	// stream when asked to, as vLLM and SGLang do. A stream that is cut is then
-	// charged to the token. Default: false.
+	// charged for exactly the tokens it produced. Default: false.
 	ContinuousUsage bool `json:"continuous_usage,omitempty"`
 }
 
-// Price is what a model costs, in credits: decimal numbers with at most 6
+// Price is what a model costs, in credits: decimal numbers with up to 6
 // digits after the point. Naming any price per token or per request switches
 // the price per minute off, unless that is named too.
 type Price struct {
@@ -43,7 +43,7 @@ type Price struct {
 	// Credits per million input tokens. Default: 0.
 	Input string `json:"input,omitempty"`
 
-	// Credits per million input tokens that the server had cached, at most the
+	// Credits per million input tokens that the server had cached, no more than the
 	// price of input tokens. Default: the price of input tokens.
 	CachedInput string `json:"cached_input,omitempty"`
 
@@ -57,7 +57,7 @@ type Price struct {
 // priceNames lists the parts of a price in the order of Price.
 var priceNames = []string{"minute", "input", "cached_input", "output", "request"}
 
-// field returns the part of a name, nil if there is none of that name.
+// field returns the part of the price that has a name, nil if none has.
 func (p *Price) field(name string) *string {
 	switch name {
 	case "minute":
@@ -104,7 +104,7 @@ func (m *Model) price() (ledger.Price, error) {
 		return ledger.Price{}, fmt.Errorf("price cached_input: %s is above the price of input", m.Price.CachedInput)
 	}
 	if m.Price.CachedInput != "" && price.CachedInput == 0 {
-		price.CachedInput = ledger.Free // a zero would mean: as input
+		price.CachedInput = ledger.Free // zero would mean the price of input
 	}
 	return price, nil
 }

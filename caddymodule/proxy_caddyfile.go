@@ -41,7 +41,7 @@ const idleConnectionsPerHost = 1024
 // streams.
 //
 // In a named route, &(name), it needs a matcher, such as /*: where all routes of
-// one have no matcher, Caddy 2.11.9 keeps but the first handler of the first route,
+// one have no matcher, Caddy 2.11.9 keeps only the first handler of the first route,
 // which would be the gate with nothing behind it.
 func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
@@ -130,7 +130,7 @@ func setProxyDefaults(proxy *reverseproxy.Handler) error {
 			return fmt.Errorf("reading the transport: %w", err)
 		}
 		if named.Protocol != "http" {
-			return nil // a transport of another kind has its own ways
+			return nil // other transports have settings of their own
 		}
 		if err := json.Unmarshal(proxy.TransportRaw, transport); err != nil {
 			return fmt.Errorf("reading the transport: %w", err)

@@ -28,7 +28,7 @@ func init() {
 // proportions of the others.
 //
 // The policy tells the gate which upstream it chose, so that the gate knows
-// whose figures to believe. Without a gate in front it works for calls of every
+// whether to believe its figures. Without a gate in front it works for calls of every
 // model alike.
 type Policy struct {
 	// What is known about the upstreams. Default: an upstream of the proxy that is
@@ -192,7 +192,7 @@ func (p *Policy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "upstream" {
-			return d.Errf("unknown option of lb_policy penstock: %q; known is upstream", d.Val())
+			return d.Errf("unknown option of lb_policy penstock: %q; known: upstream", d.Val())
 		}
 		if err := p.unmarshalUpstream(d); err != nil {
 			return err
@@ -270,7 +270,7 @@ func (u *Upstream) unmarshalProperty(d *caddyfile.Dispenser, word string) error 
 		u.Trusted = &trusted
 		return nil
 	}
-	return d.Errf("upstream %s: unknown property %q; known are %s", u.Address, word, strings.Join(words, ", "))
+	return d.Errf("upstream %s: unknown property %q; known: %s", u.Address, word, strings.Join(words, ", "))
 }
 
 func (u *Upstream) wholeNumber(d *caddyfile.Dispenser, word string, maximum int, value *int) error {

@@ -3,6 +3,7 @@ package balance
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Kind names the software of an inference server.
@@ -22,6 +23,14 @@ const (
 // Kinds lists every kind that an operator may name.
 func Kinds() []Kind {
 	return []Kind{KindPenstock, KindVLLM, KindSGLang, KindLlamaCPP, KindOllama, KindTGI}
+}
+
+func kindNames() []string {
+	names := make([]string, 0, len(Kinds()))
+	for _, kind := range Kinds() {
+		names = append(names, string(kind))
+	}
+	return names
 }
 
 // MaxWeight bounds the weight of one upstream, so that the sum over any number
@@ -73,7 +82,7 @@ func (u *Upstream) IsTrusted() bool {
 // weight returns the effective weight.
 func (u *Upstream) weight() int { return max(u.Weight, 1) }
 
-// Validate reports the first field whose value makes no sense.
+// Validate reports the first field whose value is invalid.
 func (u *Upstream) Validate() error {
 	switch {
 	case u.Address == "":
@@ -83,7 +92,7 @@ func (u *Upstream) Validate() error {
 	case u.Slots < 0:
 		return fmt.Errorf("upstream %s: slots %d is negative", u.Address, u.Slots)
 	case u.Kind != "" && !slices.Contains(Kinds(), u.Kind):
-		return fmt.Errorf("upstream %s: unknown kind %q; known are %v", u.Address, u.Kind, Kinds())
+		return fmt.Errorf("upstream %s: unknown kind %q; known: %s", u.Address, u.Kind, strings.Join(kindNames(), ", "))
 	}
 	for i, model := range u.Models {
 		if model == "" {

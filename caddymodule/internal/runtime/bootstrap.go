@@ -49,7 +49,7 @@ func (e *Engine) Bootstrap(ctx context.Context, memberLimits []limits.Row, log *
 }
 
 // writeSecret writes a key and a newline to a file that only its owner can read.
-// A file that stands there belongs to a ledger that is gone and is replaced.
+// A file that exists already belongs to a ledger that is gone, and is replaced.
 func writeSecret(name string, secret ledger.Secret) error {
 	return replaceFile(name, func(file *os.File) error {
 		_, err := file.WriteString(secret.Reveal() + "\n")

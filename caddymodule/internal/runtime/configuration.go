@@ -13,7 +13,7 @@ import (
 
 // Configuration is what one configuration of the app sets in an engine that outlives it.
 type Configuration struct {
-	// Prices are those of the configured models.
+	// Prices are those of the configured models, by name.
 	Prices map[string]ledger.Price
 	// DefaultPrice is that of models which had a price under an earlier configuration and have
 	// none any more.
@@ -24,12 +24,12 @@ type Configuration struct {
 	Notifier *Notifier
 
 	// Both are guarded by the engine.
-	previous *Configuration // whose prices come back if this one does not come up
-	stopped  bool           // nothing of it comes into force any more
+	previous *Configuration // whose prices come back if this one fails to start
+	stopped  bool           // it cannot take effect any more
 }
 
-// Apply puts the prices of a configuration into force and remembers the one
-// before, in case the new configuration does not come up.
+// Apply puts the prices of a configuration into effect and remembers the one
+// before, in case the new configuration fails to start.
 func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -43,15 +43,15 @@ func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 	return c.Notifier.use(e)
 }
 
-// Stop says that a configuration stops: because another one is in force, or
-// because it did not come up itself. Then the prices before it come back.
+// Stop says that a configuration stops, because another one is in effect, or
+// because it failed to start itself. Then the prices before it come back.
 func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c.stopped = true
 	if e.current != c {
 		if e.current != nil {
-			e.current.previous = nil // it came up: there is no way back
+			e.current.previous = nil // it has started: there is no way back
 		}
 		return nil
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // restoreCounters brings the limiter to where the last process left it. After a
-// clean stop there is a file with its counters; what is missing, after any other
-// stop all of it, is counted again from the charges in the ledger.
+// clean stop there is a file with its counters. What the file lacks is counted again
+// from the charges in the ledger; after any other stop that is everything.
 func (e *Engine) restoreCounters(ctx context.Context, log *slog.Logger) error {
 	name := filepath.Join(e.store.Folder(), CountersFile)
 	if err := e.importCounters(name, log); err != nil {
@@ -37,8 +37,8 @@ func (e *Engine) restoreCounters(ctx context.Context, log *slog.Logger) error {
 	return errors.Join(e.Limiter.Restore(calls), failure)
 }
 
-// importCounters reads the file and removes it: should this process crash, the
-// file would bring back counters that are long out of date.
+// importCounters reads the file and removes it. If it stayed and this process
+// crashed, the next one would start from counters that are long out of date.
 func (e *Engine) importCounters(name string, log *slog.Logger) error {
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,7 @@ func (e *Engine) importCounters(name string, log *slog.Logger) error {
 	}
 	err = e.Limiter.Import(bufio.NewReader(file))
 	if errors.Is(err, limiter.ErrSnapshot) {
-		log.Warn("the counters of the limits cannot be read and are rebuilt from the ledger", "file", name, "error", err)
+		log.Warn("the counters of the limits cannot be read: they are rebuilt from the ledger", "file", name, "error", err)
 		err = nil
 	}
 	return errors.Join(err, file.Close(), os.Remove(name))

@@ -44,7 +44,7 @@ type Engine struct {
 	closing sync.Once
 
 	mu      sync.Mutex
-	current *Configuration // whose prices are in force
+	current *Configuration // whose prices are in effect
 }
 
 // Open opens the ledger and the limiter, once. Provisioning a configuration must
@@ -87,15 +87,15 @@ func (e *Engine) openLedger(ctx context.Context) error {
 	return err
 }
 
-// observeLedger logs what an operator has to know of the ledger.
+// observeLedger logs what an operator has to know about the ledger.
 func observeLedger(log *slog.Logger) func(ledger.Event) {
 	return func(event ledger.Event) {
 		attributes := []any{"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String()}
 		if event.Kind == ledger.EventFailed {
-			log.Error("the ledger cannot write: nothing is admitted any more", append(attributes, "error", event.Err)...)
+			log.Error("the ledger cannot write: no call is admitted any more", append(attributes, "error", event.Err)...)
 			return
 		}
-		log.Warn("ledger", attributes...)
+		log.Warn("ledger event", attributes...)
 	}
 }
 

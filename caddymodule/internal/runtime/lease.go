@@ -12,8 +12,8 @@ import (
 // reload Caddy cleans the old modules up at once, while their streams still run
 // and have yet to be charged.
 //
-// A server that drains may even begin a call after that. Such a call is let in as
-// long as anybody holds a share, as the next configuration does on a reload.
+// A server that drains may even begin a call after that. Such a call is admitted as
+// long as another lease holds a share, as the next configuration's does on a reload.
 type Lease struct {
 	release func()      // gives one share back
 	renew   func() bool // takes a share again; false if there is nothing left to share
@@ -29,11 +29,11 @@ func newLease(release func(), renew func() bool) *Lease {
 	return &Lease{release: release, renew: renew, drained: make(chan struct{})}
 }
 
-// ErrRetired is for calls that come so late to a configuration that what it shared
-// may be closed.
-var ErrRetired = errors.New("the configuration of this gate is retired")
+// ErrRetired is for calls that reach a configuration so late that what it shared may
+// be closed.
+var ErrRetired = errors.New("this configuration has been replaced")
 
-// errGone ends the attempt to share what is closed.
+// errGone ends the attempt to take a share in what is closed.
 var errGone = errors.New("closed")
 
 // renewal takes another share in mine, which the pool knows by identity, unless
@@ -52,8 +52,8 @@ func renewal(pool *caddy.UsagePool, identity string, mine any, release func()) f
 	}
 }
 
-// Begin counts a call in. It returns false if the share was given back and nobody
-// else holds one.
+// Begin counts a call in. It returns false if the share was given back and no other
+// lease holds one.
 func (l *Lease) Begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 // Metrics are an engine's Prometheus metrics. They live as long as the engine, so
 // that a reload, which brings a new registry, does not set them back to zero. No
-// label ever holds a key, an account or anything else that a caller chooses.
+// label ever contains a key, an account or anything else that a caller chooses.
 type Metrics struct {
 	requests  *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
@@ -38,10 +38,10 @@ func newMetrics() *Metrics {
 	}
 	return &Metrics{
 		requests:  counter("requests_total", "Calls that ran, by how they ended and the status sent.", "operation", "model", "outcome", "status"),
-		refusals:  counter("refusals_total", "Calls that were refused, by error code and the limit that bound.", "operation", "model", "reason", "rule"),
+		refusals:  counter("refusals_total", "Calls that were refused, by error code and the limit that refused them.", "operation", "model", "reason", "rule"),
 		tokens:    counter("tokens_total", "Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
 		credits:   counter("credits_charged_total", "Credits charged.", "model"),
-		writeOffs: counter("credits_written_off_total", "Credits of prices that neither hold nor balance nor budget covered.", "model"),
+		writeOffs: counter("credits_written_off_total", "Credits that were owed but covered by neither hold, balance nor budget.", "model"),
 		alerts:    counter("alerts_total", "Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
 		firstByte: histogram("time_to_first_byte_seconds", "From dispatch to the upstream's first byte.", "model"),
 		duration:  histogram("request_duration_seconds", "From the arrival of a call that ran to its end.", "model", "stream"),

@@ -53,7 +53,7 @@ func (p *Passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin publishes what is known of an admitted call, for those who ask.
+// begin publishes what is known of an admitted call as placeholders.
 func (p *Passage) begin(r *http.Request) {
 	if _, ok := middleware.CallFrom(r.Context()); !ok {
 		return
@@ -115,8 +115,8 @@ func (p *Passage) fail(w http.ResponseWriter, r *http.Request, err error) {
 	middleware.ReportFailure(r.Context(), status, err)
 }
 
-// report tells the operator why a handler failed. Caddy would, but sees no error: the
-// gate answers the caller, who hears no reasons.
+// report logs why a handler failed. Caddy would, but it sees no error, as the gate
+// answers the caller; and the caller is not given the reason.
 func (p *Passage) report(r *http.Request, status int, err, cause error) {
 	if cause != nil {
 		err = cause // without the place in Caddy's source

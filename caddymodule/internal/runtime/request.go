@@ -10,7 +10,7 @@ import (
 
 // Detached returns the request with variables and placeholders of its own. A call
 // in the background uses them while the handlers around the gate and the access
-// log still use those of the request, and neither is made for two at once.
+// log still use those of the request, and neither may be used by two at once.
 func Detached(w http.ResponseWriter, r *http.Request) *http.Request {
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	variables, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
