@@ -222,47 +222,6 @@ func TestMetricsAreSharedByHandlersAndKeptAcrossReloads(t *testing.T) {
 	}
 }
 
-func TestAdministrationCreatesToppedUpKeysThatCallAndEndsThem(t *testing.T) {
-	u := newUpstream(t, nil)
-	g := start(t, demoOptions+"\n\t\tdefault_limits rpm 30\n\t\tbounds rpm 10 600", "penstock_proxy "+u.address()+"\n\tpenstock_admin")
-	admin := g.key("admin.key")
-	created := call(t, "POST", g.url+"/admin/v1/keys", admin, `{"name":"alice","owner":"acme"}`)
-	var key struct {
-		ID, Key string
-		Limits  struct{ RPM int }
-	}
-	if err := json.Unmarshal([]byte(created.body), &key); err != nil || created.status != 201 || key.Limits.RPM != 30 {
-		t.Fatalf("creating: %+v, %v", created, err)
-	}
-	chatURL := g.url + "/v1/chat/completions"
-	if reply := call(t, "POST", chatURL, key.Key, chat(false)); reply.status != 402 {
-		t.Errorf("before the top-up: %+v", reply)
-	}
-	request := newRequest(t, "POST", g.url+"/admin/v1/accounts/acme/topups", admin, `{"amount":"10"}`)
-	request.Header.Set("Idempotency-Key", "first")
-	if reply, err := http.DefaultClient.Do(request); err != nil || reply.StatusCode/100 != 2 {
-		t.Fatalf("top-up: %+v, %v", reply, err)
-	}
-	if reply := call(t, "POST", chatURL, key.Key, chat(false)); reply.status != 200 {
-		t.Errorf("after the top-up: %+v", reply)
-	}
-	if reply := call(t, "POST", g.url+"/admin/v1/keys", admin, `{"name":"bob","limits":{"rpm":5}}`); reply.status != 400 && reply.status != 422 {
-		t.Errorf("a limit outside its bounds: %+v", reply)
-	}
-	if reply := call(t, "GET", g.url+"/admin/v1/keys", key.Key, ""); reply.status != 403 {
-		t.Errorf("a member lists keys: %+v", reply)
-	}
-	if reply := call(t, "GET", g.url+"/sdk/api-keys", admin, ""); reply.status != 200 {
-		t.Errorf("aiXplain's list: %+v", reply)
-	}
-	if reply := call(t, "DELETE", g.url+"/admin/v1/keys/"+key.ID, admin, ""); reply.status/100 != 2 {
-		t.Errorf("revoking: %+v", reply)
-	}
-	if reply := call(t, "POST", chatURL, key.Key, chat(false)); reply.status != 401 {
-		t.Errorf("after the revocation: %+v", reply)
-	}
-}
-
 func TestAPathHasOneFixedCostInAllGates(t *testing.T) {
 	const options = "\n\t\tbootstrap demo"
 	site := func(cost string) string {
@@ -319,5 +278,16 @@ func TestTheLogSaysWhyAnUpstreamFailed(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the log has no %s", want)
 		}
+	}
+}
+
+func TestOneCallBehindTwoGatesIsChargedOnce(t *testing.T) {
+	u := newUpstream(t, nil)
+	g := start(t, demoOptions, "penstock\n\tpenstock_proxy "+u.address())
+	if reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false)); reply.status != 200 {
+		t.Errorf("got %+v", reply)
+	}
+	if entries := g.settled(); len(entries) != 1 {
+		t.Errorf("%d entries for one call", len(entries))
 	}
 }

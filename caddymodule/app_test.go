@@ -1,15 +1,18 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
@@ -75,23 +78,6 @@ func TestConfigurationThatDoesNotComeUpChangesNothing(t *testing.T) {
 				t.Errorf("call after the failure: %+v", reply)
 			}
 		})
-	}
-}
-
-func TestAReloadGivesNoNewTriesToGuessAKey(t *testing.T) {
-	g := start(t, demoOptions, "penstock_admin")
-	guess := func() int { return call(t, "GET", g.url+"/admin/v1/keys", "wrong", "").status }
-	tries := 0
-	for ; guess() == 401; tries++ {
-		if tries == 1000 {
-			t.Fatal("failures are not throttled")
-		}
-	}
-	g.reload(demoOptions+"\n\t\tbounds rpm 1 600", "penstock_admin")
-	// The address is shut out for seconds, also with the right key.
-	reply := call(t, "GET", g.url+"/admin/v1/keys", g.key("admin.key"), "")
-	if reply.status != 429 || !strings.Contains(reply.body, "too_many_failures") {
-		t.Errorf("after %d tries and a reload: %d %s", tries, reply.status, reply.body)
 	}
 }
 
@@ -183,24 +169,6 @@ func TestLimitsSurviveARestart(t *testing.T) {
 // to the directory that it tries to use.
 const otherProcess = "PENSTOCK_TEST_OTHER_PROCESS"
 
-func TestSecondProcessOnADirectoryRefusesToStart(t *testing.T) {
-	if directory := os.Getenv(otherProcess); directory != "" {
-		err := load(t, fmt.Sprintf("{\n\tpenstock {\n\t\tledger sqlite %s\n\t}\n}\n", directory))
-		fmt.Println("second process:", err)
-		return
-	}
-	g := start(t, "", "penstock")
-	second := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	second.Env = append(os.Environ(), otherProcess+"="+g.data)
-	output, err := second.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	if !strings.Contains(string(output), "another process has the ledger open") || !strings.Contains(string(output), g.data) {
-		t.Errorf("the second process says %s", output)
-	}
-}
-
 func TestWhatOutlivesAConfigurationLogsToTheNewOne(t *testing.T) {
 	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
 	directory := t.TempDir()
@@ -215,5 +183,101 @@ func TestWhatOutlivesAConfigurationLogsToTheNewOne(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(directory, "new"))
 	if err != nil || !strings.Contains(string(text), `"msg":"after","who":"engine","more":{"what":7}`) || strings.Contains(string(text), `"before"`) {
 		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// provisioned provisions a configuration that is never started, as when its servers
+// start first and another app holds the rest up. The test ends with its cleanup.
+func provisioned(t *testing.T, g *gateway, options string) (*App, *Gate) {
+	t.Helper()
+	var config caddy.Config
+	if err := json.Unmarshal(toJSON(t, g.config(options, "penstock")), &config); err != nil {
+		t.Fatal(err)
+	}
+	delete(config.AppsRaw, "http")
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := new(Gate)
+	if err := gate.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return gate.app, gate
+}
+
+// serve takes a chat through a gate to an upstream that answers at once.
+func serve(t *testing.T, gate *Gate, key string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/chat/completions", strings.NewReader(chat(false)))
+	r.Header.Set("Authorization", "Bearer "+key)
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server))
+	err := gate.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "application/json")
+		_, err := w.Write([]byte(`{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`))
+		return err
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestCallsBeforeTheAppStartedRunAtTheNewPrices(t *testing.T) {
+	const before, after = "\n\t\tbootstrap demo\n\t\tmodel tiny {\n\t\t\tprice request 1\n\t\t}", "\n\t\tmodel tiny {\n\t\t\tprice request 7\n\t\t}"
+	g := start(t, before, "penstock")
+	key := g.key("demo.key")
+	next, gate := provisioned(t, g, after)
+	if w := serve(t, gate, key); w.Code != 200 || w.Header().Get("X-Penstock-Credits-Charged") != "7.000000" {
+		t.Errorf("a call before the start: %d, charged %q", w.Code, w.Header().Get("X-Penstock-Credits-Charged"))
+	}
+
+	// Another app fails to start: this one is cleaned up without having started.
+	if err := next.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	if price := g.engine().Ledger.Price("tiny").Request; price.String() != "1.000000" {
+		t.Errorf("after the failure the price is %s", price)
+	}
+}
+
+func TestACallThatComesTooLateBringsNoPricesBack(t *testing.T) {
+	g := start(t, demoOptions, "penstock")
+	want := g.engine().Ledger.Price("tiny")
+	next, _ := provisioned(t, g, "\n\t\tmodel tiny {\n\t\t\tprice request 7\n\t\t}")
+	if err := next.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.begin(); err == nil {
+		t.Error("a configuration came into force after its cleanup")
+	}
+	if got := g.engine().Ledger.Price("tiny"); got != want {
+		t.Errorf("the price is %+v, want %+v", got, want)
+	}
+}
+
+func TestMinimalFormNeedsNoGlobalOption(t *testing.T) {
+	t.Chdir(t.TempDir())
+	u := newUpstream(t, nil)
+	address := freeAddress(t)
+	mustLoad(t, "http://%s {\n\tpenstock_proxy %s\n}\n", address, u.address())
+	g := &gateway{t: t, url: "http://" + address}
+	if _, err := os.Stat("penstock-data/ledger.db"); err != nil {
+		t.Error(err)
+	}
+	if reply := call(t, "POST", g.url+"/v1/chat/completions", "", chat(false)); reply.status != 401 {
+		t.Errorf("without a key: %+v", reply)
+	}
+	l := g.engine().Ledger
+	_, key, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.TopUp(t.Context(), "default", 10*ledger.Credit, "first"); err != nil {
+		t.Fatal(err)
+	}
+	if reply := call(t, "POST", g.url+"/v1/chat/completions", key.Reveal(), chat(false)); reply.status != 200 {
+		t.Errorf("with a key: %+v", reply)
 	}
 }
