@@ -1,0 +1,64 @@
+package runtime
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// labels returns the values of the labels of each series of a metric.
+func labels(t *testing.T, registry *prometheus.Registry, name string) []string {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			var values []string
+			for _, label := range metric.GetLabel() {
+				values = append(values, label.GetName()+"="+label.GetValue())
+			}
+			found = append(found, strings.Join(values, " "))
+		}
+	}
+	return found
+}
+
+func TestCallersChooseNoLabels(t *testing.T) {
+	m, registry := newMetrics(), prometheus.NewRegistry()
+	for range 2 { // as at a reload
+		if err := m.Register(registry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	observe := (&Engine{Metrics: m}).Observer("tiny").Observe
+	for _, model := range []string{"tiny", "made up", "made up too"} {
+		observe(middleware.Report{Operation: "chat", Model: model, Refused: true, Reason: "rate_limit_exceeded", Rule: "rpm"})
+	}
+	found := labels(t, registry, "penstock_refusals_total")
+	want := []string{
+		"model= operation=chat reason=rate_limit_exceeded rule=rpm", "model=tiny operation=chat reason=rate_limit_exceeded rule=rpm",
+	}
+	if len(found) != len(want) || found[0] != want[0] || found[1] != want[1] {
+		t.Errorf("refusals are counted under %q, want %q", found, want)
+	}
+}
+
+func TestMetricsCountCreditsNotMicroCredits(t *testing.T) {
+	if got := credits(ledger.Credit * 5 / 2); got != 2.5 {
+		t.Errorf("two and a half credits are %v", got)
+	}
+	if last := latencies[len(latencies)-1]; time.Duration(last)*time.Second < 2*time.Minute {
+		t.Errorf("the histogram ends at %v seconds, before a call's time limit", last)
+	}
+}
