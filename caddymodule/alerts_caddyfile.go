@@ -55,7 +55,8 @@ func (a *Alerts) unmarshalWebhook(d *caddyfile.Dispenser) error {
 		return d.Err("webhook is already specified")
 	}
 	if !d.AllArgs(&a.Webhook, &a.WebhookSecret) {
-		return d.Errf("webhook: expected a URL and a secret, for example: webhook https://example.com/alerts {env.PENSTOCK_WEBHOOK_SECRET}")
+		return d.Errf("webhook: expected a URL and a secret, for example: " +
+			"webhook https://example.com/alerts {env.PENSTOCK_WEBHOOK_SECRET}")
 	}
 	if !strings.Contains(a.Webhook, "{") && !isWebURL(a.Webhook) {
 		return d.WrapErr(errWebhookURL)

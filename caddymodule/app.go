@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 	_ "time/tzdata" // so that zones are known where the machine has no database of them
@@ -19,7 +18,6 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
-	"github.com/penstockhq/penstock/middleware"
 )
 
 func init() {
@@ -162,7 +160,8 @@ func (a *App) Start() error {
 		return errors.Join(err, a.Stop())
 	}
 	if a.engine.Zone.String() != a.zone.String() {
-		a.log.Warn("the new time zone takes effect when the process is restarted", "zone", a.zone.String(), "in_force", a.engine.Zone.String())
+		a.log.Warn("the new time zone takes effect when the process is restarted",
+			"zone", a.zone.String(), "in_force", a.engine.Zone.String())
 	}
 	return nil
 }
@@ -207,23 +206,12 @@ func (a *App) Validate() error {
 			return fmt.Errorf("default_limits: %w", err)
 		}
 	}
-	for name, bound := range a.Bounds {
-		if err := validateBound(name, bound); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(a.Bounds)) {
+		if err := validateBound(name, a.Bounds[name]); err != nil {
 			return fmt.Errorf("bounds: %w", err)
 		}
 	}
-	for name, model := range a.Models {
-		if name == "" {
-			return errors.New("model without a name")
-		}
-		if model == nil {
-			continue // null: a model with every default
-		}
-		if err := model.validate(); err != nil {
-			return fmt.Errorf("model %s: %w", name, err)
-		}
-	}
-	if err := a.validatePaths(); err != nil {
+	if err := a.validateModels(); err != nil {
 		return err
 	}
 	if a.Alerts != nil {
@@ -245,37 +233,11 @@ func (a *App) Validate() error {
 // bootstrapDemo is the value of App.Bootstrap that creates the demo keys.
 const bootstrapDemo = "demo"
 
-// validatePaths checks that the path of a model is not the name or path of another.
-func (a *App) validatePaths() error {
-	owners := make(map[string]string)
-	for _, name := range a.modelNames() {
-		model := a.Models[name]
-		if model == nil || model.Path == "" {
-			continue
-		}
-		if _, ok := a.Models[model.Path]; ok && model.Path != name {
-			return fmt.Errorf("model %s: path %s is the name of another model", name, model.Path)
-		}
-		if other, ok := owners[model.Path]; ok {
-			return fmt.Errorf("model %s: path %s is already the path of model %s", name, model.Path, other)
-		}
-		owners[model.Path] = name
-	}
-	return nil
-}
-
-// CheckModel returns an error if callers cannot use a model of that name.
-func (a *App) CheckModel(name string) error {
-	if _, ok := a.Models[name]; ok || len(a.Models) == 0 {
-		return nil
-	}
-	return fmt.Errorf("unknown model %q; the global option penstock lists %s", name, strings.Join(a.modelNames(), ", "))
-}
-
 // claimFixedCosts adds the fixed costs of a gate. The ledger has one price for
 // a path, so two gates cannot differ about it.
 func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
-	for path, cost := range costs {
+	for _, path := range slices.Sorted(maps.Keys(costs)) {
+		cost := costs[path]
 		if known, ok := a.configuration.FixedCosts[path]; ok && known != cost {
 			return fmt.Errorf("fixed cost of %s: %s here and %s in another gate; a path has one price", path, cost, known)
 		}
@@ -285,40 +247,6 @@ func (a *App) claimFixedCosts(costs map[string]ledger.Micro) error {
 		a.configuration.FixedCosts[path] = cost
 	}
 	return nil
-}
-
-// modelNames returns the names of the models in order.
-func (a *App) modelNames() []string { return slices.Sorted(maps.Keys(a.Models)) }
-
-// prices returns the price of each model.
-func (a *App) prices() (map[string]ledger.Price, error) {
-	prices := make(map[string]ledger.Price, len(a.Models))
-	for name, model := range a.Models {
-		if model == nil {
-			model = new(Model)
-		}
-		price, err := model.price()
-		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", name, err)
-		}
-		prices[name] = price
-	}
-	return prices, nil
-}
-
-// catalog returns the models as the gate knows them, in order.
-func (a *App) catalog() []middleware.Model {
-	var models []middleware.Model
-	for _, name := range a.modelNames() {
-		known := middleware.Model{Name: name}
-		if model := a.Models[name]; model != nil {
-			known.UpstreamName, known.Description = model.UpstreamName, model.Description
-			known.MaxOutputTokens = model.MaxOutputTokens
-			known.ContinuousUsage = model.ContinuousUsage
-		}
-		models = append(models, known)
-	}
-	return models
 }
 
 // keyLimits returns the limits of a key that is created without any.

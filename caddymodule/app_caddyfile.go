@@ -17,7 +17,12 @@ func init() {
 }
 
 // appOptions lists the words of the global option, for error messages.
-var appOptions = []string{"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts"}
+var appOptions = []string{
+	"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+}
+
+// modelOptions lists the words of a block model, for error messages.
+var modelOptions = []string{"price", "max_output_tokens", "upstream_name", "description", "path", "continuous_usage"}
 
 // parseApp reads the global option penstock.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -158,14 +163,16 @@ func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {
 		seen[name] = true
 		rule, known := limits.ParseRule(name)
 		if !known && name != "token_type" {
-			return d.Errf("default_limits: unknown limit %q; known: %s, token_type", name, strings.Join(limits.Names(), ", "))
+			return d.Errf("default_limits: unknown limit %q; known: %s, token_type",
+				name, strings.Join(limits.Names(), ", "))
 		}
 		if !d.NextArg() {
 			return d.Errf("default_limits: %s has no value", name)
 		}
 		if !known {
 			if a.DefaultLimits.TokenType, known = limits.ParseTokenType(d.Val()); !known || d.Val() == "" {
-				return d.Errf("default_limits: unknown token_type %q; known: %s", d.Val(), strings.Join(limits.TokenTypeNames(), ", "))
+				return d.Errf("default_limits: unknown token_type %q; known: %s",
+					d.Val(), strings.Join(limits.TokenTypeNames(), ", "))
 			}
 			continue
 		}
@@ -260,7 +267,7 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		m.ContinuousUsage = true
 		return noArgument(d)
 	}
-	return unknown(d, "option of model "+name, []string{"price", "max_output_tokens", "upstream_name", "description", "path", "continuous_usage"})
+	return unknown(d, "option of model "+name, modelOptions)
 }
 
 func (m *Model) unmarshalPrice(d *caddyfile.Dispenser, name string) error {

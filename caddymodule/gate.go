@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -152,14 +154,14 @@ func (g *Gate) Validate() error {
 // fixedCosts returns the fixed prices by path.
 func (g *Gate) fixedCosts() (map[string]ledger.Micro, error) {
 	costs := make(map[string]ledger.Micro, len(g.FixedCosts))
-	for path, text := range g.FixedCosts {
+	for _, path := range slices.Sorted(maps.Keys(g.FixedCosts)) {
 		if path == "" || path[0] != '/' {
 			return nil, fmt.Errorf("fixed cost: path %q does not begin with a slash", path)
 		}
 		if strings.HasSuffix(path, "*") {
 			return nil, fmt.Errorf("fixed cost: path %q ends in *, and only whole paths can have a price", path)
 		}
-		cost, err := ledger.ParseMicro(text)
+		cost, err := ledger.ParseMicro(g.FixedCosts[path])
 		if err == nil && cost <= 0 {
 			err = errors.New("it must be above zero")
 		}

@@ -36,3 +36,16 @@ func TestKeysAreConfiguredByTheirHashes(t *testing.T) {
 		t.Errorf("an empty variable: %v", err)
 	}
 }
+
+func TestOfSeveralMistakesTheFirstIsReportedEachTime(t *testing.T) {
+	for range 50 {
+		hashes := &App{AdminKeySHA256: "x", KeySHA256: "y"}
+		if err := hashes.Validate(); err == nil || !strings.HasPrefix(err.Error(), "admin_key_sha256") {
+			t.Fatal(err)
+		}
+		models := &App{Models: map[string]*Model{"b": {MaxOutputTokens: -1}, "a": {Price: &Price{Output: "x", Input: "y"}}}}
+		if err := models.Validate(); err == nil || !strings.HasPrefix(err.Error(), "model a: price input") {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,9 +1,14 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 // Model is one model that callers may use.
@@ -83,10 +88,8 @@ func (m *Model) price() (ledger.Price, error) {
 		return defaultPrice, nil
 	}
 	var price ledger.Price
-	for name, target := range map[string]*ledger.Micro{
-		"minute": &price.Minute, "input": &price.Input, "cached_input": &price.CachedInput,
-		"output": &price.Output, "request": &price.Request,
-	} {
+	amounts := []*ledger.Micro{&price.Minute, &price.Input, &price.CachedInput, &price.Output, &price.Request}
+	for i, name := range priceNames {
 		text := *m.Price.field(name)
 		if text == "" {
 			continue
@@ -98,7 +101,7 @@ func (m *Model) price() (ledger.Price, error) {
 		if amount < 0 {
 			return ledger.Price{}, fmt.Errorf("price %s: %s is negative", name, text)
 		}
-		*target = amount
+		*amounts[i] = amount
 	}
 	if price.CachedInput > price.Input {
 		return ledger.Price{}, fmt.Errorf("price cached_input: %s is above the price of input", m.Price.CachedInput)
@@ -116,4 +119,82 @@ func (m *Model) validate() error {
 	}
 	_, err := m.price()
 	return err
+}
+
+// validateModels checks the values of all models.
+func (a *App) validateModels() error {
+	for _, name := range a.modelNames() {
+		if name == "" {
+			return errors.New("model without a name")
+		}
+		model := a.Models[name]
+		if model == nil {
+			continue // null: a model with every default
+		}
+		if err := model.validate(); err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+	}
+	return a.validatePaths()
+}
+
+// validatePaths checks that the path of a model is not the name or path of another.
+func (a *App) validatePaths() error {
+	owners := make(map[string]string)
+	for _, name := range a.modelNames() {
+		model := a.Models[name]
+		if model == nil || model.Path == "" {
+			continue
+		}
+		if _, ok := a.Models[model.Path]; ok && model.Path != name {
+			return fmt.Errorf("model %s: path %s is the name of another model", name, model.Path)
+		}
+		if other, ok := owners[model.Path]; ok {
+			return fmt.Errorf("model %s: path %s is already the path of model %s", name, model.Path, other)
+		}
+		owners[model.Path] = name
+	}
+	return nil
+}
+
+// CheckModel returns an error if callers cannot use a model of that name.
+func (a *App) CheckModel(name string) error {
+	if _, ok := a.Models[name]; ok || len(a.Models) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unknown model %q; the global option penstock lists %s", name, strings.Join(a.modelNames(), ", "))
+}
+
+// modelNames returns the names of the models in order.
+func (a *App) modelNames() []string { return slices.Sorted(maps.Keys(a.Models)) }
+
+// prices returns the price of each model.
+func (a *App) prices() (map[string]ledger.Price, error) {
+	prices := make(map[string]ledger.Price, len(a.Models))
+	for name, model := range a.Models {
+		if model == nil {
+			model = new(Model)
+		}
+		price, err := model.price()
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		prices[name] = price
+	}
+	return prices, nil
+}
+
+// catalog returns the models as the gate knows them, in order.
+func (a *App) catalog() []middleware.Model {
+	var models []middleware.Model
+	for _, name := range a.modelNames() {
+		known := middleware.Model{Name: name}
+		if model := a.Models[name]; model != nil {
+			known.UpstreamName, known.Description = model.UpstreamName, model.Description
+			known.MaxOutputTokens = model.MaxOutputTokens
+			known.ContinuousUsage = model.ContinuousUsage
+		}
+		models = append(models, known)
+	}
+	return models
 }

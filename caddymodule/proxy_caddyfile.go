@@ -119,7 +119,8 @@ func setProxyDefaults(proxy *reverseproxy.Handler) error {
 		proxy.LoadBalancing = new(reverseproxy.LoadBalancing)
 	}
 	if proxy.LoadBalancing.SelectionPolicyRaw == nil {
-		proxy.LoadBalancing.SelectionPolicyRaw = caddyconfig.JSONModuleObject(new(balance.Policy), "policy", "penstock", nil)
+		policy := caddyconfig.JSONModuleObject(new(balance.Policy), "policy", "penstock", nil)
+		proxy.LoadBalancing.SelectionPolicyRaw = policy
 	}
 	transport := new(reverseproxy.HTTPTransport)
 	if proxy.TransportRaw != nil {

@@ -27,13 +27,12 @@ func (e *Engine) Bootstrap(ctx context.Context, memberLimits []limits.Row, log *
 	if _, err := e.Ledger.TopUp(ctx, demoOwner, demoCredit, "bootstrap"); err != nil {
 		return err
 	}
+	administrator := ledger.NewKey{Name: "demo administrator", Owner: demoOwner, Role: ledger.RoleAdmin, AllOwners: true}
+	member := ledger.NewKey{Name: "demo member", Owner: demoOwner, Limits: memberLimits}
 	for _, key := range []struct {
 		file    string
 		request ledger.NewKey
-	}{
-		{AdminKeyFile, ledger.NewKey{Name: "demo administrator", Owner: demoOwner, Role: ledger.RoleAdmin, AllOwners: true}},
-		{MemberKeyFile, ledger.NewKey{Name: "demo member", Owner: demoOwner, Limits: memberLimits}},
-	} {
+	}{{AdminKeyFile, administrator}, {MemberKeyFile, member}} {
 		created, secret, err := e.Ledger.CreateKey(ctx, key.request)
 		if err != nil {
 			return err

@@ -90,7 +90,9 @@ func (e *Engine) openLedger(ctx context.Context) error {
 // observeLedger logs what an operator has to know about the ledger.
 func observeLedger(log *slog.Logger) func(ledger.Event) {
 	return func(event ledger.Event) {
-		attributes := []any{"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String()}
+		attributes := []any{
+			"kind", event.Kind.String(), "account", event.Account, "key_id", event.KeyID, "amount", event.Amount.String(),
+		}
 		if event.Kind == ledger.EventFailed {
 			log.Error("the ledger cannot write: no call is admitted any more", append(attributes, "error", event.Err)...)
 			return

@@ -34,24 +34,35 @@ func newMetrics() *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "penstock", Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "penstock", Name: name, Help: help, Buckets: latencies}, labels)
+		options := prometheus.HistogramOpts{Namespace: "penstock", Name: name, Help: help, Buckets: latencies}
+		return prometheus.NewHistogramVec(options, labels)
 	}
 	return &Metrics{
-		requests:  counter("requests_total", "Calls that ran, by how they ended and the status sent.", "operation", "model", "outcome", "status"),
-		refusals:  counter("refusals_total", "Calls that were refused, by error code and the limit that refused them.", "operation", "model", "reason", "rule"),
-		tokens:    counter("tokens_total", "Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
-		credits:   counter("credits_charged_total", "Credits charged.", "model"),
-		writeOffs: counter("credits_written_off_total", "Credits that were owed but covered by neither hold, balance nor budget.", "model"),
-		alerts:    counter("alerts_total", "Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
-		firstByte: histogram("time_to_first_byte_seconds", "From dispatch to the upstream's first byte.", "model"),
-		duration:  histogram("request_duration_seconds", "From the arrival of a call that ran to its end.", "model", "stream"),
+		requests: counter("requests_total",
+			"Calls that ran, by how they ended and the status sent.", "operation", "model", "outcome", "status"),
+		refusals: counter("refusals_total",
+			"Calls that were refused, by error code and the limit that refused them.", "operation", "model", "reason", "rule"),
+		tokens: counter("tokens_total",
+			"Tokens of calls that ran; cached ones count as input too.", "model", "direction"),
+		credits: counter("credits_charged_total",
+			"Credits charged.", "model"),
+		writeOffs: counter("credits_written_off_total",
+			"Credits that were owed but covered by neither hold, balance nor budget.", "model"),
+		alerts: counter("alerts_total",
+			"Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
+		firstByte: histogram("time_to_first_byte_seconds",
+			"From dispatch to the upstream's first byte.", "model"),
+		duration: histogram("request_duration_seconds",
+			"From the arrival of a call that ran to its end.", "model", "stream"),
 	}
 }
 
 // Register adds the metrics to the registry of a configuration. Registering them
 // twice is fine.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.alerts, m.firstByte, m.duration} {
+	for _, collector := range []prometheus.Collector{
+		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.alerts, m.firstByte, m.duration,
+	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
@@ -107,7 +118,8 @@ func (o *observer) Observe(report middleware.Report) {
 		return
 	}
 	o.alerts.Observe(report.KeyID, report.Model)
-	o.metrics.requests.WithLabelValues(report.Operation, model.name, report.Outcome.String(), strconv.Itoa(report.Status)).Inc()
+	status := strconv.Itoa(report.Status)
+	o.metrics.requests.WithLabelValues(report.Operation, model.name, report.Outcome.String(), status).Inc()
 	model.input.Add(float64(report.InputTokens))
 	model.cached.Add(float64(report.CachedTokens))
 	model.output.Add(float64(report.OutputTokens))
