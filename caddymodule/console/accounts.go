@@ -21,7 +21,8 @@ func (c *console) accountsCreate() *cobra.Command {
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, true, func(api *client) error {
 				var account record
-				if err := api.call(cmd.Context(), "POST", accountsPath, record{"id": arguments[0], "name": name}, &account); err != nil {
+				body := record{"id": arguments[0], "name": name}
+				if err := api.call(cmd.Context(), "POST", accountsPath, body, &account); err != nil {
 					return err
 				}
 				return c.printAccounts(cmd, account, account)
@@ -55,7 +56,8 @@ func (c *console) accountsTopUp() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "name of this top-up: one name is added only once (default: a new name)")
+	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "",
+		"name of this top-up: one name is added only once (default: a new name)")
 	return cmd
 }
 
@@ -64,19 +66,11 @@ func (c *console) accountsList() *cobra.Command {
 		Use: "list", Short: "Lists accounts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.connect(cmd, false, func(api *client) error {
-				accounts, query := []record{}, url.Values{"limit": {"1000"}}
-				for {
-					var page record
-					if err := api.call(cmd.Context(), "GET", accountsPath+"?"+query.Encode(), nil, &page); err != nil {
-						return err
-					}
-					accounts = append(accounts, page.list("accounts")...)
-					next, _ := page["next"].(string)
-					if next == "" {
-						return c.printAccounts(cmd, accounts, accounts...)
-					}
-					query.Set("after", next)
+				accounts, err := api.list(cmd.Context(), accountsPath, url.Values{}, 0)
+				if err != nil {
+					return err
 				}
+				return c.printAccounts(cmd, accounts, accounts...)
 			})
 		},
 	}
@@ -89,7 +83,7 @@ func (c *console) printAccounts(cmd *cobra.Command, value any, accounts ...recor
 	}
 	t := newTable(cmd.OutOrStdout(), "ID", "NAME", "AVAILABLE", "HELD", "SPENT")
 	for _, account := range accounts {
-		t.row(account.text("id"), account.text("name"), account.text("available"), account.text("held"), account.text("spent"))
+		t.row(account.texts("id", "name", "available", "held", "spent")...)
 	}
 	return t.flush()
 }

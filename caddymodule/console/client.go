@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,14 +47,16 @@ func (c *console) connect(cmd *cobra.Command, create bool, use func(*client) err
 		return c.remote(cmd, address, use)
 	}
 	if _, err := os.Stat(sqlitestore.FilePath(c.directory())); errors.Is(err, fs.ErrNotExist) && !create {
-		return fmt.Errorf("no ledger found in %s: give its directory with --data, or a running instance with --address", c.directory())
+		return fmt.Errorf("no ledger found in %s: give its directory with --data, or a running instance with --address",
+			c.directory())
 	}
 	store, err := sqlitestore.Open(cmd.Context(), c.directory())
 	if errors.Is(err, ledger.ErrLocked) {
 		err := c.remote(cmd, "http://localhost:8080", use)
 		var unreachable *net.OpError
 		if errors.As(err, &unreachable) {
-			return fmt.Errorf("%w; the data directory %s is in use: if its instance listens elsewhere, give --address", err, c.directory())
+			return fmt.Errorf("%w; the data directory %s is in use: if its instance listens elsewhere, give --address",
+				err, c.directory())
 		}
 		return err
 	}
@@ -93,7 +96,8 @@ func (c *console) adminKey(stdin io.Reader) (string, error) {
 	}
 	opened, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) && c.keyFile == "" {
-		return "", errors.New("an admin key is needed: give a file with --key-file (- is standard input), or set PENSTOCK_ADMIN_KEY")
+		return "", errors.New("an admin key is needed: " +
+			"give a file with --key-file (- is standard input), or set PENSTOCK_ADMIN_KEY")
 	}
 	if err != nil {
 		return "", err
@@ -127,7 +131,8 @@ func local(ctx context.Context, store ledger.Store, use func(*client) error) err
 	counts := limiter.New()
 	key := rand.Text()
 	pipe := newPipeListener()
-	server := &http.Server{Handler: admin.New(opened, counts, admin.WithAdminKeySHA256(sha256.Sum256([]byte(key))))}
+	handler := admin.New(opened, counts, admin.WithAdminKeySHA256(sha256.Sum256([]byte(key))))
+	server := &http.Server{Handler: handler}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(pipe) }()
 	transport := &http.Transport{DialContext: pipe.dial}
@@ -139,44 +144,6 @@ func local(ctx context.Context, store ledger.Store, use func(*client) error) err
 	}
 	return errors.Join(err, stopped, counts.Close(), opened.Close(context.WithoutCancel(ctx)))
 }
-
-// pipeListener is a listener whose connections stay inside the process.
-type pipeListener struct {
-	connections chan net.Conn
-	closed      chan struct{}
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.connections <- theirs:
-		return ours, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case connection := <-l.connections:
-		return connection, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener. The server calls it once.
-func (l *pipeListener) Close() error { close(l.closed); return nil }
-
-// Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "ledger", Net: "unix"} }
 
 // call makes a request and reads the reply into reply, if that is not nil.
 func (c *client) call(ctx context.Context, method, path string, body, reply any, header ...string) error {
@@ -208,6 +175,28 @@ func (c *client) call(ctx context.Context, method, path string, body, reply any,
 		return fmt.Errorf("reading the reply of %s: %w", path, err)
 	}
 	return nil
+}
+
+// list returns the records of a route that lists them page by page, all of them or up to a
+// maximum above zero. The route and the reply's member have the same name.
+func (c *client) list(ctx context.Context, path string, query url.Values, maximum int) ([]record, error) {
+	records, member := []record{}, path[strings.LastIndex(path, "/")+1:]
+	query.Set("limit", "1000")
+	for {
+		var page record
+		if err := c.call(ctx, "GET", path+"?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		records = append(records, page.list(member)...)
+		if maximum > 0 && len(records) >= maximum {
+			return records[:maximum], nil
+		}
+		next, _ := page["next"].(string)
+		if next == "" {
+			return records, nil
+		}
+		query.Set("after", next)
+	}
 }
 
 // refusalOf returns what the administration says as an error.

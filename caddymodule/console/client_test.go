@@ -2,7 +2,10 @@ package console
 
 import (
 	"crypto/sha256"
+	"io"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,5 +88,28 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	t.Setenv("PENSTOCK_ADMIN_KEY", "wrong")
 	if _, err := s.run("keys", "list"); err == nil || !strings.Contains(err.Error(), "unauthorized") || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong key: %v", err)
+	}
+}
+
+func TestAListIsReadPageByPage(t *testing.T) {
+	pages := map[string]string{
+		"":  `{"keys":[{"id":"a"},{"id":"b"}],"next":"b"}`,
+		"b": `{"keys":[{"id":"c"},{"id":"d"}],"next":"d"}`,
+		"d": `{"keys":[{"id":"e"}]}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("role") != "member" {
+			t.Errorf("the filter is missing in %s", r.URL)
+		}
+		io.WriteString(w, pages[r.URL.Query().Get("after")])
+	}))
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	api := &client{base: server.URL, http: http.DefaultClient}
+	for maximum, want := range map[int]int{0: 5, 1: 1, 2: 2, 3: 3, 9: 5} {
+		keys, err := api.list(t.Context(), keysPath, url.Values{"role": {"member"}}, maximum)
+		if err != nil || len(keys) != want {
+			t.Errorf("at most %d: %d keys, %v, want %d", maximum, len(keys), err, want)
+		}
 	}
 }

@@ -38,7 +38,8 @@ type console struct {
 func addCommands(penstock *cobra.Command) {
 	c := new(console)
 	flags := penstock.PersistentFlags()
-	flags.StringVar(&c.address, "address", "", "URL of the running instance (default: $PENSTOCK_ADDRESS or http://localhost:8080)")
+	flags.StringVar(&c.address, "address", "",
+		"URL of the running instance (default: $PENSTOCK_ADDRESS or http://localhost:8080)")
 	flags.StringVar(&c.data, "data", "", "data directory (default: $PENSTOCK_DATA or ./penstock-data)")
 	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key; - is standard input")
 	flags.BoolVar(&c.json, "json", false, "print JSON instead of tables")

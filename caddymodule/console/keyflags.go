@@ -23,9 +23,12 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 	models := flags.StringSlice("model", nil, "model that the key may use; may be repeated (default: every model)")
 	rows := flags.StringArray("model-limit", nil, "limits for one model, such as tiny:rpm=10,tpm=1000; may be repeated")
 	budget := flags.String("budget", "", "credits that the key may spend in total, such as 12.5")
-	expires := flags.String("expires", "", "when the key expires: a time such as 2030-01-31T12:00:00Z, or how long from now, such as 720h")
-	scopes := flags.StringSlice("scope", nil, "class of paths that the key may use: inference, embeddings or rag; may be repeated (default: every class)")
-	cidrs := flags.StringSlice("cidr", nil, "network that clients must be in, such as 10.0.0.0/8; may be repeated (default: any)")
+	expires := flags.String("expires", "",
+		"when the key expires: a time such as 2030-01-31T12:00:00Z, or how long from now, such as 720h")
+	scopes := flags.StringSlice("scope", nil,
+		"class of paths that the key may use: inference, embeddings or rag; may be repeated (default: every class)")
+	cidrs := flags.StringSlice("cidr", nil,
+		"network that clients must be in, such as 10.0.0.0/8; may be repeated (default: any)")
 	metadata := flags.StringToString("metadata", nil, "name=value to store with the key; may be repeated")
 	return func(given *pflag.FlagSet) (record, error) {
 		body, set := record{}, record{}

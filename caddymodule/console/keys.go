@@ -14,6 +14,9 @@ import (
 
 const keysPath = "/admin/v1/keys"
 
+// keyPath returns the path of one key.
+func keyPath(id string) string { return keysPath + "/" + url.PathEscape(id) }
+
 func (c *console) keysCommand() *cobra.Command {
 	return group("keys", "Manages API keys",
 		c.keysCreate(), c.keysList(), c.keysShow(), c.keysUpdate(), c.keysRotate(), c.keysRevoke(), c.keysLookup())
@@ -29,12 +32,14 @@ func (c *console) keysCreate() *cobra.Command {
 The first admin key manages the keys of all accounts; later ones do so only
 with --all-owners. A limit that is not given has the default from the running
 instance's configuration; 0 means no limit.`,
-		Example: "  caddy penstock keys create --admin\n  caddy penstock keys create team-a --owner acme --rpm 60 --budget 12.5 --expires 2030-01-31T00:00:00Z",
+		Example: "  caddy penstock keys create --admin\n" +
+			"  caddy penstock keys create team-a --owner acme --rpm 60 --budget 12.5 --expires 2030-01-31T00:00:00Z",
 	}
 	settings := keyFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&isAdmin, "admin", false, "create an admin key, which manages keys and cannot run models")
 	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all accounts")
-	cmd.Flags().StringVar(&owner, "owner", "", "account that pays (default: that of the admin key); it is created if it does not exist")
+	cmd.Flags().StringVar(&owner, "owner", "",
+		"account that pays (default: that of the admin key); it is created if it does not exist")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		body, err := settings(cmd.Flags())
 		if err != nil {
@@ -91,44 +96,38 @@ func (c *console) keysList() *cobra.Command {
 		if *limit < 0 {
 			return fmt.Errorf("--limit %d is negative", *limit)
 		}
-		query := url.Values{"limit": {"1000"}}
+		query := url.Values{}
 		for name, value := range filters {
 			if *value != "" {
 				query.Set(name, *value)
 			}
 		}
-		keys := []record{}
-		err := c.connect(cmd, false, func(api *client) error {
-			for {
-				var page record
-				if err := api.call(cmd.Context(), "GET", keysPath+"?"+query.Encode(), nil, &page); err != nil {
-					return err
-				}
-				keys = append(keys, page.list("keys")...)
-				next, _ := page["next"].(string)
-				if next == "" || *limit > 0 && len(keys) >= *limit {
-					return nil
-				}
-				query.Set("after", next)
-			}
+		var keys []record
+		err := c.connect(cmd, false, func(api *client) (err error) {
+			keys, err = api.list(cmd.Context(), keysPath, query, *limit)
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		if *limit > 0 && len(keys) > *limit {
-			keys = keys[:*limit]
-		}
-		if c.json {
-			return printJSON(cmd, keys)
-		}
-		t := newTable(cmd.OutOrStdout(), "ID", "NAME", "OWNER", "ROLE", "STATE", "MODELS", "LIMITS", "BUDGET", "CALLS", "SPENT", "EXPIRES")
-		for _, key := range keys {
-			t.row(key.text("id"), key.text("name"), key.text("owner"), key.text("role"), key.text("state"), key.text("models"),
-				limitsText(key.object("limits")), key.text("budget"), key.text("requests"), key.text("spent"), key.text("expires_at"))
-		}
-		return t.flush()
+		return c.printKeys(cmd, keys)
 	}
 	return cmd
+}
+
+// printKeys prints keys as a table, a line each.
+func (c *console) printKeys(cmd *cobra.Command, keys []record) error {
+	if c.json {
+		return printJSON(cmd, keys)
+	}
+	t := newTable(cmd.OutOrStdout(),
+		"ID", "NAME", "OWNER", "ROLE", "STATE", "MODELS", "LIMITS", "BUDGET", "CALLS", "SPENT", "EXPIRES")
+	for _, key := range keys {
+		cells := key.texts("id", "name", "owner", "role", "state", "models")
+		cells = append(cells, limitsText(key.object("limits")))
+		t.row(append(cells, key.texts("budget", "requests", "spent", "expires_at")...)...)
+	}
+	return t.flush()
 }
 
 func (c *console) keysShow() *cobra.Command {
@@ -136,7 +135,7 @@ func (c *console) keysShow() *cobra.Command {
 		Use: "show ID", Short: "Shows a key, without its text", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, false, func(api *client) error {
-				return c.keyCall(cmd, api, "GET", keysPath+"/"+url.PathEscape(arguments[0]), nil)
+				return c.keyCall(cmd, api, "GET", keyPath(arguments[0]), nil)
 			})
 		},
 	}
@@ -157,8 +156,9 @@ func (c *console) keysUpdate() *cobra.Command {
 	var version int64
 	cmd := &cobra.Command{
 		Use: "update ID", Short: "Changes a key", Args: cobra.ExactArgs(1),
-		Long:    "Changes only what the flags name. A limit of 0 means no limit.",
-		Example: "  caddy penstock keys update 0123456789 --rpm 120 --budget 100\n  caddy penstock keys update 0123456789 --no-expiry",
+		Long: "Changes only what the flags name. A limit of 0 means no limit.",
+		Example: "  caddy penstock keys update 0123456789 --rpm 120 --budget 100\n" +
+			"  caddy penstock keys update 0123456789 --no-expiry",
 	}
 	settings := keyFlags(cmd.Flags())
 	cmd.Flags().StringVar(&name, "name", "", "new name")
@@ -215,14 +215,15 @@ func (c *console) keysRotate() *cobra.Command {
 			body := record{"overlap_seconds": int64(overlap / time.Second)}
 			return c.connect(cmd, false, func(api *client) error {
 				var key record
-				if err := api.call(cmd.Context(), "POST", keysPath+"/"+url.PathEscape(arguments[0])+"/rotate", body, &key); err != nil {
+				if err := api.call(cmd.Context(), "POST", keyPath(arguments[0])+"/rotate", body, &key); err != nil {
 					return err
 				}
 				return c.printSecret(cmd, key)
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old text stays valid, up to 168h; with 0 it ends at once")
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour,
+		"how long the old text stays valid, up to 168h; with 0 it ends at once")
 	return cmd
 }
 
@@ -233,7 +234,7 @@ func (c *console) keysRevoke() *cobra.Command {
 			return c.connect(cmd, false, func(api *client) error {
 				keys := make([]record, len(arguments))
 				for i, id := range arguments {
-					if err := api.call(cmd.Context(), "DELETE", keysPath+"/"+url.PathEscape(id), nil, &keys[i]); err != nil {
+					if err := api.call(cmd.Context(), "DELETE", keyPath(id), nil, &keys[i]); err != nil {
 						return fmt.Errorf("%s: %w", id, err)
 					}
 					if !c.json {
@@ -292,7 +293,10 @@ func (c *console) printKey(cmd *cobra.Command, key record) error {
 	if pending := key.object("pending"); pending != nil {
 		t.row("  until the next window", limitsText(pending.object("previous_limits")))
 	}
-	for _, name := range []string{"scopes", "cidrs", "budget", "requests", "spent", "held", "created_at", "expires_at", "revoked_at", "previous_valid_until", "version"} {
+	for _, name := range []string{
+		"scopes", "cidrs", "budget", "requests", "spent", "held",
+		"created_at", "expires_at", "revoked_at", "previous_valid_until", "version",
+	} {
 		if _, there := key[name]; there {
 			t.row(name, key.text(name))
 		}

@@ -17,7 +17,8 @@ import (
 )
 
 func (c *console) ledgerCommand() *cobra.Command {
-	return group("ledger", "Checks and exports the ledger of a data directory, whether in use or not", c.ledgerVerify(), c.ledgerExport())
+	return group("ledger", "Checks and exports the ledger of a data directory, whether in use or not",
+		c.ledgerVerify(), c.ledgerExport())
 }
 
 // read calls use with the data directory's log, open for reading only.
@@ -48,8 +49,9 @@ func (c *console) ledgerVerify() *cobra.Command {
 func (c *console) printReport(cmd *cobra.Command, report ledger.Report) error {
 	if c.json {
 		return printJSON(cmd, record{
-			"first_seq": report.First, "last_seq": report.Last, "accounts": report.Accounts, "keys": report.Keys, "calls": report.Calls,
-			"deposited_micro": report.Deposited, "spent_micro": report.Spent, "written_off_micro": report.WriteOff, "snapshots": report.Snapshots,
+			"first_seq": report.First, "last_seq": report.Last, "snapshots": report.Snapshots,
+			"accounts": report.Accounts, "keys": report.Keys, "calls": report.Calls,
+			"deposited_micro": report.Deposited, "spent_micro": report.Spent, "written_off_micro": report.WriteOff,
 		})
 	}
 	t := newTable(cmd.OutOrStdout(), "the ledger adds up")

@@ -35,6 +35,15 @@ func (r record) text(name string) string {
 	}
 }
 
+// texts returns several members as text.
+func (r record) texts(names ...string) []string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = r.text(name)
+	}
+	return texts
+}
+
 // object returns a member that is an object.
 func (r record) object(name string) record {
 	object, _ := r[name].(map[string]any)

@@ -64,8 +64,9 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 			cells[0] = "TOTAL"
 		}
 		micros, _ := row["duration_us"].(float64)
-		t.row(append(cells, row.text("requests"), row.text("input_tokens"), row.text("cached_tokens"), row.text("output_tokens"),
-			(time.Duration(micros) * time.Microsecond).Round(time.Millisecond).String(), row.text("charged"))...)
+		cells = append(cells, row.texts("requests", "input_tokens", "cached_tokens", "output_tokens")...)
+		duration := (time.Duration(micros) * time.Microsecond).Round(time.Millisecond)
+		t.row(append(cells, duration.String(), row.text("charged"))...)
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -80,8 +81,11 @@ func (c *console) explainCommand() *cobra.Command {
 	var model string
 	var input, output int64
 	cmd := &cobra.Command{
-		Use: "explain KEY-ID", Short: "Explains a key's limits: how full they are, and when a call fits", Args: cobra.ExactArgs(1),
-		Long: "Explains a key's limits: how full they are, and when a call fits. Only the running instance knows how full they are.",
+		Use: "explain KEY-ID", Args: cobra.ExactArgs(1),
+		Short: "Explains a key's limits: how full they are, and when a call fits",
+		Long: `Explains a key's limits: how full they are, and when a call fits.
+
+Only the running instance knows how full they are.`,
 	}
 	cmd.Flags().StringVar(&model, "model", "", "model of the call")
 	cmd.Flags().Int64Var(&input, "input-tokens", 0, "input tokens of the call")
@@ -122,7 +126,8 @@ func verdictOf(explained record) (verdict, detail string) {
 	if refusal["never"] == true {
 		verdict = "never fits"
 	}
-	return verdict, fmt.Sprintf("%s: %s of %s used, %s needed", refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
+	return verdict, fmt.Sprintf("%s: %s of %s used, %s needed",
+		refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
 }
 
 func printExplained(cmd *cobra.Command, explained record) error {
@@ -149,7 +154,8 @@ func printExplained(cmd *cobra.Command, explained record) error {
 			if limit["never"] == true {
 				fits = "never"
 			}
-			t.row(name, limit.text("rule"), limit.text("token_type"), limit.text("used"), limit.text("limit"), limit.text("remaining"), fits)
+			cells := append([]string{name}, limit.texts("rule", "token_type", "used", "limit", "remaining")...)
+			t.row(append(cells, fits)...)
 		}
 		t.row(name, "in flight", "-", scope.text("in_flight"), "-", "-", "-")
 	}
