@@ -242,7 +242,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if g.Errors == errorsPassthrough {
 		r = passage.Attach(r)
 	}
-	if route, ok := dialect.Classify(r.Method, r.URL.EscapedPath()); ok && route.Operation == dialect.ExecuteAsync {
+	if route, ok := dialect.Classify(r.Method, r.URL.EscapedPath()); ok && route.Spec.Handling == dialect.StartRun {
 		r = runtime.Detached(w, r)
 	}
 	gate.Serve(w, r, passage)

@@ -76,7 +76,7 @@ func (x *exchange) complete(end *ending) {
 			Text: r.text, InputTokens: quantity.InputTokens, OutputTokens: quantity.OutputTokens,
 			RunSeconds: quantity.Duration.Seconds(), CreditsCharged: json.Number(end.charge.Amount.String()),
 			Model: x.request.model.Name,
-		}.Body(x.request.call.Route.Name)
+		}.Body(x.request.call.Route.Spec)
 		r.Header().Set("Content-Type", "application/json")
 	}
 	if !r.bodiless {

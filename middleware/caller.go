@@ -49,20 +49,19 @@ func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
 	return nil
 }
 
-// may returns why the caller may not do this, nil if it may. Admin keys run no
-// models.
-func (c *caller) may(operation dialect.Operation) *dialect.Refusal {
+// may returns why the caller may not make a call that needs a permission, nil if it
+// may. Without a permission any key will do, but admin keys run no models.
+func (c *caller) may(permission string) *dialect.Refusal {
 	if c.key.Role == ledger.RoleAdmin {
 		return refuseForbidden("an admin key cannot run models; use a member key")
 	}
-	return c.mayPass(operation)
+	return c.mayPass(permission)
 }
 
 // mayPass is may for paths on which no model runs.
-func (c *caller) mayPass(operation dialect.Operation) *dialect.Refusal {
-	scope := scopeOf(operation)
-	if len(c.key.Scopes) > 0 && scope != "" && !slices.Contains(c.key.Scopes, scope) {
-		return refuseForbidden("this key may not be used for " + scope)
+func (c *caller) mayPass(permission string) *dialect.Refusal {
+	if len(c.key.Scopes) > 0 && permission != "" && !slices.Contains(c.key.Scopes, permission) {
+		return refuseForbidden("this key may not be used for " + permission)
 	}
 	if len(c.key.CIDRs) > 0 && !c.key.AllowsFrom(c.address) {
 		return refuseForbidden("this key may not be used from this network")

@@ -50,7 +50,7 @@ func (x *exchange) info() Call {
 	return Call{
 		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner,
 		Model: x.request.model.Name, UpstreamModel: x.request.model.upstream(),
-		Operation: x.request.call.Route.Operation.String(), Stream: x.request.call.Stream,
+		Operation: x.request.call.Route.Class(), Stream: x.request.call.Stream,
 		InputTokens: x.admission.reserved.Input, OutputTokens: x.admission.reserved.Output,
 		Deadline: x.admission.deadline, Prompt: x.request.prompt(),
 	}
@@ -60,7 +60,7 @@ func (x *exchange) info() Call {
 func (x *exchange) report() Report {
 	return Report{
 		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.request.model.Name,
-		Operation: x.request.call.Route.Operation.String(), Stream: x.request.call.Stream,
+		Operation: x.request.call.Route.Class(), Stream: x.request.call.Stream,
 		Total: x.gate.now().Sub(x.arrived),
 	}
 }

@@ -91,14 +91,17 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		x.refuse(w, r, refusal)
 		return
 	}
-	switch x.request.call.Route.Operation {
-	case dialect.OperationNone:
+	spec := x.request.call.Route.Spec
+	if spec == nil {
 		passOn(w, r, next)
-	case dialect.Models:
+		return
+	}
+	switch spec.Handling {
+	case dialect.ListModels:
 		x.listModels(w, r, next)
-	case dialect.Poll:
+	case dialect.PollRun:
 		x.poll(w, r)
-	case dialect.ExecuteAsync:
+	case dialect.StartRun:
 		x.start(w, r, next)
 	default:
 		x.serveCall(w, r, next)
@@ -114,11 +117,11 @@ func (x *exchange) enter(r *http.Request) *dialect.Refusal {
 	if !x.request.locate(x.gate, r) {
 		return refuseUnknownPath()
 	}
-	operation := x.request.call.Route.Operation
-	if operation == dialect.OperationNone {
-		return x.caller.mayPass(dialect.Custom)
+	spec := x.request.call.Route.Spec
+	if spec == nil {
+		return x.caller.mayPass(dialect.PermissionRAG)
 	}
-	return x.caller.may(operation)
+	return x.caller.may(spec.Permission)
 }
 
 // serveCall reads, admits and runs a call.

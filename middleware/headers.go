@@ -17,24 +17,6 @@ const (
 	headerInference = "X-Inference-Ms"
 )
 
-// The kinds of limits that headers describe.
-const (
-	roomRequests = iota
-	roomTokens
-)
-
-// The names of the headers for limit, remaining and reset, in canonical form.
-var (
-	openAIHeadroom = [2][3]string{
-		{"X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests"},
-		{"X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens"},
-	}
-	anthropicHeadroom = [2][3]string{
-		{"Anthropic-Ratelimit-Requests-Limit", "Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Requests-Reset"},
-		{"Anthropic-Ratelimit-Tokens-Limit", "Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset"},
-	}
-)
-
 // headers sets the headers of an answer that come from the gate itself. It holds
 // the memory of their values, so that they need no allocations of their own.
 type headers struct {
@@ -69,13 +51,14 @@ func (h *headers) own(header http.Header) {
 // setLimits sets what is left of the client's limits, in the vendors' headers.
 // Before admission it sets nothing.
 func (h *headers) setLimits(header http.Header) {
-	h.setHeadroom(header, roomRequests, &h.room.requests)
-	h.setHeadroom(header, roomTokens, &h.room.tokens)
+	limits := h.dialect.LimitHeaders()
+	h.setHeadroom(header, &limits.Requests, &h.limits[0], &h.room.requests, limits.ResetAt)
+	h.setHeadroom(header, &limits.Tokens, &h.limits[1], &h.room.tokens, limits.ResetAt)
 }
 
-// setHeadroom sets the three headers of one kind of limit. OpenAI's clients read
-// the reset as a duration, Anthropic's as a point in time.
-func (h *headers) setHeadroom(header http.Header, what int, room *limiter.Headroom) {
+// setHeadroom sets the three headers of one kind of limit. Some clients read the
+// reset as a point in time, others as a duration.
+func (h *headers) setHeadroom(header http.Header, names, values *[3]string, room *limiter.Headroom, resetAt bool) {
 	if room.Limit == 0 {
 		return
 	}
@@ -84,16 +67,15 @@ func (h *headers) setHeadroom(header http.Header, what int, room *limiter.Headro
 	limit := len(text)
 	text = strconv.AppendInt(text, room.Remaining, 10)
 	remaining := len(text)
-	names, reset := &openAIHeadroom, max(room.Reset, 0)
-	if h.dialect == dialect.Anthropic {
-		names = &anthropicHeadroom
+	reset := max(room.Reset, 0)
+	if resetAt {
 		text = h.now().Add(reset).UTC().AppendFormat(text, time.RFC3339)
 	} else {
 		text = append(text, reset.Round(time.Millisecond).String()...)
 	}
-	values, whole := &h.limits[what], string(text)
+	whole := string(text)
 	*values = [3]string{whole[:limit], whole[limit:remaining], whole[remaining:]}
-	for i, name := range names[what] {
+	for i, name := range names {
 		header[name] = values[i : i+1 : i+1]
 	}
 }

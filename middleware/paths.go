@@ -14,12 +14,12 @@ import (
 )
 
 // locate finds out what a request's path means, and is false if it means nothing.
-// A path that passes without a meter has no operation.
+// A path that passes without a meter has no spec.
 func (q *request) locate(g *Gate, r *http.Request) bool {
 	path := r.URL.EscapedPath()
 	if custom, ok := g.custom[path]; ok && custom.priced() {
 		q.custom = custom
-		q.call.Route = dialect.Route{Name: g.dialectOf(r), Operation: dialect.Custom}
+		q.call.Route = dialect.Custom()
 		return true
 	}
 	route, metered := dialect.Classify(r.Method, path)

@@ -21,7 +21,7 @@ const (
 
 // chooseMode decides from the header how the reply is handled.
 func (r *reply) chooseMode(header http.Header) mode {
-	r.takeTGICounts(header)
+	r.takeCounts(header)
 	if r.status >= 400 || r.redirects() {
 		return modeError
 	}
@@ -49,13 +49,14 @@ func (r *reply) chooseMode(header http.Header) mode {
 	return modeWhole
 }
 
-// takeTGICounts reads the figures that TGI sends in headers.
-func (r *reply) takeTGICounts(header http.Header) {
-	if r.request.call.Route.Name != dialect.TGI {
+// takeCounts reads the figures that some servers send in headers.
+func (r *reply) takeCounts(header http.Header) {
+	names := &r.request.call.Route.Spec.CountHeaders
+	if names[0] == "" {
 		return
 	}
-	input, err := strconv.ParseInt(header.Get("X-Prompt-Tokens"), 10, 64)
-	output, err2 := strconv.ParseInt(header.Get("X-Generated-Tokens"), 10, 64)
+	input, err := strconv.ParseInt(header.Get(names[0]), 10, 64)
+	output, err2 := strconv.ParseInt(header.Get(names[1]), 10, 64)
 	if err == nil && err2 == nil && input >= 0 && output >= 0 {
 		r.meter.Report(dialect.Usage{Input: input, Output: output})
 	}

@@ -81,19 +81,10 @@ func (q *request) readCustom(g *Gate, from *caller, r *http.Request) *dialect.Re
 	return nil
 }
 
-// nameless says that requests of this dialect need not name a model.
-func nameless(route dialect.Route) bool {
-	switch route.Name {
-	case dialect.Aquin, dialect.LlamaCpp, dialect.TGI, dialect.SGLang:
-		return true
-	}
-	return false
-}
-
 // chooseModel finds the model that the call names, or the only one it can mean.
 func (q *request) chooseModel(catalog Catalog, from *caller) *dialect.Refusal {
 	name := q.call.Model
-	if q.call.Route.Name == dialect.Aixplain {
+	if q.call.Route.Spec.ModelInPath {
 		name = q.call.Route.Target
 	}
 	var configured []Model
@@ -106,7 +97,7 @@ func (q *request) chooseModel(catalog Catalog, from *caller) *dialect.Refusal {
 		name = from.key.Models[0]
 	case len(configured) == 1:
 		name = configured[0].Name
-	case catalog == nil && len(from.key.Models) == 0 && nameless(q.call.Route):
+	case catalog == nil && len(from.key.Models) == 0 && q.call.Route.Spec.ModelOptional:
 		return nil // the upstream serves what it serves
 	default:
 		return refuseBody(&dialect.RequestError{Param: "model", Message: `"model" is required`})
@@ -127,8 +118,7 @@ func (q *request) chooseModel(catalog Catalog, from *caller) *dialect.Refusal {
 
 // chooseCap finds the upper limit of one answer in tokens.
 func (q *request) chooseCap() *dialect.Refusal {
-	switch q.call.Route.Operation {
-	case dialect.Embeddings, dialect.OllamaEmbed:
+	if q.call.Route.Spec.NoOutput {
 		return nil
 	}
 	tokens, maximum := q.call.OutputCap, q.model.MaxOutputTokens
@@ -170,7 +160,7 @@ func (q *request) prepare(tokens int64, inject bool) {
 	rewrite := dialect.Rewrite{
 		IncludeUsage: true, ContinuousUsage: q.model.ContinuousUsage, Memory: q.body.pool.take,
 	}
-	if !nameless(q.call.Route) || q.call.Model != "" {
+	if !q.call.Route.Spec.ModelOptional || q.call.Model != "" {
 		rewrite.Model = q.model.upstream()
 	}
 	if inject {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
 // defaultWatchEvery is how often a running stream is looked after.
@@ -115,7 +114,7 @@ func (w *watch) produced(output int64) error {
 		InputTokens: w.admission.reserved.Input, OutputTokens: min(output, known.covered.OutputTokens),
 	}
 	call, slack := &w.request.call, int64(outputSlack)
-	if call.Route.Operation == dialect.Completions { // which can repeat the prompt in each answer
+	if call.Route.Spec.RepeatsPrompt {
 		slack += call.TextBytes / bytesPerToken * call.Answers
 	}
 	if output <= known.covered.OutputTokens+slack || w.request.custom != nil {

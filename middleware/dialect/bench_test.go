@@ -40,7 +40,7 @@ func BenchmarkStreamChunk(b *testing.B) {
 	}{{"plain", false, chunk200}, {"strip", true, chunk200}, {"strip-null", true, withNull}, {"running-totals", false, running}} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
-			meter := NewMeter(&Call{Route: Route{Operation: Chat}}, test.strip)
+			meter := NewMeter(&Call{Route: Route{Spec: &chatSpec}}, test.strip)
 			var out discard
 			start := cputime.Used()
 			for b.Loop() {
@@ -59,7 +59,7 @@ func BenchmarkStreamChunk(b *testing.B) {
 func BenchmarkRequest(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10, 200 << 10} {
 		body := chatBody(size)
-		route := Route{Operation: Chat}
+		route := Route{Spec: &chatSpec}
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

@@ -23,28 +23,11 @@ const (
 // NewMeter returns the meter of the reply to call. With strip set, usage that the
 // caller did not ask for is taken out of the stream.
 func NewMeter(call *Call, strip bool) Meter {
-	return meter.New(&shapes[call.Route.Operation], strip)
+	if call.Route.Spec == nil {
+		return meter.New(nil, strip)
+	}
+	return meter.New(&call.Route.Spec.reply, strip)
 }
 
 // SaysError says that a whole reply is an error, whatever its status.
 func SaysError(reply []byte) bool { return meter.SaysError(reply) }
-
-// shapes are the shapes of replies by operation.
-var shapes = [...]meter.Shape{
-	Chat:        {Events: meter.Chunks, OnRequest: true},
-	Completions: {Events: meter.Chunks, OnRequest: true},
-	Responses: {
-		Events: meter.Typed, Piece: ".delta",
-		Last: []string{"response.completed", "response.incomplete"}, Failures: []string{"response.failed", "error"},
-	},
-	Messages: {
-		Events: meter.Typed, Early: "message_start", Framed: "content_block_delta",
-		Last: []string{"message_stop"}, Failures: []string{"error"}, CachedApart: true,
-	},
-	OllamaGenerate:  {End: meter.EndDone},
-	OllamaChat:      {End: meter.EndDone},
-	LlamaCompletion: {End: meter.EndDone},
-	Generate:        {WholeText: true},
-	GenerateStream:  {End: meter.EndFinished, OnRequest: true},
-	Custom:          {},
-}

@@ -46,19 +46,19 @@ var streamCases = []struct {
 	usage  Usage
 	tokens int64 // counted
 }{
-	{"OpenAI", Call{Route: Route{Operation: Chat}}, false, SSE, sse(delta, delta, finish, sumOf) + doneLine, "", doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 2},
+	{"OpenAI", Call{Route: Route{Spec: &chatSpec}}, false, SSE, sse(delta, delta, finish, sumOf) + doneLine, "", doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 2},
 	{
 		"OpenAI, the last text with everything else",
-		Call{Route: Route{Operation: Chat}},
+		Call{Route: Route{Spec: &chatSpec}},
 		false, SSE,
 		sse(delta, `{"id":"c","choices":[{"index":0,"delta":{"content":"four"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`) + doneLine, "", doneLine,
 		Usage{Input: 9, Cached: 0, Output: 3},
 		2,
 	},
-	{"OpenAI, usage taken out", Call{Route: Route{Operation: Chat}}, true, SSE, sse(delta, finish, sumOf) + doneLine, sse(delta, finish), doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 1},
+	{"OpenAI, usage taken out", Call{Route: Route{Spec: &chatSpec}}, true, SSE, sse(delta, finish, sumOf) + doneLine, sse(delta, finish), doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 1},
 	{
 		"OpenAI, CRLF and comments",
-		Call{Route: Route{Operation: Chat}},
+		Call{Route: Route{Spec: &chatSpec}},
 		true, SSE,
 		": ping\r\n\r\ndata:" + delta + "\r\n\r\nid: 7\r\ndata: " + sumOf + "\r\n\r\ndata: [DONE]\r\n\r\n", ": ping\r\n\r\ndata:" + delta + "\r\n\r\n", "data: [DONE]\r\n\r\n",
 		Usage{Input: 9, Cached: 4, Output: 3},
@@ -66,7 +66,7 @@ var streamCases = []struct {
 	},
 	{
 		"vLLM, null usage on every chunk",
-		Call{Route: Route{Operation: Chat}},
+		Call{Route: Route{Spec: &chatSpec}},
 		true, SSE,
 		sse(strings.Replace(delta, "]}", `],"usage":null}`, 1), sumOf) + doneLine, sse(delta), doneLine,
 		Usage{Input: 9, Cached: 4, Output: 3},
@@ -74,7 +74,7 @@ var streamCases = []struct {
 	},
 	{
 		"vLLM, running totals",
-		Call{Route: Route{Operation: Chat}},
+		Call{Route: Route{Spec: &chatSpec}},
 		true, SSE, sse(running, sumOf) + doneLine,
 		sse(`{"id":"c","choices":[{"index":0,"delta":{"content":"x"}}]}`), doneLine,
 		Usage{Input: 9, Cached: 4, Output: 3},
@@ -82,7 +82,7 @@ var streamCases = []struct {
 	},
 	{
 		"Ollama, zeros before the figures",
-		Call{Route: Route{Operation: Completions}},
+		Call{Route: Route{Spec: &completionsSpec}},
 		true, SSE, sse(zeroSum, `{"choices":[{"text":"a"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`, sumOf) + doneLine,
 		sse(`{"choices":[{"text":"a"}]}`), doneLine,
 		Usage{Input: 9, Cached: 4, Output: 3},
@@ -90,7 +90,7 @@ var streamCases = []struct {
 	},
 	{
 		"Anthropic",
-		Call{Route: Route{Name: Anthropic, Operation: Messages}},
+		Call{Route: Route{Spec: &messagesSpec}},
 		true, SSE,
 		"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n" +
 			"event: ping\ndata: {\"type\": \"ping\"}\n\n" +
@@ -102,7 +102,7 @@ var streamCases = []struct {
 	},
 	{
 		"Responses",
-		Call{Route: Route{Operation: Responses}},
+		Call{Route: Route{Spec: &responsesSpec}},
 		true, SSE,
 		"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n" +
 			"event: response.completed\ndata: {\"response\":{\"output\":[],\"usage\":{\"input_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":1},\"output_tokens\":2}},\"type\":\"response.completed\"}\n\n",
@@ -112,7 +112,7 @@ var streamCases = []struct {
 	},
 	{
 		"Ollama",
-		Call{Route: Route{Name: Ollama, Operation: OllamaChat}},
+		Call{Route: Route{Spec: &ollamaChatSpec}},
 		true, NDJSON,
 		"{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
 		"", "{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
@@ -121,7 +121,7 @@ var streamCases = []struct {
 	},
 	{
 		"llama.cpp",
-		Call{Route: Route{Name: LlamaCpp, Operation: LlamaCompletion}},
+		Call{Route: Route{Spec: &llamaCppSpec}},
 		true, SSE,
 		sse(`{"content":"Hi","stop":false}`, `{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
 		"", sse(`{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
@@ -130,7 +130,7 @@ var streamCases = []struct {
 	},
 	{
 		"TGI",
-		Call{Route: Route{Name: TGI, Operation: GenerateStream}},
+		Call{Route: Route{Spec: &tgiStreamSpec}},
 		true, SSE,
 		sse(`{"token":{"id":1,"text":"Hi"},"generated_text":null,"details":null}`, `{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":{"finish_reason":"length","generated_tokens":2,"input_length":6}}`),
 		"", sse(`{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":null}`),
@@ -139,7 +139,7 @@ var streamCases = []struct {
 	},
 	{
 		"SGLang",
-		Call{Route: Route{Name: SGLang, Operation: Generate}},
+		Call{Route: Route{Spec: &sglangSpec}},
 		true, SSE,
 		sse(`{"text":"Hi","meta_info":{"prompt_tokens":4,"completion_tokens":1,"cached_tokens":2,"finish_reason":null}}`, `{"text":"Hi you","meta_info":{"prompt_tokens":4,"completion_tokens":2,"cached_tokens":2,"finish_reason":{"type":"stop"}}}`) + doneLine,
 		"", doneLine,

@@ -46,11 +46,6 @@ var reasonWords = [...]struct {
 	UpstreamLate:    {504, "timeout_error", "deadline_exceeded"},
 }
 
-const (
-	statusMinuteLimit = 497 // aiXplain's own, for limits per minute
-	statusOverloaded  = 529 // Anthropic's own
-)
-
 // Bound names the limit or the credit that refused a call.
 type Bound struct {
 	Rule      string `json:"rule"`            // rpm, tpm, rpd, tpd, max_in_flight, balance or budget
@@ -79,13 +74,11 @@ type Refusal struct {
 
 // StatusFor returns the refusal's status in a dialect.
 func (r *Refusal) StatusFor(name Name) int {
-	switch {
-	case r.Status != 0:
+	if r.Status != 0 {
 		return r.Status
-	case r.Reason == Limited && name == Aixplain:
-		return statusMinuteLimit
-	case r.Reason == Overloaded && name == Anthropic:
-		return statusOverloaded
+	}
+	if status, own := name.description().statuses[r.Reason]; own {
+		return status
 	}
 	return reasonWords[r.Reason].status
 }
@@ -107,8 +100,8 @@ func (r *Refusal) SetHeaders(header http.Header, name Name) {
 	if r.Reason == Unauthenticated {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
-	if name == Aixplain {
-		return // its client sleeps inside the call if it sees Retry-After
+	if name.description().noRetryHeaders {
+		return
 	}
 	if r.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
@@ -149,20 +142,6 @@ func (r *Refusal) envelope(requestID string) envelope {
 	return body
 }
 
-type aquinError struct {
-	Error      string `json:"error"`
-	RetryAfter int64  `json:"retry_after_ms,omitempty"`
-	Limit      *Bound `json:"limit,omitempty"`
-}
-
-type aixplainError struct {
-	StatusCode int    `json:"statusCode"`
-	Message    string `json:"message"`
-	Error      string `json:"error"`
-	RetryAfter int64  `json:"retry_after_ms,omitempty"`
-	Limit      *Bound `json:"limit,omitempty"`
-}
-
 // Body returns the refusal as JSON in a dialect's shape. All refusals for a bad
 // key are byte-identical: they carry no request id.
 func (r *Refusal) Body(name Name, requestID string) []byte {
@@ -170,12 +149,9 @@ func (r *Refusal) Body(name Name, requestID string) []byte {
 		requestID = ""
 	}
 	var shape any
-	switch name {
-	case Aquin:
-		shape = aquinError{r.short(), r.RetryMilliseconds(), r.Bound}
-	case Aixplain:
-		shape = aixplainError{r.StatusFor(name), r.short(), r.short(), r.RetryMilliseconds(), r.Bound}
-	default:
+	if own := name.description().refusal; own != nil {
+		shape = own(r, r.StatusFor(name))
+	} else {
 		shape = r.envelope(requestID)
 	}
 	body, err := json.Marshal(shape)
@@ -210,7 +186,7 @@ func (r *Refusal) StreamError(name Name, format Format, requestID string) []byte
 	if err != nil {
 		panic(err)
 	}
-	if name == Aixplain {
+	if name.description().refusalInStream {
 		body = r.Body(name, requestID)
 		body = body[:len(body)-1]
 	}

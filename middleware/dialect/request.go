@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
@@ -86,7 +87,7 @@ func ReadRequest(route Route, body []byte) (Call, error) {
 	if !utf8.Valid(body) {
 		return call, &RequestError{Message: "the body is not valid UTF-8"}
 	}
-	reader := requestReader{call: &call, body: body, prompts: 1}
+	reader := requestReader{call: &call, shape: &route.Spec.request, body: body, prompts: 1}
 	if err := reader.read(); err != nil {
 		return call, err
 	}
@@ -96,6 +97,7 @@ func ReadRequest(route Route, body []byte) (Call, error) {
 // requestReader collects one body's members.
 type requestReader struct {
 	call    *Call
+	shape   *requestShape
 	body    []byte
 	seen    [memberCount]bool
 	choices int64
@@ -159,7 +161,7 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
 		return r.prompt(id, value)
 	case memberImages:
-		if r.call.Route.Name == Ollama {
+		if r.shape.images {
 			r.media(countImages(r.body, value))
 		}
 	case memberBackground:
@@ -167,17 +169,25 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		if err := readBool(name, raw, &background); err != nil {
 			return err
 		}
-		if background && r.call.Route.Operation == Responses {
-			return badMember(name, "is not supported: an answer that nobody waits for is not metered")
+		if background {
+			return r.refuse(id)
 		}
 	case memberPreviousResponse, memberConversation:
-		if !jsonscan.IsNull(raw) && r.call.Route.Operation == Responses {
-			return badMember(name, "is not supported: what the server remembers cannot be held in advance; send the whole input")
+		if !jsonscan.IsNull(raw) {
+			return r.refuse(id)
 		}
 	case memberStreamOptions:
 		return r.streamOptions(value)
 	case memberOptions, memberParameters, memberSamplingParams:
 		return r.nested(id, name, value)
+	}
+	return nil
+}
+
+// refuse refuses a member that would make the call one that cannot be metered.
+func (r *requestReader) refuse(id memberID) error {
+	if why := r.shape.refuses[id]; why != "" {
+		return badMember(memberNames[id], "%s", why)
 	}
 	return nil
 }
@@ -198,44 +208,30 @@ func (r *requestReader) model(raw []byte, value jsonscan.Span) error {
 	return nil
 }
 
-// ownCap says whether this member is the one that the operation's servers obey.
-func (r *requestReader) ownCap(id memberID) bool {
-	switch r.call.Route.Operation {
-	case Chat:
-		return id == memberMaxTokens || id == memberMaxCompletionTokens
-	case Responses:
-		return id == memberMaxOutputTokens
-	case LlamaCompletion:
-		return id == memberPredict
-	default:
-		return id == memberMaxTokens
-	}
-}
-
 // outputCap takes the largest of all caps: which of them a server obeys differs
 // between servers.
 func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span) error {
-	raw := value.Of(r.body)
+	raw, obeyed := value.Of(r.body), slices.Contains(r.shape.cap.obeyed, id)
 	if jsonscan.IsNull(raw) {
-		if r.ownCap(id) {
+		if obeyed {
 			r.call.fields.cap = value
 		}
 		return nil
 	}
 	number, ok := jsonscan.ParseInteger(raw)
-	if ok && number < 0 && id == memberPredict && r.ownCap(id) { // llama.cpp: without end
+	if ok && number < 0 && obeyed && r.shape.cap.negative {
 		r.call.fields.cap = value
 		return nil
 	}
 	least := int64(1)
-	if r.call.Route.Operation == Completions {
-		least = 0 // scores the prompt
+	if r.shape.cap.zero {
+		least = 0
 	}
 	if !ok || number < least || number > MaxOutputTokens {
 		return badMember(name, "must be a whole number from %d to %d", least, MaxOutputTokens)
 	}
 	r.call.OutputCap = max(r.call.OutputCap, number)
-	if r.ownCap(id) {
+	if obeyed {
 		r.call.fields.capped = true
 	}
 	return nil
@@ -272,50 +268,59 @@ func (r *requestReader) media(found mediaCount) {
 // finish settles what several members decide together.
 func (r *requestReader) finish() error {
 	call := r.call
-	switch call.Route.Operation {
-	case OllamaGenerate, OllamaChat:
-		call.Stream = call.Stream || !r.stream // streams unless told otherwise
-	case GenerateStream:
-		call.Stream = true
-	case Generate:
-		if err := r.serverOfGenerate(); err != nil {
+	if r.shape.twin != nil {
+		if err := r.chooseTwin(); err != nil {
 			return err
 		}
-	case Embeddings, OllamaEmbed, Infer:
+	}
+	switch r.shape.stream {
+	case streamUnlessDeclined:
+		call.Stream = call.Stream || !r.stream
+	case streamAlways:
+		call.Stream = true
+	case streamRefused:
 		if call.Stream {
 			return badMember("stream", "is not supported on this path")
 		}
-	case ExecuteAsync:
+	case streamIgnored:
 		call.Stream = false
 	}
-	if call.Route.Operation == Infer && call.OutputCap == 0 {
-		call.OutputCap = aquinOutputCap
-	}
-	if call.Route.Operation == Embeddings || call.Route.Operation == OllamaEmbed {
+	if call.Route.Spec.NoOutput {
 		call.OutputCap = 0
 		return nil
+	}
+	if call.OutputCap == 0 {
+		call.OutputCap = r.shape.cap.absent
 	}
 	call.Answers = max(1, r.choices, r.bestOf) * r.prompts
 	if call.Answers > MaxChoices*16 {
 		return badMember("n", "asks for too many answers")
 	}
-	if call.Answers > 1 && call.Stream && (call.Route.Name == SGLang || call.Route.Name == LlamaCpp) {
+	if call.Answers > 1 && call.Stream && r.shape.oneAnswerStream {
 		return &RequestError{Message: "a stream of more than one answer is not supported on this path"}
 	}
 	return nil
 }
 
-// serverOfGenerate tells TGI from SGLang, which share a path. A body for both
-// would leave open which of two caps holds.
-func (r *requestReader) serverOfGenerate() error {
-	if !r.seen[memberInputs] {
-		r.call.Route.Name = SGLang
+// chooseTwin finds out which of two servers that share a path the call is for.
+func (r *requestReader) chooseTwin() error {
+	first, second := r.shape, &r.shape.twin.request
+	if r.anySeen(first.own) && r.anySeen(second.own) {
+		return &RequestError{Message: first.mixed}
 	}
-	text := r.seen[memberText] || r.seen[memberInputIDs] || r.seen[memberSamplingParams]
-	if text && (r.seen[memberInputs] || r.seen[memberParameters]) {
-		return &RequestError{Message: "the body mixes the members of two servers: inputs and parameters, text and sampling_params"}
+	if !r.seen[first.own[0]] {
+		r.call.Route.Spec, r.shape = first.twin, second
 	}
 	return nil
+}
+
+func (r *requestReader) anySeen(members []memberID) bool {
+	for _, id := range members {
+		if r.seen[id] {
+			return true
+		}
+	}
+	return false
 }
 
 func readBool(name string, raw []byte, into *bool) error {

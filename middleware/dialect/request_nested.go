@@ -1,6 +1,10 @@
 package dialect
 
-import "github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+import (
+	"slices"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+)
 
 // streamOptions reads stream_options and remembers where its members stand.
 func (r *requestReader) streamOptions(value jsonscan.Span) error {
@@ -24,7 +28,7 @@ func (r *requestReader) streamOptions(value jsonscan.Span) error {
 
 // nested reads the objects in which some servers keep the output cap.
 func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) error {
-	if !r.holdsOptions(id) {
+	if !slices.Contains(r.shape.options, id) {
 		return nil
 	}
 	r.call.fields.options = value
@@ -41,7 +45,7 @@ func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) er
 		case "best_of":
 			return readCount(name+".best_of", raw, &r.bestOf)
 		case "stream":
-			if r.call.Route.Operation == Execute && string(raw) == "true" {
+			if r.shape.streamInOptions && string(raw) == "true" {
 				r.call.Stream = true
 			}
 		case "details":
@@ -52,25 +56,10 @@ func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) er
 	})
 }
 
-// holdsOptions says whether the operation keeps its options in this member.
-func (r *requestReader) holdsOptions(id memberID) bool {
-	switch r.call.Route.Operation {
-	case OllamaGenerate, OllamaChat:
-		return id == memberOptions
-	case Generate:
-		return id == memberParameters || id == memberSamplingParams
-	case GenerateStream:
-		return id == memberParameters
-	case Execute, ExecuteAsync:
-		return id == memberOptions
-	}
-	return false
-}
-
 func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
 	raw := value.Of(r.body)
 	number, ok := jsonscan.ParseInteger(raw)
-	if jsonscan.IsNull(raw) || ok && number < 0 && r.call.Route.Name == Ollama {
+	if jsonscan.IsNull(raw) || ok && number < 0 && r.shape.cap.negative {
 		r.call.fields.cap = value
 		return nil
 	}

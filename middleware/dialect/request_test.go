@@ -62,9 +62,9 @@ func TestRequestsAreReadInEachDialect(t *testing.T) {
 }
 
 func TestGenerateTellsItsTwoServersApart(t *testing.T) {
-	for body, name := range map[string]Name{`{"inputs":"x"}`: TGI, `{"text":"x"}`: SGLang, `{"input_ids":[1]}`: SGLang} {
-		if call, err := ReadRequest(route(t, "/generate"), []byte(body)); err != nil || call.Route.Name != name {
-			t.Errorf("%s: %v, %v", body, call.Route.Name, err)
+	for body, spec := range map[string]*Spec{`{"inputs":"x"}`: &tgiSpec, `{"text":"x"}`: &sglangSpec, `{"input_ids":[1]}`: &sglangSpec} {
+		if call, err := ReadRequest(route(t, "/generate"), []byte(body)); err != nil || call.Route.Spec != spec {
+			t.Errorf("%s: %v, %v", body, call.Route.Spec.Dialect, err)
 		}
 	}
 }
@@ -186,10 +186,10 @@ func checkRewrite(t *testing.T, route Route, body []byte, call *Call) {
 		t.Fatalf("%s\nbecame\n%s: %v", body, out, err)
 	}
 	again, err := ReadRequest(route, out)
-	if err != nil || again.Model != "other" || again.OutputCap == 0 && route.Operation != Completions && call.OutputCap == 0 {
+	if err != nil || again.Model != "other" || again.OutputCap == 0 && route.Spec != &completionsSpec && call.OutputCap == 0 {
 		t.Fatalf("%s\nbecame\n%s: cap %d, %v", body, out, again.OutputCap, err)
 	}
-	if call.Stream && route.Operation == Chat && !again.IncludeUsage {
+	if call.Stream && route.Spec == &chatSpec && !again.IncludeUsage {
 		t.Fatalf("%s\nbecame\n%s: no usage", body, out)
 	}
 }

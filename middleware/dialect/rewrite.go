@@ -30,10 +30,10 @@ func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
 		nested = c.setCap(&edits, rewrite.OutputCap)
 	}
 	if rewrite.IncludeUsage && c.Stream {
-		switch c.Route.Operation {
-		case Chat, Completions:
+		switch c.Route.Spec.request.usage {
+		case usageStreamOptions:
 			c.setStreamOptions(&edits, body, rewrite.ContinuousUsage)
-		case GenerateStream:
+		case usageDetails:
 			nested = c.setDetails(&edits, nested)
 		}
 	}
@@ -52,35 +52,17 @@ func (c *Call) set(edits *edits, place jsonscan.Span, name string, value []byte)
 	edits.addMember(c.fields.object, name, value)
 }
 
-// capMember is the member that caps the output, and the object that holds it.
-func (c *Call) capMember() (name, within string) {
-	switch c.Route.Operation {
-	case Responses:
-		return "max_output_tokens", ""
-	case LlamaCompletion:
-		return "n_predict", ""
-	case OllamaGenerate, OllamaChat:
-		return "num_predict", "options"
-	case Generate, GenerateStream:
-		if c.Route.Name == SGLang {
-			return "max_new_tokens", "sampling_params"
-		}
-		return "max_new_tokens", "parameters"
-	}
-	return "max_tokens", ""
-}
-
 // setCap writes the cap, or returns the member if it belongs to nested options.
 func (c *Call) setCap(edits *edits, limit int64) []byte {
-	name, within := c.capMember()
+	shape := &c.Route.Spec.request.cap
 	value := strconv.AppendInt(nil, limit, 10)
 	switch {
 	case c.fields.cap.End > 0:
 		edits.add(c.fields.cap, value)
-	case within == "":
-		c.set(edits, jsonscan.Span{}, name, value)
+	case shape.within == memberNone:
+		c.set(edits, jsonscan.Span{}, shape.name, value)
 	default:
-		return append([]byte(`"`+name+`":`), value...)
+		return append([]byte(`"`+shape.name+`":`), value...)
 	}
 	return nil
 }
@@ -108,8 +90,7 @@ func (c *Call) setNested(edits *edits, body, members []byte) {
 		edits.add(jsonscan.Span{Start: object.Start + 1, End: object.Start + 1}, append(members, ','))
 		return
 	}
-	_, within := c.capMember()
-	c.set(edits, object, within, append(append([]byte{'{'}, members...), '}'))
+	c.set(edits, object, memberNames[c.Route.Spec.request.cap.within], append(append([]byte{'{'}, members...), '}'))
 }
 
 // setStreamOptions asks for usage in an OpenAI stream and keeps the other

@@ -23,6 +23,8 @@ func TestRewritesChangeNothingButTheirMembers(t *testing.T) {
 		{"ollama", "/api/chat", `{"model":"m"}`, `{"options":{"num_predict":9},"model":"m"}`, Rewrite{OutputCap: 9}},
 		{"ollama options", "/api/chat", `{"options":{"seed":1}}`, `{"options":{"num_predict":9,"seed":1}}`, Rewrite{OutputCap: 9}},
 		{"ollama without end", "/api/chat", `{"options":{"num_predict":-1}}`, `{"options":{"num_predict":9}}`, Rewrite{OutputCap: 9}},
+		{"ollama, a cap that it does not obey", "/api/chat", `{"max_tokens":5}`, `{"options":{"num_predict":5},"max_tokens":5}`, Rewrite{OutputCap: 5}},
+		{"ollama, a null that it does not obey", "/api/chat", `{"max_tokens":null}`, `{"options":{"num_predict":5},"max_tokens":null}`, Rewrite{OutputCap: 5}},
 		{"llama.cpp without end", "/completion", `{"n_predict":-1}`, `{"n_predict":9}`, Rewrite{OutputCap: 9}},
 		{"TGI", "/generate_stream", `{"inputs":"x"}`, `{"parameters":{"max_new_tokens":9,"details":true},"inputs":"x"}`, Rewrite{OutputCap: 9, IncludeUsage: true}},
 		{"TGI options", "/generate_stream", `{"inputs":"x","parameters":{"details":false}}`, `{"inputs":"x","parameters":{"max_new_tokens":9,"details":true}}`, Rewrite{OutputCap: 9, IncludeUsage: true}},

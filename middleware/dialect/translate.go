@@ -2,18 +2,19 @@ package dialect
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
-// aquinOutputCap and aquinTemperature are what an Aquin call means that names
-// none.
-const (
-	aquinOutputCap   = 512
-	aquinTemperature = 0.7
-	maxTemperature   = 2
-)
+const maxTemperature = 2
+
+// translation turns the calls and replies of a dialect into OpenAI chat completions
+// and back.
+type translation struct {
+	messages    func(body []byte) ([]json.RawMessage, error)
+	answer      func(answer *Answer) any // the reply, to be encoded as JSON
+	temperature float64                  // of a call that sets none; 0: the upstream's
+}
 
 // chatRequest is the OpenAI chat call that a translated call becomes.
 type chatRequest struct {
@@ -51,16 +52,10 @@ func (s *settings) dropNulls() {
 // ChatCall is the OpenAI chat completion that a translated call becomes.
 type ChatCall struct{ request chatRequest }
 
-// ToChat reads the body of an Aquin or aiXplain call as an OpenAI chat
-// completion. model is the name that the upstream knows.
+// ToChat reads the body of a translated call as an OpenAI chat completion. model is the name that the upstream knows.
 func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
-	var messages []json.RawMessage
-	var err error
-	if c.Route.Name == Aquin {
-		messages, err = aquinMessages(body)
-	} else {
-		messages, err = aixplainMessages(body)
-	}
+	translation := c.Route.Spec.translation
+	messages, err := translation.messages(body)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +63,8 @@ func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
 	if err := decode(body, &given); err != nil {
 		return nil, err
 	}
-	if given.Temperature == nil && c.Route.Name == Aquin {
-		temperature := aquinTemperature
-		given.Temperature = &temperature
+	if given.Temperature == nil && translation.temperature != 0 {
+		given.Temperature = &translation.temperature
 	}
 	if given.Temperature != nil && (*given.Temperature < 0 || *given.Temperature > maxTemperature) {
 		return nil, badMember("temperature", "must be from 0 to %d", maxTemperature)
@@ -115,84 +109,6 @@ func message(role, content string) json.RawMessage {
 	return json.RawMessage(`{"role":"` + role + `","content":` + string(jsonscan.Quote(content)) + `}`)
 }
 
-// aquinMessages reads prompt, system_prompt and messages. Released clients send
-// messages, the prompt, or the same question in both forms: messages win.
-func aquinMessages(body []byte) ([]json.RawMessage, error) {
-	var given struct {
-		Prompt       *string           `json:"prompt"`
-		SystemPrompt *string           `json:"system_prompt"`
-		Messages     []json.RawMessage `json:"messages"`
-	}
-	if err := decode(body, &given); err != nil {
-		return nil, err
-	}
-	var messages []json.RawMessage
-	if given.SystemPrompt != nil && *given.SystemPrompt != "" {
-		messages = append(messages, message("system", *given.SystemPrompt))
-	}
-	switch {
-	case len(given.Messages) > 0:
-		if err := checkMessages("messages", given.Messages); err != nil {
-			return nil, err
-		}
-		return append(messages, given.Messages...), nil
-	case given.Prompt != nil && strings.TrimSpace(*given.Prompt) != "":
-		return append(messages, message("user", *given.Prompt)), nil
-	}
-	return nil, &RequestError{Param: "prompt", Message: `"prompt" or "messages" is required`}
-}
-
-// aixplainMessages reads text or data: a string or a list of messages. The older
-// client adds context (a system prompt), history and a prompt to put before data.
-func aixplainMessages(body []byte) ([]json.RawMessage, error) {
-	var given struct {
-		Text    json.RawMessage   `json:"text"`
-		Data    json.RawMessage   `json:"data"`
-		Context *string           `json:"context"`
-		Prompt  *string           `json:"prompt"`
-		History []json.RawMessage `json:"history"`
-	}
-	if err := decode(body, &given); err != nil {
-		return nil, err
-	}
-	name, input := "text", absentIfNull(given.Text)
-	if input == nil {
-		name, input = "data", absentIfNull(given.Data)
-	}
-	var messages []json.RawMessage
-	if given.Context != nil && *given.Context != "" {
-		messages = append(messages, message("system", *given.Context))
-	}
-	if err := checkMessages("history", given.History); err != nil {
-		return nil, err
-	}
-	messages = append(messages, given.History...)
-	if len(input) == 0 {
-		return nil, &RequestError{Param: "text", Message: `"text" or "data" is required`}
-	}
-	switch input[0] {
-	case '"':
-		text := jsonscan.Unquote(input)
-		if given.Prompt != nil && *given.Prompt != "" {
-			text = *given.Prompt + "\n" + text
-		}
-		return append(messages, message("user", text)), nil
-	case '[':
-		var list []json.RawMessage
-		if err := decode(input, &list); err != nil {
-			return nil, err
-		}
-		if len(list) == 0 {
-			return nil, badMember(name, "must not be empty")
-		}
-		if err := checkMessages(name, list); err != nil {
-			return nil, err
-		}
-		return append(messages, list...), nil
-	}
-	return nil, badMember(name, "must be a string or a list of messages")
-}
-
 func checkMessages(name string, messages []json.RawMessage) error {
 	for _, raw := range messages {
 		var shape struct {
@@ -234,84 +150,10 @@ type Answer struct {
 	Model          string // as the caller named it
 }
 
-// Body returns the reply in the shape of a translated dialect.
-func (a Answer) Body(name Name) []byte {
-	var shape any
-	if name == Aquin {
-		shape = struct {
-			Text      string `json:"text"`
-			TokensIn  int64  `json:"tokens_in"`
-			TokensOut int64  `json:"tokens_out"`
-		}{a.Text, a.InputTokens, a.OutputTokens}
-	} else {
-		shape = a.aixplain()
-	}
-	body, err := json.Marshal(shape)
+// Body returns the reply in the shape of a translated operation.
+func (a Answer) Body(spec *Spec) []byte {
+	body, err := json.Marshal(spec.translation.answer(&a))
 	if err != nil { // nothing but texts and finite numbers
-		panic(err)
-	}
-	return body
-}
-
-type aixplainRun struct {
-	Status      string         `json:"status"`
-	Completed   bool           `json:"completed"`
-	Data        string         `json:"data"`
-	RunTime     float64        `json:"runTime"`
-	UsedCredits json.Number    `json:"usedCredits"`
-	Usage       *aixplainUsage `json:"usage,omitempty"`
-	Asset       *aixplainAsset `json:"asset,omitempty"`
-}
-
-type aixplainUsage struct {
-	PromptTokens     int64 `json:"prompt_tokens"`
-	CompletionTokens int64 `json:"completion_tokens"`
-	TotalTokens      int64 `json:"total_tokens"`
-}
-
-type aixplainAsset struct {
-	AssetID string `json:"assetId"`
-	ID      string `json:"id"`
-}
-
-func (a Answer) aixplain() aixplainRun {
-	return aixplainRun{
-		Status: "SUCCESS", Completed: true, Data: a.Text, RunTime: a.RunSeconds, UsedCredits: a.CreditsCharged,
-		Usage: &aixplainUsage{a.InputTokens, a.OutputTokens, a.InputTokens + a.OutputTokens},
-		Asset: &aixplainAsset{a.Model, a.Model},
-	}
-}
-
-// Started returns the reply to an aiXplain call that goes on in the background;
-// its client asks at the address for the result.
-func Started(address string) []byte {
-	body, err := json.Marshal(struct {
-		Status    string `json:"status"`
-		Completed bool   `json:"completed"`
-		Data      string `json:"data"`
-	}{"IN_PROGRESS", false, address})
-	if err != nil {
-		panic(err)
-	}
-	return body
-}
-
-// Running returns the reply to a question for a result that is not there yet.
-func Running() []byte { return []byte(`{"status":"IN_PROGRESS","completed":false}`) }
-
-// Failed returns the reply to a question for the result of a run that failed.
-// refused is the refusal in aiXplain's shape.
-func Failed(refused []byte) []byte {
-	failure := struct {
-		Status    string `json:"status"`
-		Completed bool   `json:"completed"`
-		aixplainError
-	}{Status: "FAILED", Completed: true}
-	if json.Unmarshal(refused, &failure.aixplainError) != nil || failure.Error == "" {
-		failure.StatusCode, failure.Message, failure.Error = 502, "the run failed", "the run failed"
-	}
-	body, err := json.Marshal(failure)
-	if err != nil {
 		panic(err)
 	}
 	return body

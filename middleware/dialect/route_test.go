@@ -4,8 +4,8 @@ import "testing"
 
 func TestPathsAreKnownOrNot(t *testing.T) {
 	for path, want := range map[string]Route{
-		"/api/v2/execute/acme%2Ftiny%2Facme": {Aixplain, Execute, "acme/tiny/acme"},
-		"//api/v1/execute/66f0c1":            {Aixplain, ExecuteAsync, "66f0c1"},
+		"/api/v2/execute/acme%2Ftiny%2Facme": {&executeSpec, "acme/tiny/acme"},
+		"//api/v1/execute/66f0c1":            {&startSpec, "66f0c1"},
 	} {
 		if got, ok := Classify("POST", path); !ok || got != want {
 			t.Errorf("%s: %+v, %v", path, got, ok)

@@ -1,0 +1,15 @@
+package dialect
+
+import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+
+var llamaCpp = description{name: "llamacpp"}
+
+var llamaCppSpec = Spec{
+	Dialect: LlamaCpp, Class: "completions", Method: "POST", Paths: []string{"/completion"},
+	Permission: PermissionInference, ModelOptional: true,
+	request: requestShape{
+		cap:             capShape{name: "n_predict", obeyed: []memberID{memberPredict}, negative: true},
+		oneAnswerStream: true,
+	},
+	reply: meter.Shape{End: meter.EndDone},
+}

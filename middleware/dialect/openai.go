@@ -1,0 +1,63 @@
+package dialect
+
+import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+
+// openAI is the dialect of everything that has no shape of its own.
+var openAI = description{name: "openai"}
+
+var openAILimits = LimitHeaders{
+	Requests: [3]string{"X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests"},
+	Tokens:   [3]string{"X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens"},
+}
+
+var chatSpec = Spec{
+	Dialect: OpenAI, Class: "chat", Method: "POST", Paths: []string{"/v1/chat/completions"},
+	Permission: PermissionInference,
+	request: requestShape{
+		cap:   capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens, memberMaxCompletionTokens}},
+		usage: usageStreamOptions,
+	},
+	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
+}
+
+var completionsSpec = Spec{
+	Dialect: OpenAI, Class: "completions", Method: "POST", Paths: []string{"/v1/completions"},
+	Permission: PermissionInference, RepeatsPrompt: true,
+	request: requestShape{
+		// A cap of 0 scores the prompt.
+		cap:   capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens}, zero: true},
+		usage: usageStreamOptions,
+	},
+	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
+}
+
+var embeddingsSpec = Spec{
+	Dialect: OpenAI, Class: "embeddings", Method: "POST", Paths: []string{"/v1/embeddings"},
+	Permission: PermissionEmbeddings, NoOutput: true,
+	request: requestShape{stream: streamRefused},
+}
+
+const remembered = "is not supported: what the server remembers cannot be held in advance; send the whole input"
+
+var responsesSpec = Spec{
+	Dialect: OpenAI, Class: "responses", Method: "POST", Paths: []string{"/v1/responses"},
+	Permission: PermissionInference,
+	request: requestShape{
+		cap: capShape{name: "max_output_tokens", obeyed: []memberID{memberMaxOutputTokens}},
+		refuses: map[memberID]string{
+			memberBackground:       "is not supported: an answer that nobody waits for is not metered",
+			memberPreviousResponse: remembered,
+			memberConversation:     remembered,
+		},
+	},
+	reply: meter.Shape{
+		Events: meter.Typed,
+		Piece:  ".delta", // the pieces are repeated when a part, an item and the whole are done
+		Last:   []string{"response.completed", "response.incomplete"}, Failures: []string{"response.failed", "error"},
+	},
+}
+
+var modelsSpec = Spec{
+	Dialect: OpenAI, Class: "models", Method: "GET", Paths: []string{"/v1/models"},
+	Handling: ListModels,
+}

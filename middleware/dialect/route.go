@@ -1,0 +1,127 @@
+package dialect
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// specs are all operations. To add one, write its spec and add it here.
+var specs = []*Spec{
+	&chatSpec, &completionsSpec, &embeddingsSpec, &responsesSpec, &modelsSpec,
+	&messagesSpec,
+	&inferSpec,
+	&executeSpec, &startSpec, &pollSpec,
+	&ollamaGenerateSpec, &ollamaChatSpec, &ollamaEmbedSpec,
+	&llamaCppSpec,
+	&tgiSpec, &tgiStreamSpec, // and SGLang, on the same path
+}
+
+// customSpec is a path that the operator named. Its body is not read.
+var customSpec = Spec{Class: "custom", Permission: PermissionRAG}
+
+// Route is what a path means. The zero Route is a path that is not metered.
+type Route struct {
+	Spec *Spec
+	// Target is what the path names: the model of an aiXplain run, or the id of
+	// the run to poll. It is unescaped.
+	Target string
+}
+
+// Custom returns the route of a path that the operator named.
+func Custom() Route { return Route{Spec: &customSpec} }
+
+// Class returns the class of path.
+func (r Route) Class() string {
+	if r.Spec == nil {
+		return "none"
+	}
+	return r.Spec.Class
+}
+
+// Translated says that the call goes to upstreams as an OpenAI chat completion.
+func (r Route) Translated() bool { return r.Spec != nil && r.Spec.translation != nil }
+
+// targetPath is the path of an operation up to its target.
+type targetPath struct {
+	path string
+	spec *Spec
+}
+
+// exactPaths and targetPaths hold the paths of all operations.
+var exactPaths, targetPaths = pathsOf(specs)
+
+func pathsOf(specs []*Spec) (map[string]*Spec, []targetPath) {
+	exact := map[string]*Spec{}
+	var withTarget []targetPath
+	for _, spec := range specs {
+		for _, path := range spec.Paths {
+			if strings.HasSuffix(path, "/") {
+				withTarget = append(withTarget, targetPath{path, spec})
+			} else if exact[path] == nil {
+				exact[path] = spec
+			} else {
+				panic("dialect: two operations share the path " + path)
+			}
+		}
+	}
+	return exact, withTarget
+}
+
+// Classify says what a request's method and escaped path mean. It knows only
+// paths that it can meter: everything else is not found, and it is for the
+// caller to refuse it. An unknown method on a known path is not found either.
+func Classify(method, escapedPath string) (Route, bool) {
+	if spec := exactPaths[escapedPath]; spec != nil {
+		if spec.Method != method {
+			return Route{}, false
+		}
+		return Route{Spec: spec}, true
+	}
+	for _, known := range targetPaths {
+		path := known.spec.Dialect.description().trim(escapedPath)
+		if known.spec.Method != method || !strings.HasPrefix(path, known.path) {
+			continue
+		}
+		if target, ok := unescapeSegment(path[len(known.path):]); ok {
+			return Route{Spec: known.spec, Target: target}, true
+		}
+		break
+	}
+	return Route{}, false
+}
+
+// trim removes the slash that the dialect's clients put in front.
+func (d *description) trim(path string) string {
+	if d.doubledSlash && strings.HasPrefix(path, "//") {
+		return path[1:]
+	}
+	return path
+}
+
+// NameOf returns the dialect whose errors a path's callers understand, also for
+// paths that are not metered.
+func NameOf(escapedPath string) Name {
+	if spec := exactPaths[escapedPath]; spec != nil {
+		return spec.Dialect
+	}
+	for i := range descriptions {
+		path := descriptions[i].trim(escapedPath)
+		for _, prefix := range descriptions[i].prefixes {
+			if strings.HasPrefix(path, prefix) {
+				return Name(i)
+			}
+		}
+	}
+	return OpenAI
+}
+
+// unescapeSegment unescapes one path segment; more than one is refused, and so is
+// what is too long to name a model.
+func unescapeSegment(escaped string) (string, bool) {
+	if escaped == "" || strings.Contains(escaped, "/") {
+		return "", false
+	}
+	segment, err := url.PathUnescape(escaped)
+	return segment, err == nil && segment != "" && len(segment) <= maxModelName && utf8.ValidString(segment)
+}

@@ -1,0 +1,18 @@
+package dialect
+
+import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+
+var sglang = description{name: "sglang"}
+
+// sglangSpec has no path of its own: TGI's is the same, and the body tells whose
+// call it is.
+var sglangSpec = Spec{
+	Dialect: SGLang, Class: "generate", Method: "POST",
+	Permission: PermissionInference, ModelOptional: true,
+	request: requestShape{
+		cap:             capShape{name: "max_new_tokens", within: memberSamplingParams},
+		own:             []memberID{memberText, memberInputIDs, memberSamplingParams},
+		oneAnswerStream: true,
+	},
+	reply: meter.Shape{WholeText: true},
+}

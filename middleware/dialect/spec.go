@@ -1,0 +1,111 @@
+package dialect
+
+import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+
+// Permission is a word that limits a key to a class of paths.
+type Permission = string
+
+// The permissions. A path without one is open to every key.
+const (
+	PermissionInference  Permission = "inference"  // a model answers
+	PermissionEmbeddings Permission = "embeddings" // a model makes embeddings
+	PermissionRAG        Permission = "rag"        // retrieval, and what the operator named
+)
+
+// Handling is what the gate does with a request.
+type Handling uint8
+
+// The ways to handle a request.
+const (
+	SendCall   Handling = iota // the call goes to an upstream
+	ListModels                 // the gate lists the models
+	StartRun                   // the call runs in the background, the gate answers with an address
+	PollRun                    // the gate answers with the state of such a run
+)
+
+// Spec describes one operation of a dialect: all that the gate, the request reader,
+// the rewriter and the meter have to know about it. Specs are shared; do not
+// change one.
+type Spec struct {
+	Dialect Name
+	Class   string // class of the paths in reports and metrics
+	Method  string
+	// Paths are the operation's paths. One that ends with a slash is followed by a
+	// segment that names the target.
+	Paths      []string
+	Permission Permission
+	Handling   Handling
+
+	ModelOptional bool // a call need not name a model
+	ModelInPath   bool // the target names the model, not the body
+	NoOutput      bool // nothing is generated: no output to cap or to charge
+	RepeatsPrompt bool // an answer may repeat the prompt
+	// CountHeaders are the reply's headers with the tokens of input and output;
+	// empty: there are none.
+	CountHeaders [2]string
+
+	request     requestShape
+	translation *translation // nil: the call goes on as it is
+	reply       meter.Shape
+}
+
+// requestShape is where a request says what the gate has to know.
+type requestShape struct {
+	cap    capShape
+	stream streamRule
+	usage  usageMember
+
+	// options are the members that hold an object of nested options.
+	options []memberID
+	// streamInOptions says that options may hold a stream member too.
+	streamInOptions bool
+	// images says that the body has a list of images beside the prompt.
+	images bool
+	// oneAnswerStream says that a stream carries one answer only.
+	oneAnswerStream bool
+	// refuses are members that would make the call one that cannot be metered, and
+	// why: with any value but null and false they are refused.
+	refuses map[memberID]string
+
+	// twin is an operation of another server on the same path; the first of own
+	// tells whose call it is. own are members that only this server knows, and
+	// mixed is what callers are told who use those of both.
+	twin  *Spec
+	own   []memberID
+	mixed string
+}
+
+// capShape is the member that caps one answer's output.
+type capShape struct {
+	name   string
+	within memberID // object that holds it; memberNone: the body
+	// obeyed are the members of the body, of all that mean a cap somewhere, that
+	// the operation's servers obey.
+	obeyed []memberID
+	// zero says that a cap of 0 is allowed.
+	zero bool
+	// negative says that a negative number means no cap.
+	negative bool
+	// absent is the cap of a call that sets none; 0: it has none.
+	absent int64
+}
+
+// streamRule is when an answer comes in pieces.
+type streamRule uint8
+
+const (
+	streamIfAsked streamRule = iota
+	streamUnlessDeclined
+	streamAlways
+	streamRefused // asking for one is an error
+	streamIgnored // asking for one changes nothing
+)
+
+// usageMember is the member that makes a stream report its usage.
+type usageMember uint8
+
+const (
+	usageAlways        usageMember = iota // nothing to ask for
+	usageStreamOptions                    // stream_options.include_usage
+	usageDetails                          // parameters.details
+)
