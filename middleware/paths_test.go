@@ -12,6 +12,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
 // priceless is a ledger without prices.
@@ -80,6 +81,52 @@ func TestFixedCostAndUnmeteredPaths(t *testing.T) {
 	}
 	if account := h.account(); account.Spent != 1234 || account.Held != 0 {
 		t.Errorf("%+v", account)
+	}
+}
+
+func TestRerankIsChargedByItsInput(t *testing.T) {
+	const body = `{"model":"tiny","query":"which?","documents":["a","b"],"top_n":1}`
+	h := build(t, chat, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Input: 1_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	reply := ""
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if got, _ := io.ReadAll(r.Body); string(got) != strings.Replace(body, "tiny", "org/tiny", 1) {
+			t.Errorf("the upstream gets %s", got)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, reply)
+	}, middleware.WithModels(middleware.Model{Name: "tiny", UpstreamName: "org/tiny"}))
+	for i, test := range []struct {
+		path, reply string
+		source      ledger.UsageSource
+		input       int64
+	}{
+		{"/v1/rerank", `{"results":[{"index":1,"relevance_score":0.9}],"usage":{"total_tokens":15}}`, ledger.UsageReported, 15},
+		{"/rerank", `{"results":[],"usage":{"prompt_tokens":7,"total_tokens":7}}`, ledger.UsageReported, 7},
+		{"/rerank", `{"results":[],"meta":{"billed_units":{"search_units":1}}}`, ledger.UsageEstimated, (int64(len(body)) + 3) / 4},
+	} {
+		reply = test.reply
+		if got := h.post(test.path, body); got.status != 200 || got.body != test.reply {
+			t.Errorf("%s: %d %s", test.path, got.status, got.body)
+		}
+		report := h.reports.nth(t, i+1)
+		if report.Operation != "rerank" || report.UsageSource != test.source || report.InputTokens != test.input || report.OutputTokens != 0 {
+			t.Errorf("%s %s: %+v", test.path, test.reply, report)
+		}
+	}
+	if got := h.post("/rerank", `{"query":"which?","documents":[],"stream":true,"model":"tiny"}`); got.status != 400 {
+		t.Errorf("a stream: %d %s", got.status, got.body)
+	}
+}
+
+func TestAPathWithAFixedCostIsAnsweredAsItIs(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") },
+		middleware.WithDialect(dialect.Aquin), middleware.WithFixedCost("/documents", 5))
+	if got := h.post("/documents", "anything"); got.status != 200 || got.body != "ok" {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }
 

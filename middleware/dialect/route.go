@@ -15,6 +15,7 @@ var specs = []*Spec{
 	&ollamaGenerateSpec, &ollamaChatSpec, &ollamaEmbedSpec,
 	&llamaCppSpec,
 	&tgiSpec, &tgiStreamSpec, // and SGLang, on the same path
+	&rerankSpec,
 }
 
 // customSpec is a path that the operator named. Its body is not read.

@@ -34,7 +34,7 @@ func New(shape *Shape, strip bool) Meter {
 	if shape == nil {
 		shape = &unknown
 	}
-	return Meter{shape: shape, strip: strip && shape.OnRequest}
+	return Meter{shape: shape, strip: strip && shape.OnRequest, walker: walker{totals: shape.TotalIsInput}}
 }
 
 // Sink takes what Stream passes on.

@@ -46,6 +46,9 @@ type Shape struct {
 
 	// CachedApart says that cached tokens are not part of the input that is reported.
 	CachedApart bool
+	// TotalIsInput says that nothing is generated, so that a total is the input where
+	// that is not reported.
+	TotalIsInput bool
 }
 
 // unknown is the Shape of a reply about which nothing is known.

@@ -19,6 +19,7 @@ const (
 	fieldInput
 	fieldOutput
 	fieldCached
+	fieldTotal         // read only where it is the input
 	fieldCacheCreation // Anthropic: not part of its input_tokens
 	fieldCacheRead     // Anthropic: not part of its input_tokens
 	fieldFinish        // any text: an answer has ended
@@ -41,7 +42,7 @@ func (t *tally) set(field field, number int64, valid bool) {
 		t.invalid = true
 		return
 	}
-	if field == fieldInput || field == fieldOutput {
+	if field == fieldInput || field == fieldOutput || field == fieldTotal {
 		t.seen = true
 	}
 	if number != 0 {
@@ -71,6 +72,9 @@ func (t *tally) usage(apart bool) (Usage, bool) {
 		return Usage{}, false
 	}
 	usage := Usage{Input: t.value[fieldInput], Output: t.value[fieldOutput], Cached: t.value[fieldCached]}
+	if usage.Input == 0 {
+		usage.Input = t.value[fieldTotal]
+	}
 	if extra := t.value[fieldCacheCreation] + t.value[fieldCacheRead]; extra > 0 {
 		usage.Cached = t.value[fieldCacheRead]
 		if apart {

@@ -89,6 +89,8 @@ func usageChild(name []byte) (node, field) {
 		return nodeNone, fieldInput
 	case "completion_tokens", "output_tokens":
 		return nodeNone, fieldOutput
+	case "total_tokens":
+		return nodeNone, fieldTotal
 	case "prompt_tokens_details", "input_tokens_details":
 		return nodeUsageDetails, fieldNone
 	case "cache_creation_input_tokens":
@@ -122,6 +124,7 @@ type walker struct {
 	inKey     bool
 	inString  bool
 	escaped   bool // the next byte of the string is escaped
+	totals    bool // a total is the input
 
 	next    node  // what the member's value is
 	pending field // field that the value belongs to
@@ -137,8 +140,7 @@ type literal struct {
 
 // reset gets ready for another JSON text of the same reply; what was reported stays.
 func (w *walker) reset() {
-	tally, list := w.tally, w.list
-	*w = walker{tally: tally, list: list}
+	*w = walker{tally: w.tally, list: w.list, totals: w.totals}
 }
 
 // feed reads the next piece.
@@ -282,6 +284,9 @@ func (w *walker) readKey(piece []byte) int {
 			w.next, w.pending = nodeNone, fieldNone
 			if w.keyLength <= maxKey && w.depth > 0 {
 				w.next, w.pending = w.nodes[w.depth-1].child(w.key[:w.keyLength])
+				if w.pending == fieldTotal && !w.totals {
+					w.pending = fieldNone
+				}
 			}
 			return at + 1
 		case w.keyLength < maxKey:
