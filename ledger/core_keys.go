@@ -51,10 +51,10 @@ type keyExtra struct {
 
 // keyPolicy is what many keys share. It is never changed, only replaced.
 type keyPolicy struct {
-	Models []string       `json:"models,omitempty"`
-	Limits []limits.Row   `json:"limits,omitempty"`
-	Scopes []string       `json:"scopes,omitempty"`
-	CIDRs  []netip.Prefix `json:"cidrs,omitempty"`
+	Models      []string       `json:"models,omitempty"`
+	Limits      []limits.Row   `json:"limits,omitempty"`
+	Permissions []string       `json:"scopes,omitempty"` // the name that the log has for them
+	CIDRs       []netip.Prefix `json:"cidrs,omitempty"`
 }
 
 // keyTable finds keys by id and by hash.
@@ -204,7 +204,7 @@ func (c *core) keySnapshot(index uint32) Key {
 		ID: text[:keyIDLength], Hint: text[keyIDLength:nameAt], Name: text[nameAt:],
 		Owner: c.accounts[row.owner].id, Role: row.role,
 		AllOwners: row.flags&keyAllOwners != 0, HasBudget: row.flags&keyHasBudget != 0,
-		Models: policy.Models, Limits: policy.Limits, Scopes: policy.Scopes, CIDRs: policy.CIDRs,
+		Models: policy.Models, Limits: policy.Limits, Permissions: policy.Permissions, CIDRs: policy.CIDRs,
 		Budget: row.budget, Held: row.held, Spent: row.spent, Calls: row.calls, Version: int64(row.version),
 		CreatedAt: moment(row.created), ExpiresAt: moment(row.expires), RevokedAt: moment(row.revoked),
 	}

@@ -40,7 +40,7 @@ type Key struct {
 	// LimitsChange is the last change of Limits that did not act at once. It is kept
 	// after it has taken effect.
 	LimitsChange limits.Change
-	Scopes       []string       // path classes; empty: all
+	Permissions  []string       // path classes; empty: all
 	CIDRs        []netip.Prefix // client networks; empty: all
 	HasBudget    bool
 	Budget       Micro // what the key may ever spend, if HasBudget
@@ -63,18 +63,18 @@ func (k *Key) AllowsFrom(address netip.Addr) bool {
 
 // NewKey is what a key is made from. All but Name have a default.
 type NewKey struct {
-	Name      string
-	Owner     string // created if unknown; empty: "default"
-	Role      Role
-	AllOwners bool
-	Models    []string
-	Limits    []limits.Row
-	Scopes    []string
-	CIDRs     []netip.Prefix
-	HasBudget bool
-	Budget    Micro
-	ExpiresAt time.Time
-	Metadata  map[string]string
+	Name        string
+	Owner       string // created if unknown; empty: "default"
+	Role        Role
+	AllOwners   bool
+	Models      []string
+	Limits      []limits.Row
+	Permissions []string
+	CIDRs       []netip.Prefix
+	HasBudget   bool
+	Budget      Micro
+	ExpiresAt   time.Time
+	Metadata    map[string]string
 	// UniqueName refuses a name that a key of this owner has which is not revoked,
 	// with ErrNameTaken. Of two requests at once that ask for it one gets the name.
 	UniqueName bool

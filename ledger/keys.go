@@ -92,7 +92,7 @@ func (l *Ledger) newKeyEntries(request NewKey, id keyID, hash [32]byte, hint str
 	}
 	record := keyRecord{
 		Name: request.Name, Hint: hint, Role: request.Role, AllOwners: request.AllOwners, Foreign: foreign,
-		Policy:    keyPolicy{Models: request.Models, Limits: request.Limits, Scopes: request.Scopes, CIDRs: request.CIDRs},
+		Policy:    keyPolicy{Models: request.Models, Limits: request.Limits, Permissions: request.Permissions, CIDRs: request.CIDRs},
 		CreatedAt: max(l.now().UnixMicro(), 1), ExpiresAt: micros(request.ExpiresAt), Metadata: request.Metadata,
 		Version: 1, Hash: hex.EncodeToString(hash[:]),
 	}
@@ -188,14 +188,14 @@ type KeyPatch struct {
 	// UniqueName refuses a Name that another key of the owner has, as in NewKey.
 	UniqueName bool
 
-	Models    *[]string
-	Limits    *[]limits.Row
-	Effective Effective // of Limits
-	Scopes    *[]string
-	CIDRs     *[]netip.Prefix
-	Budget    *Budget
-	ExpiresAt *time.Time         // the zero time: never
-	Metadata  *map[string]string // replaces all
+	Models      *[]string
+	Limits      *[]limits.Row
+	Effective   Effective // of Limits
+	Permissions *[]string
+	CIDRs       *[]netip.Prefix
+	Budget      *Budget
+	ExpiresAt   *time.Time         // the zero time: never
+	Metadata    *map[string]string // replaces all
 }
 
 // Budget is what a key may ever spend.
@@ -294,13 +294,13 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 // apply changes a record as the patch says.
 func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) error {
 	check := NewKey{
-		Name: record.Name, Models: record.Policy.Models, Limits: record.Policy.Limits, Scopes: record.Policy.Scopes,
+		Name: record.Name, Models: record.Policy.Models, Limits: record.Policy.Limits, Permissions: record.Policy.Permissions,
 		CIDRs: record.Policy.CIDRs, Metadata: record.Metadata, Role: record.Role, AllOwners: record.AllOwners,
 	}
 	set(&check.Name, p.Name)
 	set(&check.Models, p.Models)
 	set(&check.Limits, p.Limits)
-	set(&check.Scopes, p.Scopes)
+	set(&check.Permissions, p.Permissions)
 	set(&check.CIDRs, p.CIDRs)
 	set(&check.Metadata, p.Metadata)
 	if p.Budget != nil && !p.Budget.Unlimited {
@@ -314,7 +314,7 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) 
 		record.changeLimits(checked.Limits, p.Effective, now, zone)
 	}
 	record.Name, record.Metadata = checked.Name, checked.Metadata
-	record.Policy = keyPolicy{Models: checked.Models, Limits: checked.Limits, Scopes: checked.Scopes, CIDRs: checked.CIDRs}
+	record.Policy = keyPolicy{Models: checked.Models, Limits: checked.Limits, Permissions: checked.Permissions, CIDRs: checked.CIDRs}
 	if p.Budget != nil {
 		record.Budget = nil
 		if !p.Budget.Unlimited {

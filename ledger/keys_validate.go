@@ -12,13 +12,13 @@ import (
 
 // Bounds of what one key may carry.
 const (
-	maxKeyModels   = 1000
-	maxKeyRows     = 1000
-	maxKeyScopes   = 100
-	maxKeyNetworks = 100
-	maxMetadata    = 64
-	maxMetaKey     = 64
-	maxMetaValue   = 1024
+	maxKeyModels      = 1000
+	maxKeyRows        = 1000
+	maxKeyPermissions = 100
+	maxKeyNetworks    = 100
+	maxMetadata       = 64
+	maxMetaKey        = 64
+	maxMetaValue      = 1024
 )
 
 // normal checks a request and fills in the defaults.
@@ -39,7 +39,7 @@ func (r NewKey) normal() (NewKey, error) {
 		validText("name", r.Name, 1, maxName),
 		validText("owner", r.Owner, 1, maxAccountID),
 		validTexts("models", r.Models, maxKeyModels, maxModelName),
-		validTexts("scopes", r.Scopes, maxKeyScopes, maxModelName),
+		validTexts("permissions", r.Permissions, maxKeyPermissions, maxModelName),
 		validLimits(r.Limits),
 		validMetadata(r.Metadata),
 	} {
@@ -56,7 +56,7 @@ func (r NewKey) normal() (NewKey, error) {
 		}
 	}
 	// The caller may reuse its slices, the ledger's are shared forever.
-	r.Models, r.Limits, r.Scopes, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Scopes), slices.Clone(r.CIDRs)
+	r.Models, r.Limits, r.Permissions, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Permissions), slices.Clone(r.CIDRs)
 	return r, nil
 }
 

@@ -60,7 +60,7 @@ func (c *caller) may(permission string) *dialect.Refusal {
 
 // mayPass is may for paths on which no model runs.
 func (c *caller) mayPass(permission string) *dialect.Refusal {
-	if len(c.key.Scopes) > 0 && permission != "" && !slices.Contains(c.key.Scopes, permission) {
+	if len(c.key.Permissions) > 0 && permission != "" && !slices.Contains(c.key.Permissions, permission) {
 		return refuseForbidden("this key may not be used for " + permission)
 	}
 	if len(c.key.CIDRs) > 0 && !c.key.AllowsFrom(c.address) {

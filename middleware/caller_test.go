@@ -8,7 +8,7 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 )
 
-func TestAKeyIsHeldToItsScopesAndNetworks(t *testing.T) {
+func TestAKeyIsHeldToItsPermissionsAndNetworks(t *testing.T) {
 	const (
 		ask   = `{"model":"tiny","messages":[]}`
 		embed = `{"model":"tiny","input":"x"}`
@@ -19,11 +19,11 @@ func TestAKeyIsHeldToItsScopesAndNetworks(t *testing.T) {
 		key    ledger.NewKey
 		status map[string]int
 	}{
-		"no scope":   {ledger.NewKey{}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/documents": 200}},
-		"inference":  {ledger.NewKey{Scopes: []string{middleware.ScopeInference}}, map[string]int{"/v1/chat/completions": 200, "/v1/messages": 200, "/api/infer": 200, "/v1/embeddings": 403, "/search": 403, "/documents": 403}},
-		"embeddings": {ledger.NewKey{Scopes: []string{middleware.ScopeEmbeddings}}, map[string]int{"/v1/chat/completions": 403, "/api/embed": 200, "/v1/embeddings": 200, "/search": 403}},
-		"rag":        {ledger.NewKey{Scopes: []string{middleware.ScopeRAG}}, map[string]int{"/v1/chat/completions": 403, "/search": 200, "/documents": 200}},
-		"both":       {ledger.NewKey{Scopes: []string{middleware.ScopeRAG, middleware.ScopeInference}}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/v1/embeddings": 403}},
+		"no limit":   {ledger.NewKey{}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/documents": 200}},
+		"inference":  {ledger.NewKey{Permissions: []string{middleware.PermissionInference}}, map[string]int{"/v1/chat/completions": 200, "/v1/messages": 200, "/api/infer": 200, "/v1/embeddings": 403, "/search": 403, "/documents": 403}},
+		"embeddings": {ledger.NewKey{Permissions: []string{middleware.PermissionEmbeddings}}, map[string]int{"/v1/chat/completions": 403, "/api/embed": 200, "/v1/embeddings": 200, "/search": 403}},
+		"rag":        {ledger.NewKey{Permissions: []string{middleware.PermissionRAG}}, map[string]int{"/v1/chat/completions": 403, "/search": 200, "/documents": 200}},
+		"both":       {ledger.NewKey{Permissions: []string{middleware.PermissionRAG, middleware.PermissionInference}}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/v1/embeddings": 403}},
 		"this network": {
 			ledger.NewKey{CIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 			map[string]int{"/v1/chat/completions": 200, "/search": 200},

@@ -25,7 +25,7 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 	budget := flags.String("budget", "", "credits that the key may spend in total, such as 12.5")
 	expires := flags.String("expires", "",
 		"when the key expires: a time such as 2030-01-31T12:00:00Z, or how long from now, such as 720h")
-	scopes := flags.StringSlice("scope", nil,
+	permissions := flags.StringSlice("permission", nil,
 		"class of paths that the key may use: inference, embeddings or rag; may be repeated (default: every class)")
 	cidrs := flags.StringSlice("cidr", nil,
 		"network that clients must be in, such as 10.0.0.0/8; may be repeated (default: any)")
@@ -43,7 +43,7 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 		if len(set) > 0 {
 			body["limits"] = set
 		}
-		for flag, member := range map[string]any{"model": *models, "scope": *scopes, "cidr": *cidrs} {
+		for flag, member := range map[string]any{"model": *models, "permission": *permissions, "cidr": *cidrs} {
 			if given.Changed(flag) {
 				body[flag+"s"] = member
 			}

@@ -294,7 +294,7 @@ func (c *console) printKey(cmd *cobra.Command, key record) error {
 		t.row("  until the next window", limitsText(pending.object("previous_limits")))
 	}
 	for _, name := range []string{
-		"scopes", "cidrs", "budget", "requests", "spent", "held",
+		"permissions", "cidrs", "budget", "requests", "spent", "held",
 		"created_at", "expires_at", "revoked_at", "previous_valid_until", "version",
 	} {
 		if _, there := key[name]; there {

@@ -28,7 +28,7 @@ func TestAKeyLivesThroughAllCommands(t *testing.T) {
 	s := newTerminal(t)
 	made := s.object("keys", "create", "team a", "--owner", "acme", "--rpm", "60", "--max-in-flight", "4", "--token-type", "output",
 		"--model", "tiny,large", "--model-limit", "org/tiny:7b:rpm=5,token_type=input", "--budget", "12.5", "--expires", "720h",
-		"--scope", "inference", "--cidr", "10.0.0.0/8", "--metadata", "team=a")
+		"--permission", "inference", "--cidr", "10.0.0.0/8", "--metadata", "team=a")
 	id := made.text("id")
 	if got := limitsText(made.object("limits")); got != "rpm=60 max_in_flight=4 token_type=output" {
 		t.Errorf("limits %s", got)

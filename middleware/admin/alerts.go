@@ -107,7 +107,7 @@ func (h *Handler) listAlerts(c *rest.Call) error {
 	if err := q.Done(); err != nil {
 		return err
 	}
-	if owner, err = h.ownerScope(c, owner); err != nil {
+	if owner, err = h.managedOwner(c, owner); err != nil {
 		return err
 	}
 	list := make([]alerts.Alert, 0, limit)

@@ -28,7 +28,7 @@ func (h *Handler) entries(c *rest.Call) error {
 	if err := q.Done(); err != nil {
 		return err
 	}
-	if account, err = h.ownerScope(c, account); err != nil {
+	if account, err = h.managedOwner(c, account); err != nil {
 		return err
 	}
 	// The first page comes before the header, so that an error still has a status.

@@ -54,8 +54,8 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 	if f.Has("models") {
 		patch.Models = new(f.modelNames())
 	}
-	if f.Has("scopes") {
-		patch.Scopes = new(f.scopeNames())
+	if f.Has("permissions") {
+		patch.Permissions = new(f.permissionNames())
 	}
 	if f.Has("cidrs") {
 		patch.CIDRs = new(f.networks())

@@ -15,14 +15,14 @@ import (
 
 func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}))
-	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","budget":1,"metadata":{"k":"v"},"scopes":["rag"],"cidrs":["10.0.0.0/8"],
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","budget":1,"metadata":{"k":"v"},"permissions":["rag"],"cidrs":["10.0.0.0/8"],
 		"expires_at":"2030-01-01T00:00:00Z","models":["tiny"],"model_limits":[{"model":"tiny","rpm":1}]}`).Want(201)
 	path := "/admin/v1/keys/" + made.Text("id")
 	got := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":10}}`).Want(200)
 	if got.Number("version") != 2 || got.Header.Get("ETag") != `"2"` {
 		t.Errorf("version %v, tag %s", got.Number("version"), got.Header.Get("ETag"))
 	}
-	for _, name := range []string{"name", "budget", "metadata", "scopes", "cidrs", "expires_at", "models", "model_limits"} {
+	for _, name := range []string{"name", "budget", "metadata", "permissions", "cidrs", "expires_at", "models", "model_limits"} {
 		if before, after := fmt.Sprint(made.Fields()[name]), fmt.Sprint(got.Fields()[name]); before != after {
 			t.Errorf("%s went from %s to %s", name, before, after)
 		}
@@ -31,9 +31,9 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 		t.Errorf("limits are %s", got.Body)
 	}
 
-	got = s.Call("PATCH", path, s.Admin, `{"name":"b","budget":null,"expires_at":null,"models":[],"scopes":null,"cidrs":[],"metadata":{},"model_limits":[]}`,
+	got = s.Call("PATCH", path, s.Admin, `{"name":"b","budget":null,"expires_at":null,"models":[],"permissions":null,"cidrs":[],"metadata":{},"model_limits":[]}`,
 		"If-Match", `"2"`).Want(200)
-	if text := fmt.Sprint(got.Fields()["name"], got.Fields()["budget"], got.Fields()["expires_at"], got.List("models"), got.List("scopes"),
+	if text := fmt.Sprint(got.Fields()["name"], got.Fields()["budget"], got.Fields()["expires_at"], got.List("models"), got.List("permissions"),
 		got.List("cidrs"), got.Object("metadata"), got.List("model_limits")); text != "b<nil> <nil> [] [] [] map[] []" {
 		t.Errorf("after clearing: %s", text)
 	}
@@ -53,7 +53,7 @@ func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
 		`{"version":1,"name":""}`: "name", `{"version":1,"role":"admin"}`: "role", `{"version":1,"owner":"x"}`: "owner",
 		`{"version":1,"limits":{"rpm":601}}`: "limits.rpm", `{"version":1,"limits":{"rpm":-1}}`: "limits.rpm",
 		`{"version":1,"effective":"later"}`: "effective", `{"version":1,"expires_at":"2020-01-01T00:00:00Z"}`: "expires_at",
-		`{"version":1,"budget":"x"}`: "budget", `{"version":1,"cidrs":["x"]}`: "cidrs", `{"version":1,"scopes":["x"]}`: "scopes",
+		`{"version":1,"budget":"x"}`: "budget", `{"version":1,"cidrs":["x"]}`: "cidrs", `{"version":1,"permissions":["x"]}`: "permissions",
 		`{"version":1,"key":"x"}`: "key",
 	} {
 		got := s.Call("PATCH", path, s.Admin, body).Want(400)

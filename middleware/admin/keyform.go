@@ -18,8 +18,8 @@ import (
 // ledger to say.
 const maxValue = 1024
 
-// scopes are the path classes that a key can be limited to.
-var scopes = []string{middleware.ScopeInference, middleware.ScopeEmbeddings, middleware.ScopeRAG}
+// permissions are the path classes that a key can be limited to.
+var permissions = []string{middleware.PermissionInference, middleware.PermissionEmbeddings, middleware.PermissionRAG}
 
 // keyForm reads the fields of a key that callers may set.
 type keyForm struct {
@@ -91,12 +91,12 @@ func (f keyForm) modelNames() []string {
 	return models
 }
 
-// scopeNames reads the path classes that a key is limited to.
-func (f keyForm) scopeNames() []string {
-	names := f.Texts("scopes")
+// permissionNames reads the path classes that a key is limited to.
+func (f keyForm) permissionNames() []string {
+	names := f.Texts("permissions")
 	for _, name := range names {
-		if !slices.Contains(scopes, name) {
-			f.Refuse("scopes", "%s is not one of %v", rest.Shown(name), scopes)
+		if !slices.Contains(permissions, name) {
+			f.Refuse("permissions", "%s is not one of %v", rest.Shown(name), permissions)
 		}
 	}
 	return names
@@ -115,13 +115,13 @@ func (f keyForm) networks() []netip.Prefix {
 // newKey reads the body of a create.
 func (f keyForm) newKey(now time.Time) ledger.NewKey {
 	made := ledger.NewKey{
-		Name:      f.keyName(),
-		Owner:     f.Text("owner", rules.MaxName),
-		AllOwners: f.Flag("all_owners"),
-		Models:    f.modelNames(),
-		Scopes:    f.scopeNames(),
-		CIDRs:     f.networks(),
-		Metadata:  f.TextMap("metadata", maxValue),
+		Name:        f.keyName(),
+		Owner:       f.Text("owner", rules.MaxName),
+		AllOwners:   f.Flag("all_owners"),
+		Models:      f.modelNames(),
+		Permissions: f.permissionNames(),
+		CIDRs:       f.networks(),
+		Metadata:    f.TextMap("metadata", maxValue),
 	}
 	if f.Word("role", "member", "member", "admin") == "admin" {
 		made.Role = ledger.RoleAdmin

@@ -55,7 +55,7 @@ func TestCreatingAKeyNamesTheFieldThatIsWrong(t *testing.T) {
 		`{"name":"a","expires_at":1900000000}`:                            "expires_at",
 		`{"name":"a","metadata":{"k":1}}`:                                 "metadata.k",
 		`{"name":"a","metadata":{"k":null}}`:                              "metadata.k",
-		`{"name":"a","scopes":["sudo"]}`:                                  "scopes",
+		`{"name":"a","permissions":["sudo"]}`:                             "permissions",
 		`{"name":"a","cidrs":["10.0.0.0/40"]}`:                            "cidrs",
 	} {
 		reply := s.Call("POST", "/admin/v1/keys", s.Admin, body)

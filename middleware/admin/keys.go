@@ -61,7 +61,7 @@ func (h *Handler) listKeys(c *rest.Call) error {
 	if err := q.Done(); err != nil {
 		return err
 	}
-	if query.Owner, err = h.ownerScope(c, query.Owner); err != nil {
+	if query.Owner, err = h.managedOwner(c, query.Owner); err != nil {
 		return err
 	}
 	if query.After != "" {
@@ -81,8 +81,8 @@ func (h *Handler) listKeys(c *rest.Call) error {
 	return nil
 }
 
-// ownerScope narrows a list to what the caller manages.
-func (h *Handler) ownerScope(c *rest.Call, asked string) (string, error) {
+// managedOwner narrows a list to what the caller manages.
+func (h *Handler) managedOwner(c *rest.Call, asked string) (string, error) {
 	if c.Caller.AllOwners {
 		return asked, nil
 	}

@@ -15,7 +15,7 @@ func TestAKeyIsMadeShownOnceListedAndRevoked(t *testing.T) {
 	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60, TPM: 30000}), WithRevoked(func(id string) { ended <- id }))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"team-a","owner":"acme","models":["tiny"],
 		"limits":{"rpd":1000},"model_limits":[{"model":"tiny","tpm":10,"token_type":"output"}],"budget":"12.5",
-		"expires_at":"2030-01-01T00:00:00Z","metadata":{"team":"a"},"scopes":["inference"],"cidrs":["10.1.2.3/8","::1"]}`).Want(201)
+		"expires_at":"2030-01-01T00:00:00Z","metadata":{"team":"a"},"permissions":["inference"],"cidrs":["10.1.2.3/8","::1"]}`).Want(201)
 	text, id := made.Text("key"), made.Text("id")
 	if !strings.HasPrefix(text, "pk_m_") || !strings.Contains(text, id) {
 		t.Fatalf("the reply shows no key: %s", made.Body)
@@ -29,7 +29,7 @@ func TestAKeyIsMadeShownOnceListedAndRevoked(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if got := fmt.Sprint(made.Fields()["limits"], made.Fields()["model_limits"], made.Fields()["cidrs"], made.Fields()["scopes"], made.Fields()["metadata"]); got !=
+	if got := fmt.Sprint(made.Fields()["limits"], made.Fields()["model_limits"], made.Fields()["cidrs"], made.Fields()["permissions"], made.Fields()["metadata"]); got !=
 		"map[max_in_flight:0 rpd:1000 rpm:60 token_type:total tpd:0 tpm:30000] [map[max_in_flight:0 model:tiny rpd:0 rpm:0 token_type:output tpd:0 tpm:10]] [10.0.0.0/8 ::1/128] [inference] map[team:a]" {
 		t.Errorf("the key has %s", got)
 	}

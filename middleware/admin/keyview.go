@@ -25,7 +25,7 @@ type keyView struct {
 	Limits      limitsView        `json:"limits"`
 	ModelLimits []limitsView      `json:"model_limits"`
 	Pending     *pendingView      `json:"pending,omitempty"`
-	Scopes      []string          `json:"scopes"`
+	Permissions []string          `json:"permissions"`
 	CIDRs       []string          `json:"cidrs"`
 	Budget      *string           `json:"budget"`
 	BudgetMicro *ledger.Micro     `json:"budget_micro"`
@@ -96,7 +96,7 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 	view := keyView{
 		ID: key.ID, Name: key.Name, Owner: key.Owner, Hint: key.Hint, Role: key.Role.String(),
 		AllOwners: key.AllOwners, State: stateNames[key.State(h.now())],
-		Models: present(key.Models), Scopes: present(key.Scopes), CIDRs: make([]string, 0, len(key.CIDRs)),
+		Models: present(key.Models), Permissions: present(key.Permissions), CIDRs: make([]string, 0, len(key.CIDRs)),
 		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
 		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt),
 		RevokedAt: rest.FormatMoment(key.RevokedAt), Metadata: key.Metadata, Version: key.Version,

@@ -156,7 +156,7 @@ func keyMembers() schema.Members {
 		"name": schema.Text, "models": schema.Texts, "limits": schema.Nullable(schema.Object(limits)),
 		"model_limits": schema.ArrayOf(schema.Object(limits.With(schema.Members{"model": schema.Text}), "model")),
 		"budget":       schema.Nullable(schema.Amount), "expires_at": schema.Instant,
-		"scopes": schema.ArrayOf(schema.OneOf(scopes...)), "cidrs": schema.Texts,
+		"permissions": schema.ArrayOf(schema.OneOf(permissions...)), "cidrs": schema.Texts,
 		"metadata": {"type": []string{"object", "null"}, "additionalProperties": schema.Text},
 	}
 }

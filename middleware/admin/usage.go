@@ -64,7 +64,7 @@ func (h *Handler) usage(c *rest.Call) error {
 			q.Refuse("by", "%s is not one of owner, key, model, day", rest.Shown(part))
 		}
 	}
-	if query.Owner, err = h.ownerScope(c, query.Owner); err != nil {
+	if query.Owner, err = h.managedOwner(c, query.Owner); err != nil {
 		return err
 	}
 	return h.usageReply(c, q, query, by)
