@@ -11,9 +11,10 @@ type Usage struct {
 	Output int64
 }
 
-// field is one number that servers report.
+// field is one thing that servers report.
 type field uint8
 
+// The numbers come first: tally has a place for each.
 const (
 	fieldNone field = iota
 	fieldInput
@@ -24,13 +25,14 @@ const (
 	fieldCacheRead     // Anthropic: not part of its input_tokens
 	fieldFinish        // any text: an answer has ended
 	fieldDone          // true: the stream has ended
-	fieldCount
 )
+
+const numbers = fieldFinish
 
 // tally collects the fields of one reply. Servers repeat running totals and some
 // send zeros before the real figure, so the last number that is not zero counts.
 type tally struct {
-	value    [fieldCount]int64
+	value    [numbers]int64
 	seen     bool // input or output was reported
 	invalid  bool // something stood there that is no count
 	finished bool
