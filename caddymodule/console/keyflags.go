@@ -7,18 +7,14 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // keyFlags adds the flags that describe a key. It returns a function that makes a
 // request's body of those that were given.
 func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
-	limits := map[string]*int64{
-		"rpm":           flags.Int64("rpm", 0, "maximum requests in any 60 seconds"),
-		"tpm":           flags.Int64("tpm", 0, "maximum tokens in any 60 seconds"),
-		"rpd":           flags.Int64("rpd", 0, "maximum requests per day"),
-		"tpd":           flags.Int64("tpd", 0, "maximum tokens per day"),
-		"max_in_flight": flags.Int64("max-in-flight", 0, "maximum calls running at the same time"),
-	}
+	limitValues := limitFlags(flags)
 	tokenType := flags.String("token-type", "", "which tokens the token limits count: total, input or output")
 	models := flags.StringSlice("model", nil, "model that the key may use; may be repeated (default: every model)")
 	rows := flags.StringArray("model-limit", nil, "limits for one model, such as tiny:rpm=10,tpm=1000; may be repeated")
@@ -32,9 +28,9 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 	metadata := flags.StringToString("metadata", nil, "name=value to store with the key; may be repeated")
 	return func(given *pflag.FlagSet) (record, error) {
 		body, set := record{}, record{}
-		for name, value := range limits {
-			if given.Changed(strings.ReplaceAll(name, "_", "-")) {
-				set[name] = *value
+		for rule, value := range limitValues {
+			if given.Changed(limitFlag(rule)) {
+				set[rule.String()] = *value
 			}
 		}
 		if *tokenType != "" {
@@ -65,6 +61,28 @@ func keyFlags(flags *pflag.FlagSet) func(*pflag.FlagSet) (record, error) {
 		return body, err
 	}
 }
+
+// limitFlags adds a flag for each rule of a row of limits.
+func limitFlags(flags *pflag.FlagSet) map[limits.Rule]*int64 {
+	values := make(map[limits.Rule]*int64, limits.Count)
+	for _, rule := range limits.Rules() {
+		counted, window := "requests", "in any 60 seconds"
+		if rule.CountsTokens() {
+			counted = "tokens"
+		}
+		if rule.PerDay() {
+			window = "per day"
+		}
+		if rule == limits.MaxInFlight {
+			counted, window = "calls", "running at the same time"
+		}
+		values[rule] = flags.Int64(limitFlag(rule), 0, "maximum "+counted+" "+window)
+	}
+	return values
+}
+
+// limitFlag returns the name of the flag of a rule.
+func limitFlag(rule limits.Rule) string { return strings.ReplaceAll(rule.String(), "_", "-") }
 
 // expiry turns a duration into a time. The administration judges any other text.
 func expiry(text string, now time.Time) string {

@@ -1,9 +1,12 @@
 package console
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 func TestModelLimitsAreReadFromTheLastColon(t *testing.T) {
@@ -37,5 +40,21 @@ func TestAnExpiryIsATimeOrADurationFromNow(t *testing.T) {
 		if got := expiry(text, now); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
+	}
+}
+
+func TestEachLimitHasAFlag(t *testing.T) {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	body := keyFlags(flags)
+	if err := flags.Parse([]string{"--rpm=1", "--tpm=2", "--rpd=3", "--tpd=0", "--max-in-flight=5"}); err != nil {
+		t.Fatal(err)
+	}
+	read, err := body(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := record{"rpm": int64(1), "tpm": int64(2), "rpd": int64(3), "tpd": int64(0), "max_in_flight": int64(5)}
+	if got := read["limits"].(record); !maps.Equal(got, want) {
+		t.Errorf("the limits are %v, want %v", got, want)
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/penstockhq/penstock/limits"
 	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/limits"
 )
 
 // record is a JSON object of a reply.
