@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxChoices bounds n and best_of; OpenAI's own bound is the same.
-	MaxChoices = 128
+	// maxChoices bounds n and best_of; OpenAI's own bound is the same.
+	maxChoices = 128
 	// MaxOutputTokens bounds every output cap, so that no product overflows.
 	MaxOutputTokens = 1 << 30
 	// maxModelName bounds the name of a model in bytes.
@@ -293,7 +293,7 @@ func (r *requestReader) finish() error {
 		call.OutputCap = r.shape.cap.absent
 	}
 	call.Answers = max(1, r.choices, r.bestOf) * r.prompts
-	if call.Answers > MaxChoices*16 {
+	if call.Answers > maxChoices*16 {
 		return badMember("n", "asks for too many answers")
 	}
 	if call.Answers > 1 && call.Stream && r.shape.oneAnswerStream {
@@ -341,8 +341,8 @@ func readCount(name string, raw []byte, into *int64) error {
 		return nil
 	}
 	number, ok := jsonscan.ParseInteger(raw)
-	if !ok || number < 1 || number > MaxChoices {
-		return badMember(name, "must be a whole number from 1 to %d", MaxChoices)
+	if !ok || number < 1 || number > maxChoices {
+		return badMember(name, "must be a whole number from 1 to %d", maxChoices)
 	}
 	*into = number
 	return nil
