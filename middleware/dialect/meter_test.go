@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,8 +35,8 @@ func sse(events ...string) string {
 	return text.String()
 }
 
-// streamCases are recorded shapes of each server's stream.
-var streamCases = []struct {
+// streamCase is a recorded shape of a server's stream.
+type streamCase struct {
 	name   string
 	call   Call
 	strip  bool
@@ -45,111 +46,15 @@ var streamCases = []struct {
 	last   string
 	usage  Usage
 	tokens int64 // counted
-}{
-	{"OpenAI", Call{Route: Route{Spec: &chatSpec}}, false, SSE, sse(delta, delta, finish, sumOf) + doneLine, "", doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 2},
-	{
-		"OpenAI, the last text with everything else",
-		Call{Route: Route{Spec: &chatSpec}},
-		false, SSE,
-		sse(delta, `{"id":"c","choices":[{"index":0,"delta":{"content":"four"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`) + doneLine, "", doneLine,
-		Usage{Input: 9, Cached: 0, Output: 3},
-		2,
-	},
-	{"OpenAI, usage taken out", Call{Route: Route{Spec: &chatSpec}}, true, SSE, sse(delta, finish, sumOf) + doneLine, sse(delta, finish), doneLine, Usage{Input: 9, Cached: 4, Output: 3}, 1},
-	{
-		"OpenAI, CRLF and comments",
-		Call{Route: Route{Spec: &chatSpec}},
-		true, SSE,
-		": ping\r\n\r\ndata:" + delta + "\r\n\r\nid: 7\r\ndata: " + sumOf + "\r\n\r\ndata: [DONE]\r\n\r\n", ": ping\r\n\r\ndata:" + delta + "\r\n\r\n", "data: [DONE]\r\n\r\n",
-		Usage{Input: 9, Cached: 4, Output: 3},
-		1,
-	},
-	{
-		"vLLM, null usage on every chunk",
-		Call{Route: Route{Spec: &chatSpec}},
-		true, SSE,
-		sse(strings.Replace(delta, "]}", `],"usage":null}`, 1), sumOf) + doneLine, sse(delta), doneLine,
-		Usage{Input: 9, Cached: 4, Output: 3},
-		1,
-	},
-	{
-		"vLLM, running totals",
-		Call{Route: Route{Spec: &chatSpec}},
-		true, SSE, sse(running, sumOf) + doneLine,
-		sse(`{"id":"c","choices":[{"index":0,"delta":{"content":"x"}}]}`), doneLine,
-		Usage{Input: 9, Cached: 4, Output: 3},
-		1,
-	},
-	{
-		"Ollama, zeros before the figures",
-		Call{Route: Route{Spec: &completionsSpec}},
-		true, SSE, sse(zeroSum, `{"choices":[{"text":"a"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`, sumOf) + doneLine,
-		sse(`{"choices":[{"text":"a"}]}`), doneLine,
-		Usage{Input: 9, Cached: 4, Output: 3},
-		1,
-	},
-	{
-		"Anthropic",
-		Call{Route: Route{Spec: &messagesSpec}},
-		true, SSE,
-		"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n" +
-			"event: ping\ndata: {\"type\": \"ping\"}\n\n" +
-			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n" +
-			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":0,\"output_tokens\":12}}\n\n" +
-			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", "", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-		Usage{Input: 11, Cached: 4, Output: 12},
-		1,
-	},
-	{
-		"Responses",
-		Call{Route: Route{Spec: &responsesSpec}},
-		true, SSE,
-		"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n" +
-			"event: response.completed\ndata: {\"response\":{\"output\":[],\"usage\":{\"input_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":1},\"output_tokens\":2}},\"type\":\"response.completed\"}\n\n",
-		"", "event: response.completed\ndata: {\"response\":{\"output\":[],\"usage\":{\"input_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":1},\"output_tokens\":2}},\"type\":\"response.completed\"}\n\n",
-		Usage{Input: 7, Cached: 1, Output: 2},
-		1,
-	},
-	{
-		"Ollama",
-		Call{Route: Route{Spec: &ollamaChatSpec}},
-		true, NDJSON,
-		"{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
-		"", "{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":26,\"eval_count\":298}\n",
-		Usage{Input: 26, Cached: 0, Output: 298},
-		1,
-	},
-	{
-		"llama.cpp",
-		Call{Route: Route{Spec: &llamaCppSpec}},
-		true, SSE,
-		sse(`{"content":"Hi","stop":false}`, `{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
-		"", sse(`{"content":"","stop":true,"tokens_predicted":8,"tokens_evaluated":21,"tokens_cached":20}`),
-		Usage{Input: 21, Cached: 0, Output: 8},
-		1,
-	},
-	{
-		"TGI",
-		Call{Route: Route{Spec: &tgiStreamSpec}},
-		true, SSE,
-		sse(`{"token":{"id":1,"text":"Hi"},"generated_text":null,"details":null}`, `{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":{"finish_reason":"length","generated_tokens":2,"input_length":6}}`),
-		"", sse(`{"token":{"id":2,"text":"."},"generated_text":"Hi.","details":null}`),
-		Usage{Input: 6, Cached: 0, Output: 2},
-		2,
-	},
-	{
-		"SGLang",
-		Call{Route: Route{Spec: &sglangSpec}},
-		true, SSE,
-		sse(`{"text":"Hi","meta_info":{"prompt_tokens":4,"completion_tokens":1,"cached_tokens":2,"finish_reason":null}}`, `{"text":"Hi you","meta_info":{"prompt_tokens":4,"completion_tokens":2,"cached_tokens":2,"finish_reason":{"type":"stop"}}}`) + doneLine,
-		"", doneLine,
-		Usage{Input: 4, Cached: 2, Output: 2},
-		2,
-	},
 }
 
-func TestStreamsAreReadHoweverTheyAreCut(t *testing.T) {
-	for _, test := range streamCases {
+// streamCases are those of all dialects.
+var streamCases = slices.Concat(openAIStreams, anthropicStreams, ollamaStreams, llamaCppStreams, tgiStreams, sglangStreams)
+
+// checkStreams checks that streams are read the same however they are cut.
+func checkStreams(t *testing.T, cases []streamCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			want := test.passed
 			if want == "" {
