@@ -85,3 +85,29 @@ type NewKey struct {
 func (k *Key) LimitsFor(bindings []limits.Binding, model string) []limits.Binding {
 	return limits.Applying(bindings, k.Limits, k.LimitsChange, model)
 }
+
+// KeyState is whether a key can be used.
+type KeyState uint8
+
+const (
+	// AnyState matches all keys. It is the zero value.
+	AnyState KeyState = iota
+	// StateActive is a key that can be used.
+	StateActive
+	// StateExpired is a key past its expiry.
+	StateExpired
+	// StateRevoked is a key that was revoked.
+	StateRevoked
+)
+
+// State returns what state a key is in at a moment.
+func (k Key) State(now time.Time) KeyState {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return StateRevoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return StateExpired
+	default:
+		return StateActive
+	}
+}

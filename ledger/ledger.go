@@ -1,10 +1,3 @@
-// Package ledger knows callers by key, holds and charges their credit, and keeps a
-// log of it that cannot lose or invent money. A call first takes a hold that covers
-// its worst case, and later settles it to what it really cost, exactly once. A
-// charge is durable before the caller sees the end of the answer.
-//
-// The state is a deterministic state machine in memory; its log is an append-only
-// table in a Store, see package sqlitestore. The package knows no HTTP.
 package ledger
 
 import (
@@ -59,8 +52,8 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 // Open reads a store's log back and starts a new epoch. Calls that ran when the
 // last process died are resolved by the crash policy. The ledger owns the store
 // from here on and closes it, also if Open fails.
-func Open(ctx context.Context, store Store, opts ...Option) (*Ledger, error) {
-	c, err := newConfig(opts)
+func Open(ctx context.Context, store Store, options ...Option) (*Ledger, error) {
+	c, err := newConfig(options)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

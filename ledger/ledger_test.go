@@ -5,21 +5,23 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
 
 // open opens the ledger in a directory and closes it at the end of the test.
-func open(t testing.TB, directory string, opts ...ledger.Option) *ledger.Ledger {
+func open(t testing.TB, directory string, options ...ledger.Option) *ledger.Ledger {
 	t.Helper()
 	store, err := sqlitestore.Open(t.Context(), directory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := ledger.Open(t.Context(), store, opts...)
+	l, err := ledger.Open(t.Context(), store, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,4 +104,99 @@ func TestASecondProcessIsToldThatTheLedgerIsOpen(t *testing.T) {
 	if !strings.Contains(err.Error(), directory) {
 		t.Errorf("error does not name the file: %v", err)
 	}
+}
+
+func TestSettingTheWallClockEndsNoCall(t *testing.T) {
+	var ahead atomic.Int64
+	now := func() time.Time { return setForward(time.Now(), time.Duration(ahead.Load())) }
+	l := open(t, t.TempDir(), ledger.WithClock(now))
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	id := hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1), Deadline: now().Add(time.Minute)})
+	ahead.Store(int64(24 * time.Hour))
+	if at := now(); time.Until(at) > time.Second || time.Until(at.Round(0)) < 23*time.Hour {
+		t.Fatal("package time lays its times out in another way now, which setForward must know")
+	}
+	time.Sleep(1200 * time.Millisecond) // the janitor looks once a second
+	if charge, err := l.Settle(t.Context(), id, ledger.Settlement{Quantity: minuteOf(1)}); err != nil || charge.Amount != ledger.Credit {
+		t.Errorf("settle: %+v, %v", charge, err)
+	}
+}
+
+func TestACloseThatGaveUpLeavesNobodyWaiting(t *testing.T) {
+	directory := t.TempDir()
+	inner, err := sqlitestore.Open(t.Context(), directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &stuckStore{Store: inner, stuck: make(chan struct{}, 10), free: make(chan struct{})}
+	l, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)}
+	holds := []ledger.HoldID{hold(t, l, request), hold(t, l, request)}
+	store.stick.Store(true)
+	settled := make(chan error, len(holds))
+	settle := func(id ledger.HoldID) {
+		_, err := l.Settle(context.Background(), id, ledger.Settlement{Quantity: minuteOf(1)})
+		settled <- err
+	}
+	go settle(holds[0])
+	<-store.stuck
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := l.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("close while the disk is stuck: %v", err)
+	}
+	go settle(holds[1])
+	for l.Stats().Held > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(store.free)
+	for range holds {
+		select {
+		case err := <-settled:
+			if err != nil {
+				t.Errorf("settle: %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("a settlement waits for a commit that never comes")
+		}
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		again, err := sqlitestore.Open(t.Context(), directory)
+		if err == nil {
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the file is still in use: %v", err)
+		}
+	}
+}
+
+// stuckStore does not answer until it is let go.
+type stuckStore struct {
+	*sqlitestore.Store
+	stick       atomic.Bool
+	stuck, free chan struct{}
+}
+
+func (s *stuckStore) Append(ctx context.Context, entries []ledger.Entry) error {
+	if s.stick.Load() {
+		s.stuck <- struct{}{}
+		<-s.free
+	}
+	return s.Store.Append(ctx, entries)
+}
+
+// setForward returns a time as it is read after the wall clock was set forward: its
+// monotonic part stays. Package time keeps the seconds of the wall clock from bit
+// 30 on.
+func setForward(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
+	return t
 }

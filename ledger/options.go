@@ -54,119 +54,111 @@ type config struct {
 	maxPending      int
 	checkpointEvery time.Duration
 	events          func(Event)
-	thresholds      Thresholds
 	manual          bool // tests: no goroutines, the test commits
 	sleep           func(time.Duration)
 }
 
-func newConfig(opts []Option) (config, error) {
+func newConfig(options []Option) (config, error) {
 	c := config{
 		now: time.Now, zone: time.UTC, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
 		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
 		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, sleep: time.Sleep,
 	}
-	for _, option := range opts {
-		if err := option(&c); err != nil {
-			return c, fmt.Errorf("open ledger: %w", err)
-		}
+	for _, option := range options {
+		option(&c)
+	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("open ledger: %w", err)
 	}
 	return c, nil
 }
 
-// Option changes how a ledger works.
-type Option func(*config) error
+// validate checks what options have set.
+func (c *config) validate() error {
+	switch {
+	case !prefixPattern.MatchString(c.prefix):
+		return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip.Text(c.prefix), prefixPattern)}
+	case c.interval < 10*time.Millisecond || c.interval > time.Second:
+		return &InvalidError{Field: "interval", Reason: fmt.Sprintf("%s is not between 10ms and 1s", c.interval)}
+	case c.snapshotEvery < 1:
+		return &InvalidError{Field: "snapshot_every", Reason: "must be at least 1"}
+	case c.defaultPrice != nil:
+		return c.defaultPrice.validate()
+	}
+	return nil
+}
+
+// Option changes how a ledger works. Open refuses values that cannot be.
+type Option func(*config)
 
 // WithClock sets the clock. It must not be slower than the real one by more than
 // the calls' deadlines allow; it may run backwards, entries' times do not.
 func WithClock(now func() time.Time) Option {
-	return func(c *config) error { c.now = now; return nil }
+	return func(c *config) { c.now = now }
 }
 
 // WithZone sets the zone whose midnights end the days of limits, by default UTC. It
 // should be that of the limiter: where a key's limits are changed twice before the
 // first change acts, it tells which of them the second one follows.
 func WithZone(zone *time.Location) Option {
-	return func(c *config) error {
+	return func(c *config) {
 		if zone != nil {
 			c.zone = zone
 		}
-		return nil
 	}
 }
 
 // WithRandom sets where keys' secrets and ids come from; by default crypto/rand.
 func WithRandom(source io.Reader) Option {
-	return func(c *config) error { c.random = source; return nil }
+	return func(c *config) { c.random = source }
 }
 
 // WithPrefix sets the first part of new keys' texts, by default "pk": a lower-case
 // letter and up to 15 lower-case letters or digits. Keys with another prefix stop
 // being recognised.
-func WithPrefix(prefix string) Option {
-	return func(c *config) error {
-		if !prefixPattern.MatchString(prefix) {
-			return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip.Text(prefix), prefixPattern)}
-		}
-		c.prefix = prefix
-		return nil
-	}
-}
+func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
 // WithDefaultPrice sets the price of models without one of their own. By default
 // that is one credit a minute.
 func WithDefaultPrice(price Price) Option {
-	return func(c *config) error { c.defaultPrice = &price; return price.validate() }
+	return func(c *config) { c.defaultPrice = &price }
 }
 
 // WithInterval chooses DurabilityInterval: charges become durable within the
 // interval, 10 ms to 1 s.
 func WithInterval(interval time.Duration) Option {
-	return func(c *config) error {
-		if interval < 10*time.Millisecond || interval > time.Second {
-			return &InvalidError{Field: "interval", Reason: fmt.Sprintf("%s is not between 10ms and 1s", interval)}
-		}
-		c.durability, c.interval = DurabilityInterval, interval
-		return nil
-	}
+	return func(c *config) { c.durability, c.interval = DurabilityInterval, interval }
 }
 
 // WithCrashPolicy says what happens to streams that ran when the process died.
 func WithCrashPolicy(policy CrashPolicy) Option {
-	return func(c *config) error { c.crash = policy; return nil }
+	return func(c *config) { c.crash = policy }
 }
 
 // WithGrace sets how long after its deadline a hold is given back by the ledger
 // itself; by default 30 s.
 func WithGrace(grace time.Duration) Option {
-	return func(c *config) error { c.grace = grace; return nil }
+	return func(c *config) { c.grace = grace }
 }
 
 // WithSnapshotEvery sets how many entries come between two snapshots; by default
 // 50,000. Fewer make the next start faster.
 func WithSnapshotEvery(entries int64) Option {
-	return func(c *config) error {
-		if entries < 1 {
-			return &InvalidError{Field: "snapshot_every", Reason: "must be at least 1"}
-		}
-		c.snapshotEvery = entries
-		return nil
-	}
+	return func(c *config) { c.snapshotEvery = entries }
 }
 
 // WithReserve sets the free disk space in bytes below which no call is admitted,
 // so that there is room left for the charges of those that run; by default 64 MiB.
 func WithReserve(bytes int64) Option {
-	return func(c *config) error { c.reserve = bytes; return nil }
+	return func(c *config) { c.reserve = bytes }
 }
 
-// WithEvents sets what is told about write-offs, thresholds and failures. The
-// function is called from the goroutine that caused the event, without locks, and
-// must return soon.
-func WithEvents(observe func(Event), thresholds Thresholds) Option {
-	return func(c *config) error {
+// WithEvents sets who hears of write-offs and failures. The function is called from
+// the goroutine that caused the event, without locks, and must return soon.
+func WithEvents(observe func(Event)) Option {
+	return func(c *config) {
 		if observe != nil {
-			c.events, c.thresholds = observe, thresholds
+			c.events = observe
 		}
-		return nil
 	}
 }

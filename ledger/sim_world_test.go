@@ -113,7 +113,7 @@ func (w *world) life(first bool) error {
 		w.store.faultIn = 1 + w.random.IntN(9)
 	}
 	w.waiting, w.calls, w.live = nil, nil, nil
-	l, err := Open(context.Background(), w.store, func(c *config) error { c.manual, c.maxLag = true, 1<<62; return nil },
+	l, err := Open(context.Background(), w.store, func(c *config) { c.manual, c.maxLag = true, 1<<62 },
 		WithClock(func() time.Time { return w.clock }), WithRandom(w.secrets), WithCrashPolicy(w.policy))
 	if err != nil {
 		if !errors.Is(err, errFault) {

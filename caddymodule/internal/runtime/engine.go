@@ -83,7 +83,7 @@ func (e *Engine) openLedger(ctx context.Context) error {
 		return err
 	}
 	e.Ledger, err = ledger.Open(ctx, store, ledger.WithZone(e.Zone),
-		ledger.WithEvents(observeLedger(LastingLog("penstock")), ledger.Thresholds{}))
+		ledger.WithEvents(observeLedger(LastingLog("penstock"))))
 	return err
 }
 

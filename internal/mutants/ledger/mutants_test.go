@@ -23,16 +23,16 @@ var mutants = map[string][]change{
 		{"committer.go", "	b.err = err\n	close(b.done)\n", "	b.err = err\n"},
 	},
 	"resolve a hold twice": {
-		{"core.go", "	delete(c.holds, e.Hold)\n", ""},
+		{"state.go", "	delete(c.holds, e.Hold)\n", ""},
 	},
 	"forget the balance check": {
-		{"core_holds.go", "amount > available || !exact {", "!exact && available == 0 {"},
+		{"state_holds.go", "amount > available || !exact {", "!exact && available == 0 {"},
 	},
 	"forget the budget check": {
-		{"core_holds.go", "amount > left {", "amount > left && left > MaxMicro {"},
+		{"state_holds.go", "amount > left {", "amount > left && left > MaxMicro {"},
 	},
 	"cap a hold to what is left": {
-		{"core_holds.go", "	if amount <= h.amount && exact {\n", "	amount = min(amount, a.available()+h.amount)\n	if amount <= h.amount && exact {\n"},
+		{"state_holds.go", "	if amount <= h.amount && exact {\n", "	amount = min(amount, a.available()+h.amount)\n	if amount <= h.amount && exact {\n"},
 	},
 	"lose the log after the snapshot": {
 		{"snapshot.go", "	return l.store.Replay(ctx, l.core.sequence, l.core.apply)\n", "	if l.core.sequence > 0 {\n		return nil\n	}\n	return l.store.Replay(ctx, l.core.sequence, l.core.apply)\n"},
@@ -47,20 +47,20 @@ var mutants = map[string][]change{
 		{"ledger.go", "	if l.failed != nil {\n		return unavailable(l.failed)\n	}\n	if l.closed {", "	if l.closed {"},
 	},
 	"give a hold back twice": {
-		{"core.go", "	a.held -= hold.amount\n", "	a.held -= 2 * hold.amount\n"},
+		{"state.go", "	a.held -= hold.amount\n", "	a.held -= 2 * hold.amount\n"},
 	},
 	"keep a voided hold": {
-		{"core_holds.go", "	c.accounts[h.account].held -= h.amount\n", ""},
+		{"state_holds.go", "	c.accounts[h.account].held -= h.amount\n", ""},
 	},
 	"top up again for the same idempotency key": {
-		{"accounts.go", "[referenceMark(idempotencyKey)]; used {", "[referenceMark(idempotencyKey)]; used && number > 1<<20 {"},
-		{"core.go", "; used {\n		return errors.New(\"idempotency", "; used && e.Sequence < 0 {\n		return errors.New(\"idempotency"},
+		{"account.go", "[referenceMark(idempotencyKey)]; used {", "[referenceMark(idempotencyKey)]; used && number > 1<<20 {"},
+		{"state.go", "; used {\n		return errors.New(\"idempotency", "; used && e.Sequence < 0 {\n		return errors.New(\"idempotency"},
 	},
 	"charge the hold and not the cost": {
-		{"core_holds.go", "	e.Amount = min(cost, most)\n", "	e.Amount = min(max(cost, h.amount), most)\n"},
+		{"state_holds.go", "	e.Amount = min(cost, most)\n", "	e.Amount = min(max(cost, h.amount), most)\n"},
 	},
 	"write nothing off": {
-		{"calls.go", "	if writeOff > 0 {\n", "	if writeOff > MaxMicro {\n"},
+		{"hold.go", "	if writeOff > 0 {\n", "	if writeOff > MaxMicro {\n"},
 	},
 	"forget the streams of a dead process": {
 		{"ledger.go", "	for _, id := range open {\n", "	for _, id := range open[:0] {\n"},

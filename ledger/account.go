@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -183,4 +184,11 @@ func validText(field, text string, least, most int) error {
 		}
 	}
 	return nil
+}
+
+// referenceMark is how a used idempotency key is remembered: 16 bytes whatever its
+// length.
+func referenceMark(reference string) [16]byte {
+	sum := sha256.Sum256([]byte(reference))
+	return [16]byte(sum[:16])
 }

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // openBroken opens a ledger whose disk can be made to fail.
-func openBroken(t *testing.T, directory string, opts ...ledger.Option) (*ledger.Ledger, *brokenStore) {
+func openBroken(t *testing.T, directory string, options ...ledger.Option) (*ledger.Ledger, *brokenStore) {
 	t.Helper()
 	real, err := sqlitestore.Open(t.Context(), directory)
 	if err != nil {
@@ -19,7 +20,7 @@ func openBroken(t *testing.T, directory string, opts ...ledger.Option) (*ledger.
 	}
 	store := &brokenStore{Store: real}
 	store.room.Store(1 << 40)
-	l, err := ledger.Open(t.Context(), store, opts...)
+	l, err := ledger.Open(t.Context(), store, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestAFailedWriteStopsAdmissionsForGoodAndIsNeverRetried(t *testing.T) {
 		if e.Kind == ledger.EventFailed {
 			failed <- e.Err
 		}
-	}, ledger.Thresholds{}))
+	}))
 	key, text := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
 	request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)}
 	first, second := hold(t, l, request), hold(t, l, request)
@@ -157,4 +158,43 @@ func waitFor(t *testing.T, what string, done func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+func TestAnIntervalIsKeptUnderLoad(t *testing.T) {
+	inner, err := sqlitestore.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &countingStore{Store: inner}
+	l, err := ledger.Open(t.Context(), store, ledger.WithInterval(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	before, start := store.commits.Load(), time.Now()
+	calls := 0
+	for ; time.Since(start) < 550*time.Millisecond; calls++ {
+		if err := l.Void(t.Context(), hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m"}), ledger.OutcomeUpstreamFailed); err != nil {
+			t.Fatal(err)
+		}
+		for pause := time.Now(); time.Since(pause) < 20*time.Microsecond; { // a sleep would be far longer
+		}
+	}
+	if commits := store.commits.Load() - before; commits > 10 || commits < 1 {
+		t.Errorf("%d commits in %s with an interval of 100 ms", commits, time.Since(start))
+	}
+	t.Logf("%d calls, largest commit %d", calls, store.largest.Load())
+}
+
+// countingStore counts commits.
+type countingStore struct {
+	*sqlitestore.Store
+	commits, largest atomic.Int64
+}
+
+func (s *countingStore) Append(ctx context.Context, entries []ledger.Entry) error {
+	s.commits.Add(1)
+	s.largest.Store(max(s.largest.Load(), int64(len(entries))))
+	return s.Store.Append(ctx, entries)
 }

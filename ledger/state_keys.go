@@ -193,7 +193,7 @@ func (t *keyTable) text(row *keyRow) (hint, name string) {
 	return text[keyIDLength : keyIDLength+int(row.hintLength)], text[keyIDLength+int(row.hintLength):]
 }
 
-// snapshot makes the public form of a row. It allocates once, for the texts; slices
+// keySnapshot makes the public form of a row. It allocates once, for the texts; slices
 // and maps are shared and must not be changed.
 func (c *core) keySnapshot(index uint32) Key {
 	row := &c.keys.rows[index]
@@ -215,7 +215,7 @@ func (c *core) keySnapshot(index uint32) Key {
 	return key
 }
 
-// record is the inverse of applyKey: the whole key as its next entry tells it.
+// keyRecord is the inverse of applyKey: the whole key as its next entry tells it.
 func (c *core) keyRecord(index uint32) keyRecord {
 	row := &c.keys.rows[index]
 	hint, name := c.keys.text(row)

@@ -1,0 +1,92 @@
+package ledger_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+)
+
+func TestARefusalSaysWhatIsMissingAndWhetherWaitingHelps(t *testing.T) {
+	l := open(t, t.TempDir())
+	rich, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	capped, _ := member(t, l, ledger.NewKey{Owner: "acme", HasBudget: true, Budget: 4 * ledger.Credit}, 0)
+	hold(t, l, ledger.HoldRequest{KeyID: rich.ID, Model: "m", Worst: minuteOf(3)})
+	hold(t, l, ledger.HoldRequest{KeyID: capped.ID, Model: "m", Worst: minuteOf(3)})
+	for _, test := range []struct {
+		name    string
+		key     string
+		minutes int64
+		want    ledger.CreditError
+	}{
+		{"others hold too much", rich.ID, 5, ledger.CreditError{Needed: 5 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit}},
+		{"more than there is", rich.ID, 11, ledger.CreditError{Never: true, Needed: 11 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit}},
+		{"budget is held", capped.ID, 2, ledger.CreditError{Budget: true, Needed: 2 * ledger.Credit, Available: ledger.Credit, Held: 3 * ledger.Credit}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: test.key, Model: "m", Worst: minuteOf(test.minutes)})
+			var credit *ledger.CreditError
+			if !errors.As(err, &credit) || *credit != test.want {
+				t.Errorf("%+v, want %+v", credit, test.want)
+			}
+		})
+	}
+	if err := l.SetPrice(t.Context(), "gift", ledger.Price{}); err != nil {
+		t.Fatal(err)
+	}
+	poor, _ := member(t, l, ledger.NewKey{Owner: "poor"}, 0)
+	if _, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: poor.ID, Model: "gift", Worst: minuteOf(9)}); err != nil {
+		t.Errorf("a call that costs nothing needs no credit: %v", err)
+	}
+}
+
+func TestEventsTellOfWriteOffs(t *testing.T) {
+	var mu sync.Mutex
+	var events []ledger.Event
+	l := open(t, t.TempDir(), ledger.WithEvents(func(e ledger.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, e)
+	}))
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme", HasBudget: true, Budget: 3 * ledger.Credit}, 3*ledger.Credit)
+	for _, minutes := range []int64{1, 1, 9} {
+		id := hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)})
+		if _, err := l.Settle(t.Context(), id, ledger.Settlement{Quantity: minuteOf(minutes)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []ledger.Event{
+		{Kind: ledger.EventWriteOff, Account: "acme", KeyID: key.ID, Amount: 8 * ledger.Credit},
+	}
+	if !slices.Equal(events, want) {
+		t.Errorf("events %+v\nwant %+v", events, want)
+	}
+}
+
+func TestAfterACrashAFullChargeCoversWhatAHoldGrewTo(t *testing.T) {
+	directory := t.TempDir()
+	l := open(t, directory, ledger.WithCrashPolicy(ledger.CrashFull))
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
+	id := hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1), Stream: true})
+	if _, err := l.Extend(t.Context(), id, minuteOf(3)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.CreateAccount(t.Context(), "other", ""); err != nil { // all before it is durable too
+		t.Fatal(err)
+	}
+	// What is on the disk now is what a crash would leave.
+	crashed := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(crashed, os.DirFS(directory)); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, crashed, ledger.WithCrashPolicy(ledger.CrashFull))
+	if account, _ := l.Account("acme"); account.Spent != 3*ledger.Credit {
+		t.Errorf("%s credits were charged, want 3", account.Spent)
+	}
+}
