@@ -33,7 +33,7 @@ var executeSpec = Spec{
 	translation: &aixplainTranslation,
 }
 
-// startSpec runs in the background; its client polls.
+// startSpec runs in the background; its client polls for the result.
 var startSpec = Spec{
 	Dialect: Aixplain, Class: "execute", Method: "POST", Paths: []string{"/api/v1/execute/"},
 	Permission: PermissionInference, Handling: StartRun, ModelInPath: true,
@@ -136,8 +136,8 @@ func aixplainAnswer(a *Answer) any {
 	}
 }
 
-// Started returns the reply to an aiXplain call that goes on in the background;
-// its client asks at the address for the result.
+// Started returns the reply to an aiXplain call that runs in the background. Its
+// client polls the address for the result.
 func Started(address string) []byte {
 	body, err := json.Marshal(struct {
 		Status    string `json:"status"`
@@ -150,11 +150,11 @@ func Started(address string) []byte {
 	return body
 }
 
-// Running returns the reply to a question for a result that is not there yet.
+// Running returns the reply to a poll for a result that is not there yet.
 func Running() []byte { return []byte(`{"status":"IN_PROGRESS","completed":false}`) }
 
-// Failed returns the reply to a question for the result of a run that failed.
-// refused is the refusal in aiXplain's shape.
+// Failed returns the reply to a poll for a run that failed. refused is the refusal in
+// aiXplain's shape.
 func Failed(refused []byte) []byte {
 	failure := struct {
 		Status    string `json:"status"`

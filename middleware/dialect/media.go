@@ -3,17 +3,17 @@ package dialect
 import "github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 
 const (
-	// imageTokens is what one image counts: the most that the common vision
-	// encoders make of a picture of ordinary size.
+	// imageTokens is what one image counts: the maximum that common vision encoders
+	// make of a picture of ordinary size.
 	imageTokens = 1600
-	// audioBytesPerToken relates base64 bytes of audio to tokens: 16 kHz, 16 bit
-	// mono makes about 43,000 base64 bytes a second, and no encoder makes more than
-	// 50 tokens of a second.
+	// audioBytesPerToken relates base64 bytes of audio to tokens: 16 kHz, 16 bit mono
+	// is about 43,000 base64 bytes a second, and encoders make at most 50 tokens of
+	// a second.
 	audioBytesPerToken = 800
 )
 
-// mediaCount is what the images and the audio of a prompt are: the bytes that
-// are no text, and the tokens that they stand for.
+// mediaCount is the images and audio of a prompt: how many bytes of the body they are,
+// and how many tokens they count.
 type mediaCount struct{ bytes, tokens int64 }
 
 func (m *mediaCount) add(other mediaCount) {
@@ -21,12 +21,12 @@ func (m *mediaCount) add(other mediaCount) {
 	m.tokens += other.tokens
 }
 
-// mediaDepth bounds how deep parts are looked for: each level is scanned once
-// more. Lists of messages, of their parts and of the parts of a tool's result,
-// and the objects in them, make six levels. Deeper ones count as text.
+// mediaDepth limits how deep media is looked for, because each level is scanned once
+// more. Lists of messages, of their parts and of the parts of a tool's result, and
+// the objects in them, make six levels. Media below that counts as text.
 const mediaDepth = 8
 
-// countMedia finds the parts of multi-part content that are no text.
+// countMedia counts the images and audio in multi-part content.
 func countMedia(body []byte, value jsonscan.Span, depth int) mediaCount {
 	var sum mediaCount
 	if depth == mediaDepth {
@@ -48,10 +48,10 @@ func countMedia(body []byte, value jsonscan.Span, depth int) mediaCount {
 	return sum
 }
 
-// countMediaObject counts an object that says of itself that it is an image or
-// audio as a whole, and looks into every other one. A repeated type reads as
-// parsers read it, the last wins, and messages are never one, because upstreams
-// read those whatever type they claim: text does not pass for an image.
+// countMediaObject counts all of an object whose type is image or audio as media, and
+// looks into every other object. Text must not pass for an image: of repeated types
+// the last counts, as in parsers, and a message is never media, because upstreams
+// read its text whatever type it claims.
 func countMediaObject(body []byte, value jsonscan.Span, depth int) mediaCount {
 	var sum, whole mediaCount
 	text := false

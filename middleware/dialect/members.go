@@ -6,7 +6,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
-// member numbers the members that the gate reads.
+// memberID numbers the members that the gate reads.
 type memberID uint8
 
 const (

@@ -8,7 +8,7 @@ type Meter = meter.Meter
 // Usage is what an upstream reported.
 type Usage = meter.Usage
 
-// Sink takes what a Meter passes on of a stream.
+// Sink receives what a Meter passes on of a stream.
 type Sink = meter.Sink
 
 // Format is how a stream is cut into events.
@@ -29,5 +29,5 @@ func NewMeter(call *Call, strip bool) Meter {
 	return meter.New(&call.Route.Spec.reply, strip)
 }
 
-// SaysError says that a whole reply is an error, whatever its status.
+// SaysError says that a reply is an error, whatever its status.
 func SaysError(reply []byte) bool { return meter.SaysError(reply) }

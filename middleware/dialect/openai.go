@@ -37,7 +37,7 @@ var embeddingsSpec = Spec{
 	request: requestShape{stream: streamRefused},
 }
 
-const remembered = "is not supported: what the server remembers cannot be held in advance; send the whole input"
+const remembered = "is not supported: the cost of input that only the server remembers is not known; send all of it"
 
 var responsesSpec = Spec{
 	Dialect: OpenAI, Class: "responses", Method: "POST", Paths: []string{"/v1/responses"},
@@ -45,14 +45,14 @@ var responsesSpec = Spec{
 	request: requestShape{
 		cap: capShape{name: "max_output_tokens", obeyed: []memberID{memberMaxOutputTokens}},
 		refuses: map[memberID]string{
-			memberBackground:       "is not supported: an answer that nobody waits for is not metered",
+			memberBackground:       "is not supported: an answer that is produced in the background cannot be metered",
 			memberPreviousResponse: remembered,
 			memberConversation:     remembered,
 		},
 	},
 	reply: meter.Shape{
 		Events: meter.Typed,
-		Piece:  ".delta", // the pieces are repeated when a part, an item and the whole are done
+		Piece:  ".delta", // events at the end of a part, an item and the response repeat the pieces
 		Last:   []string{"response.completed", "response.incomplete"}, Failures: []string{"response.failed", "error"},
 	},
 }

@@ -18,7 +18,7 @@ const (
 	Forbidden
 	NotFound
 	TooLarge
-	NoCredit       // no money: the account's or the key's
+	NoCredit       // the account's balance or the key's budget
 	Limited        // a limit of a short window, or calls in flight
 	LimitedForDay  // a limit of a day
 	Overloaded     // the gateway cannot admit anything now
@@ -26,8 +26,8 @@ const (
 	UpstreamLate   // the call ran into its time limit
 )
 
-// reasonWords holds the status and the error.type of each reason. The words are
-// those that both vendors' clients know.
+// reasonWords holds the status, error.type and code of each reason. They are words
+// that OpenAI's and Anthropic's clients know.
 var reasonWords = [...]struct {
 	status int
 	class  string
@@ -57,7 +57,7 @@ type Bound struct {
 	Needed    int64  `json:"needed"`
 }
 
-// Refusal is an answer that the gate gives by itself.
+// Refusal is an error answer that comes from the gate itself.
 type Refusal struct {
 	Reason Reason
 	Status int    // 0: the status of the reason
@@ -67,7 +67,7 @@ type Refusal struct {
 	Param   string // member of the request that is wrong
 	// RetryAfter is the wait after which the same call may succeed; 0: unknown.
 	RetryAfter time.Duration
-	// Final tells clients not to try again by themselves.
+	// Final tells clients not to retry automatically.
 	Final bool
 	Bound *Bound
 }
@@ -88,11 +88,11 @@ func (r *Refusal) RetryMilliseconds() int64 {
 	return int64((r.RetryAfter + time.Millisecond - 1) / time.Millisecond)
 }
 
-// patience is the longest wait that clients are asked to sit out: longer ones
-// make some of them hang and others hammer. The millisecond is there because a
-// limiter that counts in milliseconds rounds a whole rolling minute up to 60,001.
-// Clients that sit out 60,000 at most ask again within seconds then, are told a
-// wait below a minute, and keep to that.
+// patience is the longest wait that clients are asked to sit out: with longer ones
+// some hang and others retry at once. The extra millisecond is there because a
+// limiter that counts in milliseconds rounds a full rolling minute up to 60,001.
+// Clients that wait 60,000 at most then ask again within seconds, receive a wait
+// below a minute, and keep to it.
 const patience = time.Minute + time.Millisecond
 
 // SetHeaders sets the headers that tell a client whether and when to try again.
@@ -161,8 +161,8 @@ func (r *Refusal) Body(name Name, requestID string) []byte {
 	return append(body, '\n')
 }
 
-// short is the text that clients of the two dialects compare and print: for a
-// limit always the same words.
+// short is the message in dialects whose clients compare it: for a limit it is always
+// the same.
 func (r *Refusal) short() string {
 	if (r.Reason == Limited || r.Reason == LimitedForDay) && !r.Final {
 		return "Rate limit exceeded"
@@ -171,7 +171,8 @@ func (r *Refusal) short() string {
 }
 
 // StreamError returns the event that ends a stream that cannot be completed.
-// The event's name makes Anthropic's clients raise, the error object OpenAI's.
+// Anthropic's clients recognise an error by the event's name, OpenAI's by its error
+// object.
 func (r *Refusal) StreamError(name Name, format Format, requestID string) []byte {
 	if format == NDJSON {
 		line, err := json.Marshal(struct {

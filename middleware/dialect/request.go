@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	// maxChoices bounds n and best_of; OpenAI's own bound is the same.
+	// maxChoices limits n and best_of, as OpenAI does.
 	maxChoices = 128
-	// MaxOutputTokens bounds every output cap, so that no product overflows.
+	// MaxOutputTokens limits every output cap, so that no product overflows.
 	MaxOutputTokens = 1 << 30
-	// maxModelName bounds the name of a model in bytes.
+	// maxModelName limits the name of a model, in bytes.
 	maxModelName = 256
 )
 
-// RequestError says what is wrong with a request's body. It is the caller's to
-// mend: status 400.
+// RequestError says what is wrong with a request's body. The answer is status 400.
 type RequestError struct {
 	Param   string // member that is wrong; empty: the body as a whole
-	Message string // whole sentence for the caller, without any text of the body
+	Message string // sentence for the caller; it quotes no values of the body
 }
 
 // Error implements error.
@@ -35,10 +34,9 @@ func badMember(name, format string, arguments ...any) *RequestError {
 // Call is what the gate knows about a call from its request.
 type Call struct {
 	Route  Route
-	Model  string // as the caller named it; empty if it named none
+	Model  string // as the caller named it; empty: it named none
 	Stream bool   // the answer comes in pieces
-	// OutputCap is the upper bound of tokens of one answer that the caller asked
-	// for, 0 if it set none.
+	// OutputCap is the maximum of tokens of one answer that the caller set; 0: none.
 	OutputCap int64
 	// Answers is how many answers one call produces: n or best_of, times the
 	// prompts of a batch. At least 1.
@@ -55,8 +53,8 @@ type Call struct {
 	fields fields
 }
 
-// Prompt returns the part of body that holds the prompt, as it stands on the
-// wire: equal beginnings of it mean equal beginnings of the prompt.
+// Prompt returns the part of body that holds the prompt, as it stands on the wire.
+// Prompts that begin alike begin with the same bytes.
 func (c *Call) Prompt(body []byte) []byte {
 	if c.fields.prompt.End > len(body) {
 		return nil
@@ -68,8 +66,8 @@ func (c *Call) Prompt(body []byte) []byte {
 type fields struct {
 	object        jsonscan.Span // the whole top-level object
 	model         jsonscan.Span
-	capped        bool          // the member that the operation's servers obey caps the output
-	cap           jsonscan.Span // value that means "no cap" and is replaced; empty: there is none
+	capped        bool          // a member that the operation's servers obey caps the output
+	cap           jsonscan.Span // value that means "no cap", to be replaced; empty: none
 	options       jsonscan.Span // object that holds nested options
 	streamOptions jsonscan.Span
 	includeUsage  jsonscan.Span // its value inside stream_options
@@ -208,8 +206,7 @@ func (r *requestReader) model(raw []byte, value jsonscan.Span) error {
 	return nil
 }
 
-// outputCap takes the largest of all caps: which of them a server obeys differs
-// between servers.
+// outputCap keeps the largest of all caps: servers differ in which of them they obey.
 func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span) error {
 	raw, obeyed := value.Of(r.body), slices.Contains(r.shape.cap.obeyed, id)
 	if jsonscan.IsNull(raw) {
@@ -265,7 +262,7 @@ func (r *requestReader) media(found mediaCount) {
 	r.call.MediaTokens += found.tokens
 }
 
-// finish settles what several members decide together.
+// finish decides what depends on several members together.
 func (r *requestReader) finish() error {
 	call := r.call
 	if r.shape.twin != nil {

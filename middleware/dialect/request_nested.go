@@ -6,7 +6,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
-// streamOptions reads stream_options and remembers where its members stand.
+// streamOptions reads stream_options and where its members stand.
 func (r *requestReader) streamOptions(value jsonscan.Span) error {
 	r.call.fields.streamOptions = value
 	raw := value.Of(r.body)

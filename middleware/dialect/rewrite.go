@@ -12,13 +12,13 @@ type Rewrite struct {
 	OutputCap       int64  // tokens of one answer, written if the caller set no cap; 0: leave it
 	IncludeUsage    bool   // make a stream report its usage
 	ContinuousUsage bool   // and on every chunk; for servers that know it
-	// Memory returns a slice for a changed body of so many bytes; nil: a new one.
+	// Memory returns a slice of this size for the changed body; nil: allocate one.
 	Memory func(size int) []byte
 }
 
 // Apply returns the body with the changes, or body itself if there are none.
-// Only the bytes of changed members differ: numbers keep their precision and
-// members their order, so that a prompt's beginning stays byte for byte what
+// Only the bytes of changed members differ: numbers keep their precision and members
+// their order, so that the beginning of a prompt still matches, byte for byte, what
 // the upstream has cached.
 func (c *Call) Apply(body []byte, rewrite Rewrite) []byte {
 	var edits edits
@@ -142,8 +142,8 @@ func (e *edits) add(at jsonscan.Span, text []byte) {
 	e.count++
 }
 
-// addMember inserts a member at the front of an object. An empty object takes a
-// trailing comma as well as any other: apply drops it there.
+// addMember inserts a member at the front of an object, with a comma after it. In an
+// empty object apply drops the comma.
 func (e *edits) addMember(object jsonscan.Span, name string, value []byte) {
 	text := make([]byte, 0, len(name)+len(value)+4)
 	text = append(append(append(append(text, '"'), name...), '"', ':'), value...)

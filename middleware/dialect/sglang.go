@@ -4,8 +4,8 @@ import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
 
 var sglang = description{name: "sglang"}
 
-// sglangSpec has no path of its own: TGI's is the same, and the body tells whose
-// call it is.
+// sglangSpec has no path of its own: it shares TGI's, and the body shows which of the
+// two is meant.
 var sglangSpec = Spec{
 	Dialect: SGLang, Class: "generate", Method: "POST",
 	Permission: PermissionInference, ModelOptional: true,

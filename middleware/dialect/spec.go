@@ -63,13 +63,13 @@ type requestShape struct {
 	images bool
 	// oneAnswerStream says that a stream carries one answer only.
 	oneAnswerStream bool
-	// refuses are members that would make the call one that cannot be metered, and
-	// why: with any value but null and false they are refused.
+	// refuses are members with which the call could not be metered, and the error
+	// for it. Null, and false where it means no, are allowed.
 	refuses map[memberID]string
 
-	// twin is an operation of another server on the same path; the first of own
-	// tells whose call it is. own are members that only this server knows, and
-	// mixed is what callers are told who use those of both.
+	// twin is the operation of another server on the same path. own are the members
+	// that only this server knows: a call without the first of them is for the twin,
+	// and mixed is the error for one with members of both.
 	twin  *Spec
 	own   []memberID
 	mixed string

@@ -41,7 +41,7 @@ type settings struct {
 	ToolChoice     json.RawMessage `json:"tool_choice,omitempty"`
 }
 
-// dropNulls leaves out what a client sent as null: some servers take it for a
+// dropNulls leaves out what a client sent as null: some servers reject a null as a
 // wrong type.
 func (s *settings) dropNulls() {
 	for _, member := range []*json.RawMessage{&s.TopP, &s.Stop, &s.Seed, &s.ResponseFormat, &s.Tools, &s.ToolChoice} {
@@ -52,7 +52,8 @@ func (s *settings) dropNulls() {
 // ChatCall is the OpenAI chat completion that a translated call becomes.
 type ChatCall struct{ request chatRequest }
 
-// ToChat reads the body of a translated call as an OpenAI chat completion. model is the name that the upstream knows.
+// ToChat reads the body of a translated call as an OpenAI chat completion. model is
+// the name that the upstream knows.
 func (c *Call) ToChat(body []byte, model string) (*ChatCall, error) {
 	translation := c.Route.Spec.translation
 	messages, err := translation.messages(body)
@@ -122,7 +123,7 @@ func checkMessages(name string, messages []json.RawMessage) error {
 }
 
 // ChatText returns the text of the first answer of an OpenAI chat completion, or
-// false if reply is none.
+// false if reply is not one.
 func ChatText(reply []byte) (string, bool) {
 	var shape struct {
 		Choices []struct {
@@ -140,7 +141,7 @@ func ChatText(reply []byte) (string, bool) {
 	return *shape.Choices[0].Message.Content, true
 }
 
-// Answer is what a translated reply tells.
+// Answer is the content of a translated reply.
 type Answer struct {
 	Text           string
 	InputTokens    int64

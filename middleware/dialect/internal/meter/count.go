@@ -39,8 +39,8 @@ func (m *Meter) counted(size int) {
 	m.content += int64(size)
 }
 
-// sizeOf returns the size of a text in bytes, about as a model wrote it: some
-// servers escape every letter beyond ASCII, six bytes for what are mostly three.
+// sizeOf estimates how many bytes of text a model wrote: some servers escape every
+// letter beyond ASCII, with six bytes for what are usually three.
 func sizeOf(text []byte) int {
 	size := len(text)
 	for {
@@ -57,7 +57,7 @@ func sizeOf(text []byte) int {
 	}
 }
 
-// textAfter returns the place of the text that follows key, without its quotes.
+// textAfter returns where the text that follows key stands, without its quotes.
 func textAfter(data, key []byte) jsonscan.Span {
 	found := bytes.Index(data, key)
 	if found < 0 {

@@ -17,17 +17,11 @@ const (
 )
 
 var (
-	// Without their first quote: searching for a byte that JSON is full of is slow.
-	usageName    = []byte(`usage"`)
-	finishName   = []byte(`finish_reason"`)
-	usageMember  = []byte(`,"usage":`)
-	nullUsage    = []byte(`,"usage":null`)
-	emptyChoices = []byte(`"choices":[]`)
-	doneText     = []byte("[DONE]")
-	errorName    = []byte(`"error"`)
+	doneText  = []byte("[DONE]")
+	errorName = []byte(`"error"`)
 )
 
-// event reads one whole event.
+// event reads one event.
 func (m *Meter) event(event []byte) (verdict, []byte) {
 	if m.splitter.format == NDJSON {
 		return m.data(event, event)
@@ -66,7 +60,7 @@ func dataOf(line []byte) ([]byte, bool) {
 }
 
 // data reads the text of one event. The common event, a piece of an answer
-// without usage, costs a few searches; only what may report something is walked.
+// without usage, costs a few searches; the walker sees only what may report something.
 func (m *Meter) data(event, data []byte) (verdict, []byte) {
 	if bytes.Equal(data, doneText) {
 		m.terminal = true
@@ -88,43 +82,7 @@ func (m *Meter) data(event, data []byte) (verdict, []byte) {
 	return m.nativeEvent(event, data)
 }
 
-// chunk reads an OpenAI chunk.
-func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
-	text := m.count(data)
-	if finishes(data) {
-		m.walker.tally.finished = true
-		text = jsonscan.Span{}
-	}
-	if !bytes.Contains(data, usageName) {
-		m.frame.learn(data, text, false)
-		return verdictPass, nil
-	}
-	empty := bytes.Contains(data, emptyChoices)
-	if bytes.Contains(data, nullUsage) && !empty {
-		m.frame.learn(data, text, m.strip)
-	}
-	if usage := lastMember(data); usage.End > 0 {
-		if empty {
-			m.runningTotal(data, usage)
-			return m.unlessStripped(verdictDrop)
-		}
-		m.frame.learnTotal(data, text, usage)
-		return m.withTotal(event, data, usage)
-	}
-	m.walk(data)
-	if !m.strip {
-		return verdictPass, nil
-	}
-	if at := bytes.Index(event, nullUsage); at >= 0 {
-		return verdictReplace, m.without(event, at)
-	}
-	if empty {
-		return verdictDrop, nil
-	}
-	return removeUsage(event, data)
-}
-
-// SaysError says that a whole reply is an error, whatever its status.
+// SaysError says that a reply is an error, whatever its status.
 func SaysError(reply []byte) bool { return startsWithError(reply[jsonscan.SkipSpace(reply, 0):]) }
 
 // startsWithError says that the first member of data is an error. Some servers
@@ -141,26 +99,6 @@ func startsWithError(data []byte) bool {
 	return len(rest) > 0 && rest[0] == ':' && !bytes.HasPrefix(rest[jsonscan.SkipSpace(rest, 1):], []byte("null"))
 }
 
-// finishes says that a chunk gives a reason why an answer has ended. Some servers
-// give an empty one before.
-func finishes(data []byte) bool {
-	for {
-		found := bytes.Index(data, finishName)
-		if found < 0 {
-			return false
-		}
-		data = data[found+len(finishName):]
-		at := jsonscan.SkipSpace(data, 0)
-		if at == len(data) || data[at] != ':' {
-			continue
-		}
-		at = jsonscan.SkipSpace(data, at+1)
-		if at+1 < len(data) && data[at] == '"' && data[at+1] != '"' {
-			return true
-		}
-	}
-}
-
 // walk reads what data reports.
 func (m *Meter) walk(data []byte) {
 	m.walker.reset()
@@ -168,99 +106,8 @@ func (m *Meter) walk(data []byte) {
 	m.total = m.total[:0]
 }
 
-// lastMember returns the place of a usage object that is the last member of
-// data, with the comma before it. Nearly all servers put it there.
-func lastMember(data []byte) jsonscan.Span {
-	start := bytes.Index(data, usageName) - len(`,"`)
-	if start < 0 || !bytes.HasPrefix(data[start:], usageMember) {
-		return jsonscan.Span{}
-	}
-	return lastObject(data, start)
-}
-
-// lastObject is lastMember where it is known that a member usage stands at start.
-func lastObject(data []byte, start int) jsonscan.Span {
-	value := start + len(usageMember)
-	if value >= len(data) || data[value] != '{' {
-		return jsonscan.Span{}
-	}
-	end, err := jsonscan.SkipContainer(data, value)
-	if err != nil || end != len(data)-1 || data[end] != '}' {
-		return jsonscan.Span{}
-	}
-	return jsonscan.Span{Start: start, End: end}
-}
-
-// runningTotal keeps a usage object to be read when it is asked for: some servers
-// send one with every chunk, and only the last counts.
-func (m *Meter) runningTotal(data []byte, usage jsonscan.Span) {
-	if len(m.total) > 0 || m.walker.tally.seen {
-		if !bytes.ContainsAny(usage.Of(data), "123456789") {
-			return // zeros take nothing back
-		}
-	}
-	m.total = append(m.total[:0], '{')
-	m.total = append(m.total, data[usage.Start+1:usage.End]...)
-	m.total = append(m.total, '}')
-}
-
-// withTotal reads an event that carries a running total and a piece of the answer.
-func (m *Meter) withTotal(event, data []byte, usage jsonscan.Span) (verdict, []byte) {
-	m.runningTotal(data, usage)
-	if !m.strip {
-		return verdictPass, nil
-	}
-	m.scratch = splice(m.scratch[:0], event, data, usage, "")
-	return verdictReplace, m.scratch
-}
-
-func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
-	if m.strip {
-		return stripped, nil
-	}
-	return verdictPass, nil
-}
-
-// without returns event without the null usage at an index.
-func (m *Meter) without(event []byte, at int) []byte {
-	m.scratch = append(append(m.scratch[:0], event[:at]...), event[at+len(nullUsage):]...)
-	return m.scratch
-}
-
-// removeUsage takes the usage out of an event's JSON, or drops the event if it
-// carries nothing else.
-func removeUsage(event, data []byte) (verdict, []byte) {
-	scanner := jsonscan.ScanObject(data, 0)
-	empty := false
-	var cut jsonscan.Span
-	for before := scanner.Pos; ; before = scanner.Pos {
-		name, value, ok := scanner.Next()
-		if !ok {
-			break
-		}
-		switch string(name) {
-		case "usage":
-			cut = jsonscan.Span{Start: before, End: value.End}
-			if data[jsonscan.SkipSpace(data, before)] != ',' { // the first member: its comma comes after it
-				if next := jsonscan.SkipSpace(data, value.End); next < len(data) && data[next] == ',' {
-					cut.End = next + 1
-				}
-			}
-		case "choices":
-			empty = data[value.Start] == '[' && jsonscan.SkipSpace(data, value.Start+1) == value.End-1
-		}
-	}
-	if scanner.Err != nil || cut.End == 0 {
-		return verdictPass, nil
-	}
-	if empty {
-		return verdictDrop, nil
-	}
-	return verdictReplace, splice(nil, event, data, cut, "")
-}
-
-// hideDetails puts null in the place of the details that TGI sends on its last
-// event: what a caller gets who did not ask for them.
+// hideDetails replaces the details in TGI's last event by null, as TGI does for
+// callers that did not ask for them.
 func hideDetails(event, data []byte) []byte {
 	scanner := jsonscan.ScanObject(data, 0)
 	for {
@@ -282,8 +129,8 @@ func splice(out, event, data []byte, cut jsonscan.Span, text string) []byte {
 	return append(out, event[start+cut.End:]...)
 }
 
-// typedEvent reads an event of the Messages or the Responses API, which say
-// their type inside.
+// typedEvent reads an event of the Messages or the Responses API, which name their
+// type.
 func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 	kind := eventType(data)
 	var text jsonscan.Span
@@ -303,15 +150,13 @@ func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
 	return verdictPass, nil
 }
 
-// brings says whether an event of this type brings a new piece of the answer. The
-// Responses API repeats the pieces when a part, an item and the whole are done.
+// brings says whether an event of this type brings a new piece of the answer.
 func (m *Meter) brings(kind []byte) bool {
 	piece := m.shape.Piece
 	return len(kind) >= len(piece) && string(kind[len(kind)-len(piece):]) == piece
 }
 
-// ends says whether an event of this type ends the stream well, and notices those
-// that end it badly.
+// ends says whether an event of this type completes the stream, and notes a failure.
 func (m *Meter) ends(kind []byte) bool {
 	for _, last := range m.shape.Last {
 		if string(kind) == last {
@@ -346,8 +191,7 @@ func eventType(data []byte) []byte {
 	}
 }
 
-// nativeEvent reads an event of the servers' own APIs, which report running
-// figures on most events.
+// nativeEvent reads an event of a server's own API. Most of them carry running totals.
 func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 	m.count(data)
 	m.walk(data)
@@ -361,7 +205,7 @@ func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
 	return verdictLast, nil
 }
 
-// ended says that an event of the servers' own APIs has told the end of its stream.
+// ended says that the last event of a server's own API has been seen.
 func (m *Meter) ended() bool {
 	switch m.shape.End {
 	case EndFinished:

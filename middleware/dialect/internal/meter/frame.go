@@ -6,16 +6,16 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
-// maxFrame bounds what is kept of an event to compare the next one with.
+// maxFrame limits, in bytes, what is kept of an event to compare the next one with.
 const maxFrame = 1 << 10
 
-// frame is an event without its text. The events of a stream mostly differ in
-// nothing else, and what was found out about one holds for the next.
+// frame is an event without its text. Most events of a stream differ only in their
+// text, so what was found out about one holds for the next.
 type frame struct {
 	before, after []byte
-	cut           bool // a null usage stands behind the text and is taken out
-	// total says that a running total follows after and ends the event. Its numbers
-	// differ from event to event, so it belongs to the frame no more than the text.
+	cut           bool // a null usage follows the text and is taken out
+	// total says that a running total ends the event. Like the text, it differs from
+	// event to event and is not part of the frame.
 	total bool
 }
 
@@ -46,25 +46,25 @@ func (f *frame) read(data []byte) (text int, total jsonscan.Span) {
 	return sizeOf(data[start:end]), total
 }
 
-// learn takes the frame of an event that reports nothing.
+// learn keeps the frame of an event that reports nothing.
 func (f *frame) learn(data []byte, text jsonscan.Span, cut bool) {
 	if text.End > len(data)-1 || cut && !bytes.Contains(data[text.End:], nullUsage) {
-		return // not a whole text, or the null stands elsewhere
+		return // the text is cut off, or the null stands elsewhere
 	}
 	if f.set(data, text, len(data)) {
 		f.cut, f.total = cut, false
 	}
 }
 
-// learnTotal takes the frame of an event that ends with a running total.
+// learnTotal keeps the frame of an event that ends with a running total.
 func (f *frame) learnTotal(data []byte, text, total jsonscan.Span) {
 	if text.End <= total.Start && f.set(data, text, total.Start+len(usageMember)) {
 		f.cut, f.total = false, true
 	}
 }
 
-// set keeps what stands around a text, up to an index, unless there is no text or
-// too much around it.
+// set keeps what surrounds a text, up to an index, unless there is no text or too
+// much around it.
 func (f *frame) set(data []byte, text jsonscan.Span, end int) bool {
 	if text.End == 0 || text.Start > maxFrame || end-text.End > maxFrame {
 		return false
@@ -74,7 +74,7 @@ func (f *frame) set(data []byte, text jsonscan.Span, end int) bool {
 	return true
 }
 
-// framed says what happens to an event that has the frame of the one before.
+// framed says what happens to an event with the same frame as the one before.
 func (m *Meter) framed(event, data []byte, total jsonscan.Span) (verdict, []byte) {
 	switch {
 	case m.frame.total:

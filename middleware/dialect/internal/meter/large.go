@@ -2,15 +2,15 @@ package meter
 
 import "bytes"
 
-// largeEvent is what is known of an event that is longer than maxEvent while it
-// passes in pieces.
+// largeEvent is what is known of an event longer than maxEvent while it passes in
+// pieces.
 type largeEvent struct {
 	open   bool // its line has not ended
 	last   bool // it ends the stream
 	brings bool // it may hold a piece of the answer
 }
 
-// begin lets the beginning of an event go that is too long to be kept.
+// begin passes on the beginning of an event that is too long to keep.
 func (m *Meter) begin(event []byte, sink Sink) error {
 	text := afterPrefix(event)
 	m.large = largeEvent{open: true, brings: true}
@@ -24,8 +24,8 @@ func (m *Meter) begin(event []byte, sink Sink) error {
 	return sink.Pass(event)
 }
 
-// goOn goes on with an event that was too long to be kept, up to the end of its
-// line, and returns what follows.
+// goOn passes on the next piece of an event that is too long to keep, up to the end of
+// its line, and returns what follows.
 func (m *Meter) goOn(piece []byte, sink Sink) (rest []byte, err error) {
 	end := bytes.IndexByte(piece, '\n')
 	if end < 0 {
@@ -47,8 +47,8 @@ func (m *Meter) goOn(piece []byte, sink Sink) (rest []byte, err error) {
 	return piece[end+1:], sink.Pass(piece[:end+1])
 }
 
-// startType returns the type of an event that has not come whole: its name, or
-// what its JSON begins with.
+// startType returns the type of an event of which only the beginning is known: its
+// name, or the type with which its JSON begins.
 func startType(event, text []byte) []byte {
 	if name, ok := bytes.CutPrefix(event, []byte("event:")); ok {
 		name, _, _ = bytes.Cut(name, []byte("\n"))

@@ -7,7 +7,7 @@ import (
 )
 
 // Meter reads usage out of a passing reply. It keeps nothing of the reply but
-// the part of an event that has not come whole (at most 64 KiB). It is for one
+// the part of an event whose end has not arrived (at most 64 KiB). It is for one
 // reply and one goroutine.
 type Meter struct {
 	shape    *Shape
@@ -21,10 +21,10 @@ type Meter struct {
 	failed   bool  // the upstream sent an error event
 	produced bool  // a piece of the answer was seen
 	strip    bool  // usage was not asked for by the caller
-	early    bool  // usage came at the beginning of the stream only
+	early    bool  // usage came only at the beginning of the stream
 	large    largeEvent
 	frame    frame
-	total    []byte // usage that was not read yet
+	total    []byte // latest usage object, not yet read
 	scratch  []byte
 }
 
@@ -37,18 +37,17 @@ func New(shape *Shape, strip bool) Meter {
 	return Meter{shape: shape, strip: strip && shape.OnRequest, walker: walker{totals: shape.TotalIsInput}}
 }
 
-// Sink takes what Stream passes on.
+// Sink receives what Stream passes on.
 type Sink interface {
-	// Pass takes whole events, in order. The bytes are the caller's again after it
-	// returns.
+	// Pass receives events in order. The bytes are valid until it returns.
 	Pass(events []byte) error
-	// Last takes the event that tells the client that the answer is complete, and
-	// everything after it.
+	// Last receives the event that completes the answer for the client, and everything
+	// after it.
 	Last(events []byte) error
 }
 
-// Stream reads the next piece of an event stream and hands its events on. An
-// event that is not whole waits for its rest.
+// Stream reads the next piece of an event stream and passes its events on. An
+// incomplete event waits for the rest of it.
 func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 	m.splitter.format = format
 	if m.large.open {
@@ -100,8 +99,9 @@ func lastOf(event, replacement []byte) []byte {
 	return event
 }
 
-// holdLast hands on the event that ends the answer. Of a long one, such as those
-// that repeat the whole request, most may pass: an event is none before its end.
+// holdLast passes on the event that ends the answer. All but the tail of a long one,
+// such as those that repeat the whole request, may be sent early: clients act on an
+// event only once its blank line arrives.
 func holdLast(sink Sink, event []byte) error {
 	if len(event) > maxEvent/2 {
 		end := len(bytes.TrimRight(event, "\r\n")) - 1
@@ -120,7 +120,7 @@ func passSome(sink Sink, events []byte) error {
 	return sink.Pass(events)
 }
 
-// rest keeps an event that is not whole, or lets it go if it is too long.
+// rest keeps an incomplete event, or begins to pass it on if it is too long to keep.
 func (m *Meter) rest(rest []byte, sink Sink) error {
 	if len(rest) <= maxEvent {
 		m.splitter.keep(rest)
@@ -131,7 +131,7 @@ func (m *Meter) rest(rest []byte, sink Sink) error {
 	return err
 }
 
-// Flush passes on what has not come whole when the stream ends.
+// Flush passes on an event that is still incomplete when the stream ends.
 func (m *Meter) Flush(sink Sink) error {
 	rest := m.splitter.tail
 	if len(rest) == 0 {
@@ -153,15 +153,15 @@ func (m *Meter) Flush(sink Sink) error {
 // Body reads the next piece of a reply that is one JSON text.
 func (m *Meter) Body(piece []byte) { m.walker.feed(piece) }
 
-// Report adds figures that came outside the body, in headers.
+// Report adds figures that came in headers.
 func (m *Meter) Report(usage Usage) {
 	m.walker.tally.set(fieldInput, usage.Input, true)
 	m.walker.tally.set(fieldOutput, usage.Output, true)
 	m.walker.tally.set(fieldCached, usage.Cached, true)
 }
 
-// Reported returns what the upstream reported so far, or false if it reported
-// nothing that can be believed.
+// Reported returns what the upstream has reported so far, or false if it reported
+// nothing plausible.
 func (m *Meter) Reported() (Usage, bool) {
 	if len(m.total) > 0 {
 		m.walk(m.total)
@@ -171,18 +171,18 @@ func (m *Meter) Reported() (Usage, bool) {
 }
 
 // Early says that the output was reported only at the beginning of the stream, as
-// Anthropic's servers do, where it is no total.
+// Anthropic's servers do. That figure is not the total.
 func (m *Meter) Early() bool { return m.early }
 
-// Counted returns the output tokens as counted from the stream: a token for each
-// event, or one for four bytes where that is more.
+// Counted returns the output tokens as counted from the stream: one per event, or
+// one per four bytes where that is more.
 func (m *Meter) Counted() int64 { return max(m.events, (m.content+3)/4) }
 
 // Produced says that a piece of the answer has passed.
 func (m *Meter) Produced() bool { return m.produced }
 
-// Complete says that the stream told its end, or at least that its answers have
-// finished.
+// Complete says that the end of the stream was seen, or at least that all its
+// answers have finished.
 func (m *Meter) Complete() bool {
 	return m.terminal || m.walker.tally.finished || m.walker.tally.done
 }

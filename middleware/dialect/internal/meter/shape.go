@@ -6,8 +6,8 @@ type Events uint8
 // The forms of events.
 const (
 	Native Events = iota // a server's own: a piece of the answer and running figures
-	Chunks               // OpenAI's chunks: usage is a member of one of the last
-	Typed                // events that say their type, as those of Messages and Responses
+	Chunks               // OpenAI's chunks; one of the last has a usage member
+	Typed                // events that name their type, as those of Messages and Responses
 )
 
 // End is the member of a Native event that ends the stream. [DONE] always does.
@@ -35,13 +35,12 @@ type Shape struct {
 	// Last and Failures are the types of Typed events that end a stream well and
 	// badly.
 	Last, Failures []string
-	// Early is the type of the event whose usage is an early figure of the output
-	// and no total.
+	// Early is the type of the event whose usage is not yet the total.
 	Early string
-	// Piece is how the types of events end that bring a new piece of the answer.
-	// Events of other types repeat what has passed. Empty: each event may bring one.
+	// Piece is the suffix of the types of events that bring a new piece of the answer.
+	// Events of other types repeat what has passed. Empty: any event may bring one.
 	Piece string
-	// Framed is the type of the events that differ in nothing but their text.
+	// Framed is the type of the events that differ only in their text.
 	Framed string
 
 	// CachedApart says that cached tokens are not part of the input that is reported.

@@ -11,18 +11,18 @@ const (
 	NDJSON               // one JSON text a line
 )
 
-// maxEvent bounds what is kept of an event that has not come whole. A longer one
-// is passed on in pieces.
+// maxEvent limits, in bytes, what is kept of an incomplete event. A longer one is
+// passed on in pieces.
 const maxEvent = 64 << 10
 
-// splitter cuts the pieces of a stream into whole events. What has not come
-// whole yet waits in tail; nothing else is copied.
+// splitter cuts a stream into events. An incomplete event waits in tail; nothing else
+// is copied.
 type splitter struct {
 	format Format
 	tail   []byte
 }
 
-// join returns what there is to cut: the piece itself, or the tail with it.
+// join returns the tail and the next piece as one.
 func (s *splitter) join(piece []byte) []byte {
 	if len(s.tail) == 0 {
 		return piece
@@ -31,7 +31,7 @@ func (s *splitter) join(piece []byte) []byte {
 	return s.tail
 }
 
-// keep stores the rest that did not come whole. rest may be a part of tail.
+// keep stores an incomplete event. rest may be a part of tail.
 func (s *splitter) keep(rest []byte) {
 	if len(rest) == 0 {
 		s.tail = s.tail[:0]
@@ -45,10 +45,10 @@ func (s *splitter) keep(rest []byte) {
 	s.tail = append([]byte(nil), rest...)
 }
 
-// end returns the length of the first event of data with its empty line, or 0
-// if it is not whole.
+// end returns the length of the first event of data including its empty line, or 0 if
+// it is incomplete.
 func (s *splitter) end(data []byte) int {
-	if s.format == SSE { // an empty line by itself, after an event that was let go
+	if s.format == SSE { // the empty line of an event that was passed on in pieces
 		if bytes.HasPrefix(data, []byte("\n")) {
 			return 1
 		}

@@ -1,7 +1,7 @@
 package meter
 
-// maxCount is the largest number of tokens that is believed: 2^53-1, beyond
-// which JSON parsers differ.
+// maxCount is the largest plausible number of tokens: 2^53-1, beyond which JSON
+// parsers differ.
 const maxCount = 1<<53 - 1
 
 // Usage is what an upstream reported.
@@ -34,7 +34,7 @@ const numbers = fieldFinish
 type tally struct {
 	value    [numbers]int64
 	seen     bool // input or output was reported
-	invalid  bool // something stood there that is no count
+	invalid  bool // something was reported that is not a count
 	finished bool
 	done     bool
 }
@@ -65,10 +65,9 @@ func (t *tally) add(other *tally) {
 	t.done = t.done || other.done
 }
 
-// usage gives the reported figures, or false if there are none that can be
-// believed. apart says that what was cached is not part of the input, as
-// Anthropic reports it. Gateways to its models use its names in OpenAI's replies
-// too, where it is.
+// usage returns the reported figures, or false if there are no plausible ones. apart
+// says that cached tokens are not part of the input, as Anthropic reports them. In
+// OpenAI's replies they are, even where gateways to Anthropic's models use its names.
 func (t *tally) usage(apart bool) (Usage, bool) {
 	if !t.seen || t.invalid {
 		return Usage{}, false

@@ -6,7 +6,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
-// node is a place in a reply below which a reported number may stand.
+// node is an object in a reply that may hold reported numbers.
 type node uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	nodeChoices
 )
 
-// child says what a member of a node is: a further node or a field.
+// child says what a member of a node is: another node or a field.
 func (n node) child(name []byte) (node, field) {
 	switch n {
 	case nodeRoot:
@@ -102,13 +102,13 @@ func usageChild(name []byte) (node, field) {
 }
 
 const (
-	maxKey   = 32 // longer names are none that is looked for
+	maxKey   = 32 // longer than every name that is looked for
 	maxNodes = 6  // the deepest place: list, reply, wrapper, usage, details
 )
 
-// walker reads reported numbers out of JSON that comes in pieces of any size. It
-// keeps no text but the name being read, and looks into nothing but the places
-// where numbers are reported. What is not JSON gives no numbers, never an error.
+// walker reads reported numbers out of JSON that arrives in pieces of any size. It
+// keeps only the name that it is reading, and descends only where numbers are
+// reported. Text that is not JSON gives no numbers and never an error.
 type walker struct {
 	tally tally // what has been reported so far
 	list  tally // sum of the finished elements of a list
@@ -116,7 +116,7 @@ type walker struct {
 	nodes   [maxNodes]node
 	objects [maxNodes]bool // the open bracket is an object, not a list
 	depth   int
-	skipped int // open brackets inside a value that is of no interest
+	skipped int // open brackets inside a value that is not looked into
 
 	key       [maxKey]byte
 	keyLength int
@@ -138,7 +138,7 @@ type literal struct {
 	number              int64
 }
 
-// reset gets ready for another JSON text of the same reply; what was reported stays.
+// reset prepares for another JSON text of the same reply and keeps what was reported.
 func (w *walker) reset() {
 	*w = walker{tally: w.tally, list: w.list, totals: w.totals}
 }
@@ -181,8 +181,8 @@ func (w *walker) step(c byte) {
 	}
 }
 
-// endMember forgets the member's meaning. The elements of a list of choices, and
-// of a list of replies, mean what the list means.
+// endMember forgets the member's meaning. The elements of a list of choices or of
+// replies mean the same as the list.
 func (w *walker) endMember() {
 	w.pending, w.next = fieldNone, nodeNone
 	if w.depth > 0 {
@@ -257,8 +257,8 @@ func (w *walker) readString(piece []byte) int {
 	}
 }
 
-// stringValue takes note of a text where something is looked for: a finish
-// reason is one, a count is not.
+// stringValue notes a text where something is looked for. It may be a finish reason;
+// it cannot be a count.
 func (w *walker) stringValue() {
 	switch w.pending {
 	case fieldNone, fieldDone:
@@ -269,8 +269,8 @@ func (w *walker) stringValue() {
 	}
 }
 
-// readKey collects a member's name. One with an escape, or a long one, is none
-// that is looked for.
+// readKey collects a member's name. Names that are looked for are short and have no
+// escapes.
 func (w *walker) readKey(piece []byte) int {
 	for at, c := range piece {
 		switch {
@@ -299,7 +299,7 @@ func (w *walker) readKey(piece []byte) int {
 	return len(piece)
 }
 
-// skip passes over a value of no interest.
+// skip passes over a value that is not looked into.
 func (w *walker) skip(piece []byte) int {
 	for at, c := range piece {
 		if !jsonscan.Structural(c) {

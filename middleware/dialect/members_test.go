@@ -1,0 +1,14 @@
+package dialect
+
+import "testing"
+
+func TestEveryMemberIsFoundByItsName(t *testing.T) {
+	for id := memberNone + 1; id < memberCount; id++ {
+		if name := memberNames[id]; name == "" || memberByName([]byte(name)) != id {
+			t.Errorf("member %d is named %q, which is member %d", id, name, memberByName([]byte(name)))
+		}
+	}
+	if memberByName([]byte("temperature")) != memberNone {
+		t.Error("a member that nobody reads has a number")
+	}
+}
