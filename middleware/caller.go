@@ -11,6 +11,18 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
+// The classes of paths that a key may be allowed to use. Which one a path needs
+// stands in the spec of its operation.
+const (
+	// PermissionInference is every path on which a model answers.
+	PermissionInference = dialect.PermissionInference
+	// PermissionEmbeddings is every path on which a model makes embeddings.
+	PermissionEmbeddings = dialect.PermissionEmbeddings
+	// PermissionRAG is retrieval: reranking, and every path that the operator named,
+	// such as those of a retrieval service behind the same gate.
+	PermissionRAG = dialect.PermissionRAG
+)
+
 // caller is who calls, and from where.
 type caller struct {
 	key ledger.Key

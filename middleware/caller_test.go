@@ -20,9 +20,9 @@ func TestAKeyIsHeldToItsPermissionsAndNetworks(t *testing.T) {
 		status map[string]int
 	}{
 		"no limit":   {ledger.NewKey{}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/documents": 200}},
-		"inference":  {ledger.NewKey{Permissions: []string{middleware.PermissionInference}}, map[string]int{"/v1/chat/completions": 200, "/v1/messages": 200, "/api/infer": 200, "/v1/embeddings": 403, "/search": 403, "/documents": 403}},
+		"inference":  {ledger.NewKey{Permissions: []string{middleware.PermissionInference}}, map[string]int{"/v1/chat/completions": 200, "/v1/messages": 200, "/api/infer": 200, "/v1/embeddings": 403, "/v1/rerank": 403, "/search": 403, "/documents": 403}},
 		"embeddings": {ledger.NewKey{Permissions: []string{middleware.PermissionEmbeddings}}, map[string]int{"/v1/chat/completions": 403, "/api/embed": 200, "/v1/embeddings": 200, "/search": 403}},
-		"rag":        {ledger.NewKey{Permissions: []string{middleware.PermissionRAG}}, map[string]int{"/v1/chat/completions": 403, "/search": 200, "/documents": 200}},
+		"rag":        {ledger.NewKey{Permissions: []string{middleware.PermissionRAG}}, map[string]int{"/v1/chat/completions": 403, "/v1/rerank": 200, "/search": 200, "/documents": 200}},
 		"both":       {ledger.NewKey{Permissions: []string{middleware.PermissionRAG, middleware.PermissionInference}}, map[string]int{"/v1/chat/completions": 200, "/search": 200, "/v1/embeddings": 403}},
 		"this network": {
 			ledger.NewKey{CIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
