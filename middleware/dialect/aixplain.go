@@ -22,13 +22,13 @@ var aixplain = description{
 
 var aixplainTranslation = translation{messages: aixplainMessages, answer: aixplainAnswer}
 
-var aixplainCap = capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens}}
+var aixplainCap = capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens)}
 
 var executeSpec = Spec{
 	Dialect: Aixplain, Class: "execute", Method: "POST", Paths: []string{"/api/v2/execute/"},
 	Permission: PermissionInference, ModelInPath: true,
 	request: requestShape{
-		cap: aixplainCap, options: []memberID{memberOptions}, streamInOptions: true,
+		cap: aixplainCap, options: setOf(memberOptions), streamInOptions: true,
 	},
 	translation: &aixplainTranslation,
 }
@@ -38,7 +38,7 @@ var startSpec = Spec{
 	Dialect: Aixplain, Class: "execute", Method: "POST", Paths: []string{"/api/v1/execute/"},
 	Permission: PermissionInference, Handling: StartRun, ModelInPath: true,
 	request: requestShape{
-		cap: aixplainCap, options: []memberID{memberOptions}, stream: streamIgnored,
+		cap: aixplainCap, options: setOf(memberOptions), stream: streamIgnored,
 	},
 	translation: &aixplainTranslation,
 }

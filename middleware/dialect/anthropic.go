@@ -20,7 +20,7 @@ var anthropic = description{
 var messagesSpec = Spec{
 	Dialect: Anthropic, Class: "messages", Method: "POST", Paths: []string{"/v1/messages"},
 	Permission: PermissionInference,
-	request:    requestShape{cap: capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens}}},
+	request:    requestShape{cap: capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens)}},
 	reply: meter.Shape{
 		Events: meter.Typed,
 		Early:  "message_start", Framed: "content_block_delta",

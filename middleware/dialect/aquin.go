@@ -17,7 +17,7 @@ var inferSpec = Spec{
 	Dialect: Aquin, Class: "infer", Method: "POST", Paths: []string{"/api/infer", "/api/v1/model"},
 	Permission: PermissionInference, ModelOptional: true,
 	request: requestShape{
-		cap:    capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens}, absent: 512},
+		cap:    capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens), absent: 512},
 		stream: streamRefused,
 	},
 	translation: &translation{messages: aquinMessages, answer: aquinAnswer, temperature: 0.7},

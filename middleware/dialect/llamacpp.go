@@ -8,7 +8,7 @@ var llamaCppSpec = Spec{
 	Dialect: LlamaCpp, Class: "completions", Method: "POST", Paths: []string{"/completion"},
 	Permission: PermissionInference, ModelOptional: true,
 	request: requestShape{
-		cap:             capShape{name: "n_predict", obeyed: []memberID{memberPredict}, negative: true},
+		cap:             capShape{name: "n_predict", obeyed: setOf(memberPredict), negative: true},
 		oneAnswerStream: true,
 	},
 	reply: meter.Shape{End: meter.EndDone},

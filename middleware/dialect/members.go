@@ -38,6 +38,20 @@ const (
 	memberCount
 )
 
+// memberSet is a set of members, of which it has room for 32.
+type memberSet uint32
+
+const _ = memberSet(1 << (memberCount - 1))
+
+func setOf(members ...memberID) (set memberSet) {
+	for _, id := range members {
+		set |= 1 << id
+	}
+	return set
+}
+
+func (s memberSet) has(id memberID) bool { return s&(1<<id) != 0 }
+
 // memberNames are the names of the members that the gate reads.
 var memberNames = [memberCount]string{
 	memberModel:               "model",

@@ -23,10 +23,11 @@ const (
 // NewMeter returns the meter of the reply to call. With strip set, usage that the
 // caller did not ask for is taken out of the stream.
 func NewMeter(call *Call, strip bool) Meter {
-	if call.Route.Spec == nil {
-		return meter.New(nil, strip)
+	var shape *meter.Shape
+	if call.Route.Spec != nil {
+		shape = &call.Route.Spec.reply
 	}
-	return meter.New(&call.Route.Spec.reply, strip)
+	return meter.New(shape, strip)
 }
 
 // SaysError says that a reply is an error, whatever its status.

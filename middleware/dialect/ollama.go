@@ -8,7 +8,7 @@ var ollama = description{name: "ollama"}
 var ollamaRequest = requestShape{
 	cap:     capShape{name: "num_predict", within: memberOptions, negative: true},
 	stream:  streamUnlessDeclined,
-	options: []memberID{memberOptions},
+	options: setOf(memberOptions),
 	images:  true,
 }
 

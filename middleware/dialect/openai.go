@@ -14,7 +14,7 @@ var chatSpec = Spec{
 	Dialect: OpenAI, Class: "chat", Method: "POST", Paths: []string{"/v1/chat/completions"},
 	Permission: PermissionInference,
 	request: requestShape{
-		cap:   capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens, memberMaxCompletionTokens}},
+		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens, memberMaxCompletionTokens)},
 		usage: usageStreamOptions,
 	},
 	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
@@ -25,7 +25,7 @@ var completionsSpec = Spec{
 	Permission: PermissionInference, RepeatsPrompt: true,
 	request: requestShape{
 		// A cap of 0 scores the prompt.
-		cap:   capShape{name: "max_tokens", obeyed: []memberID{memberMaxTokens}, zero: true},
+		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens), zero: true},
 		usage: usageStreamOptions,
 	},
 	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
@@ -43,7 +43,7 @@ var responsesSpec = Spec{
 	Dialect: OpenAI, Class: "responses", Method: "POST", Paths: []string{"/v1/responses"},
 	Permission: PermissionInference,
 	request: requestShape{
-		cap: capShape{name: "max_output_tokens", obeyed: []memberID{memberMaxOutputTokens}},
+		cap: capShape{name: "max_output_tokens", obeyed: setOf(memberMaxOutputTokens)},
 		refuses: map[memberID]string{
 			memberBackground:       "is not supported: an answer that is produced in the background cannot be metered",
 			memberPreviousResponse: remembered,

@@ -3,7 +3,6 @@ package dialect
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
@@ -208,7 +207,7 @@ func (r *requestReader) model(raw []byte, value jsonscan.Span) error {
 
 // outputCap keeps the largest of all caps: servers differ in which of them they obey.
 func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span) error {
-	raw, obeyed := value.Of(r.body), slices.Contains(r.shape.cap.obeyed, id)
+	raw, obeyed := value.Of(r.body), r.shape.cap.obeyed.has(id)
 	if jsonscan.IsNull(raw) {
 		if obeyed {
 			r.call.fields.cap = value

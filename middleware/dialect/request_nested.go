@@ -1,8 +1,6 @@
 package dialect
 
 import (
-	"slices"
-
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
@@ -28,7 +26,7 @@ func (r *requestReader) streamOptions(value jsonscan.Span) error {
 
 // nested reads the objects in which some servers keep the output cap.
 func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) error {
-	if !slices.Contains(r.shape.options, id) {
+	if !r.shape.options.has(id) {
 		return nil
 	}
 	r.call.fields.options = value

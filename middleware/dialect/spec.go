@@ -56,7 +56,7 @@ type requestShape struct {
 	usage  usageMember
 
 	// options are the members that hold an object of nested options.
-	options []memberID
+	options memberSet
 	// streamInOptions says that options may hold a stream member too.
 	streamInOptions bool
 	// images says that the body has a list of images beside the prompt.
@@ -81,7 +81,7 @@ type capShape struct {
 	within memberID // object that holds it; memberNone: the body
 	// obeyed are the members of the body, of all that mean a cap somewhere, that
 	// the operation's servers obey.
-	obeyed []memberID
+	obeyed memberSet
 	// zero says that a cap of 0 is allowed.
 	zero bool
 	// negative says that a negative number means no cap.

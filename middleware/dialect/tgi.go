@@ -15,7 +15,7 @@ var tgiSpec = Spec{
 	Permission: PermissionInference, ModelOptional: true, CountHeaders: tgiCountHeaders,
 	request: requestShape{
 		cap:     tgiCap,
-		options: []memberID{memberParameters, memberSamplingParams},
+		options: setOf(memberParameters, memberSamplingParams),
 		twin:    &sglangSpec,
 		own:     []memberID{memberInputs, memberParameters},
 		mixed:   "the body mixes the members of two servers: inputs and parameters, text and sampling_params",
@@ -29,7 +29,7 @@ var tgiStreamSpec = Spec{
 		cap:     tgiCap,
 		stream:  streamAlways,
 		usage:   usageDetails,
-		options: []memberID{memberParameters},
+		options: setOf(memberParameters),
 	},
 	reply: meter.Shape{End: meter.EndFinished, OnRequest: true},
 }

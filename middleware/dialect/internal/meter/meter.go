@@ -30,11 +30,12 @@ type Meter struct {
 
 // New returns the meter of a reply of this shape; nil: nothing is known about it.
 // With strip set, usage that the caller did not ask for is taken out of the stream.
-func New(shape *Shape, strip bool) Meter {
+func New(shape *Shape, strip bool) (m Meter) {
 	if shape == nil {
 		shape = &unknown
 	}
-	return Meter{shape: shape, strip: strip && shape.OnRequest, walker: walker{totals: shape.TotalIsInput}}
+	m.shape, m.strip, m.walker.totals = shape, strip && shape.OnRequest, shape.TotalIsInput
+	return m
 }
 
 // Sink receives what Stream passes on.
