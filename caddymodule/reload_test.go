@@ -178,14 +178,14 @@ func TestABackgroundRunThatOutlivesItsConfigurationIsCharged(t *testing.T) {
 		t.Fatalf("%+v", reply)
 	}
 	<-arrived
-	ledger := g.engine().Ledger
+	accounts := g.engine().Ledger
 	time.AfterFunc(100*time.Millisecond, func() { close(stage) })
 	begin := time.Now()
 	stop(t)
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
-	if account, ok := ledger.Account("demo"); !ok || account.Spent == 0 || account.Held != 0 {
+	if account, ok := accounts.Account("demo"); !ok || account.Spent == 0 || account.Held != 0 {
 		t.Errorf("the run was not charged: %+v, %v", account, ok)
 	}
 }

@@ -58,7 +58,7 @@ func (l *Ledger) gather() {
 	}
 }
 
-// pause lets entries gather for an interval, unless somebody waits for them.
+// pause lets entries gather for an interval, unless a call waits for them.
 func (l *Ledger) pause() {
 	timer := time.NewTimer(l.interval)
 	defer timer.Stop()

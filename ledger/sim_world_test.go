@@ -50,7 +50,7 @@ type world struct {
 	known   *oracle // what the disk says
 	history int64   // sequence of the last entry that known has
 	acked   map[int64]Entry
-	highest int64 // sequence of the last entry that somebody was promised
+	highest int64 // sequence of the last entry that someone was promised
 
 	live    *oracle // known, and what this life did
 	waiting []promise

@@ -48,8 +48,8 @@ func (e *evaluation) freshenScope(s *scope) {
 func (e *evaluation) prepare(rows []limits.Binding) {
 	for i := range rows {
 		row := &rows[i]
-		if row.Row.TokenType != limits.Total {
-			e.countApart(row, row.Row.TokenType)
+		if row.TokenType != limits.Total {
+			e.countApart(row, row.TokenType)
 		}
 		if row.Previous != nil && row.Previous.TokenType != limits.Total {
 			e.countApart(row, row.Previous.TokenType)

@@ -54,7 +54,7 @@ var mutants = []mutant{
 	value("requests of yesterday are taken from today", "settle.go", "r.day == e.day.number && s.dayRequests != math.MaxUint32", "s.dayRequests != 0"),
 	statement("excess of a day is forgotten", "settle.go", "return -left", "return min(0, -left)"),
 	value("settlement without a guard", "settle.go", "r.id != handle.ID", "r.id == 0"),
-	value("handles are not checked", "handle.go", "handle.Check == m.seal(handle)", "true"),
+	value("handles are not checked", "reservations.go", "handle.Check == m.seal(handle)", "true"),
 	statement("extensions count from the admission", "settle.go", "r.stamp, r.day = e.stamp, e.day.number", "r.day = e.day.number"),
 	statement("refusals are charged", "admit.go", "e.refuse(request.Rows, &decision.Refusal)", "e.refuse(request.Rows, &decision.Refusal); e.charge()"),
 	statement("a decision reads the clock twice", "wait.go", "refusal.RetryAfter = e.waitUntil(at)", "refusal.RetryAfter = millis((at.time-e.m.now(e.sh)+1e6-1)/1e6)"),

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"compress/gzip"
+	"errors"
 	"io"
 	"iter"
 )
@@ -38,7 +39,7 @@ func (d *decompressor) run(source io.Reader, consume func([]byte)) error {
 		if n > 0 {
 			consume(buffer[:n])
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

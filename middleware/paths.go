@@ -16,17 +16,17 @@ import (
 // locate finds out what a request's path means, and is false if it means nothing.
 // A path that passes without a meter has no spec.
 func (q *request) locate(g *Gate, r *http.Request) bool {
-	path := r.URL.EscapedPath()
-	if custom, ok := g.custom[path]; ok && custom.priced() {
+	escaped := r.URL.EscapedPath()
+	if custom, ok := g.custom[escaped]; ok && custom.priced() {
 		q.custom = custom
 		q.call.Route = dialect.Custom()
 		return true
 	}
-	route, metered := dialect.Classify(r.Method, path)
+	route, metered := dialect.Classify(r.Method, escaped)
 	if metered {
 		q.call.Route = route
 	}
-	return metered || g.unmeteredPath(path)
+	return metered || g.unmeteredPath(escaped)
 }
 
 // customPath is a path that the operator named.
@@ -45,16 +45,16 @@ func (c *customPath) priced() bool { return c.fixed == 0 || c.set }
 func (g *Gate) SetPrices(ctx context.Context) error {
 	var problems []error
 	prices, can := g.ledger.(pricer)
-	for path, custom := range g.custom {
+	for named, custom := range g.custom {
 		if custom.priced() {
 			continue
 		}
 		err := errNoPrices
 		if can {
-			err = prices.SetPrice(ctx, path, ledger.Price{Request: custom.fixed})
+			err = prices.SetPrice(ctx, named, ledger.Price{Request: custom.fixed})
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("fixed cost of %s: %w", path, err))
+			problems = append(problems, fmt.Errorf("fixed cost of %s: %w", named, err))
 			continue
 		}
 		custom.set = true

@@ -144,8 +144,8 @@ func TestReservationsAreReplacedByWhatWasUsed(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 	}
-	limits := []limits.Binding{{Row: limits.Row{TPM: 1000, MaxInFlight: 1}}}
-	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: limits})
+	rows := []limits.Binding{{Row: limits.Row{TPM: 1000, MaxInFlight: 1}}}
+	decision, err := h.limiter.Reserve(t.Context(), limiter.Request{Key: h.key.ID, Tokens: limiter.Tokens{Input: 940}, Rows: rows})
 	if err != nil || !decision.Admitted {
 		t.Errorf("five calls of 12 tokens leave no room for 940: %+v, %v", decision.Refusal, err)
 	}

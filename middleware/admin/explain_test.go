@@ -53,8 +53,8 @@ func TestExplainTellsWhichLimitRefusesAndWhoHoldsWhat(t *testing.T) {
 	if whole["in_flight"] != 1.0 || len(calls) != 1 || calls[0].(map[string]any)["input_tokens"] != 20.0 || model["model"] != "tiny" {
 		t.Error(got.Body)
 	}
-	if limits := model["limits"].([]any); len(limits) != 1 || limits[0].(map[string]any)["used"] != 2.0 || limits[0].(map[string]any)["remaining"] != 1.0 {
-		t.Errorf("the model's limits are %v", limits)
+	if row := model["limits"].([]any); len(row) != 1 || row[0].(map[string]any)["used"] != 2.0 || row[0].(map[string]any)["remaining"] != 1.0 {
+		t.Errorf("the model's limits are %v", row)
 	}
 	never := s.Call("GET", "/admin/v1/explain?model=tiny&input_tokens=101", text, "").Want(200)
 	if never.Object("refusal")["never"] != true {

@@ -27,7 +27,7 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 			t.Errorf("%s went from %s to %s", name, before, after)
 		}
 	}
-	if limits := got.Object("limits"); limits["rpm"] != 10.0 || limits["tpm"] != 30000.0 || got.Fields()["pending"] != nil {
+	if row := got.Object("limits"); row["rpm"] != 10.0 || row["tpm"] != 30000.0 || got.Fields()["pending"] != nil {
 		t.Errorf("limits are %s", got.Body)
 	}
 

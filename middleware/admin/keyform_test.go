@@ -132,15 +132,15 @@ func TestANewKeyTakesTheDefaultForEachLimitThatIsNotGiven(t *testing.T) {
 func TestAnUpperBoundHoldsForLimitsThatNobodyNames(t *testing.T) {
 	s := newServer(t, WithDefaultLimits(limits.Row{RPM: 60}), WithBounds(limits.Bounds{limits.RPM: {Min: 10, Max: 600}, limits.TPD: {Min: 0, Max: 1000}}))
 	for _, body := range []string{`{"name":"a"}`, `{"name":"a","limits":{}}`, `{"name":"a","limits":{"rpm":null}}`} {
-		limits := s.Call("POST", "/admin/v1/keys", s.Admin, body).Want(201).Object("limits")
-		if limits["rpm"] != 60.0 || limits["tpd"] != 1000.0 {
-			t.Errorf("%s makes a key with %v", body, limits)
+		row := s.Call("POST", "/admin/v1/keys", s.Admin, body).Want(201).Object("limits")
+		if row["rpm"] != 60.0 || row["tpd"] != 1000.0 {
+			t.Errorf("%s makes a key with %v", body, row)
 		}
 	}
 	made := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"sdk"}`).Want(201)
 	for range 2 {
-		if limits := made.Object("globalLimits"); limits["rpm"] != 60.0 || limits["tpd"] != 1000.0 {
-			t.Errorf("the SDK makes a key with %v", limits)
+		if row := made.Object("globalLimits"); row["rpm"] != 60.0 || row["tpd"] != 1000.0 {
+			t.Errorf("the SDK makes a key with %v", row)
 		}
 		made = s.Call("PUT", "/sdk/api-keys/"+made.Text("id"), s.Admin, `{"name":"sdk"}`).Want(200)
 	}
@@ -150,9 +150,9 @@ func TestNullTakesALimitAway(t *testing.T) {
 	s := newServer(t, WithBounds(limits.Bounds{limits.TPD: {Min: 0, Max: 1000}}))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":5,"tpm":100,"tpd":7}}`).Want(201)
 	path := "/admin/v1/keys/" + made.Text("id")
-	limits := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":null}}`).Want(200).Object("limits")
-	if limits["rpm"] != 0.0 || limits["tpm"] != 100.0 {
-		t.Errorf("without requests per minute the key has %v", limits)
+	row := s.Call("PATCH", path, s.Admin, `{"version":1,"limits":{"rpm":null}}`).Want(200).Object("limits")
+	if row["rpm"] != 0.0 || row["tpm"] != 100.0 {
+		t.Errorf("without requests per minute the key has %v", row)
 	}
 	for _, body := range []string{`{"version":2,"limits":{"tpd":null}}`, `{"version":2,"limits":null}`} {
 		if got := s.Call("PATCH", path, s.Admin, body).Want(400); got.Param() != "limits.tpd" {
@@ -162,9 +162,9 @@ func TestNullTakesALimitAway(t *testing.T) {
 
 	free := newServer(t)
 	made = free.Call("POST", "/admin/v1/keys", free.Admin, `{"name":"a","limits":{"rpm":5}}`).Want(201)
-	limits = free.Call("PATCH", "/admin/v1/keys/"+made.Text("id"), free.Admin, `{"version":1,"limits":null}`).Want(200).Object("limits")
-	if limits["rpm"] != 0.0 {
-		t.Errorf("without limits the key has %v", limits)
+	row = free.Call("PATCH", "/admin/v1/keys/"+made.Text("id"), free.Admin, `{"version":1,"limits":null}`).Want(200).Object("limits")
+	if row["rpm"] != 0.0 {
+		t.Errorf("without limits the key has %v", row)
 	}
 }
 

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
@@ -90,7 +91,8 @@ func (c *ChatCall) Body(outputCap int64) []byte {
 
 func decode(body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
-		if mistake, ok := err.(*json.UnmarshalTypeError); ok {
+		var mistake *json.UnmarshalTypeError
+		if errors.As(err, &mistake) {
 			return badMember(mistake.Field, "has the wrong type")
 		}
 		return &RequestError{Message: jsonscan.ErrSyntax.Error()}

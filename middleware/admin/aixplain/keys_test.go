@@ -149,9 +149,9 @@ func TestTheSDKsListIsABareArrayOfMaskedKeys(t *testing.T) {
 	}
 	got := s.Call("GET", "/sdk/api-keys", s.Admin, `{}`).Want(200)
 	text := regexp.MustCompile(`"id":"\w+"|"accessKey":"pk_[am]\.\.\.\w{4}"`).ReplaceAllString(strings.ReplaceAll(got.Body, "\n", ""), "M")
-	const limits = `"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`
+	const shared = `"budget":null,"expiresAt":null,"globalLimits":{"tpm":30000,"tpd":0,"rpm":60,"rpd":0,"tokenType":"total"},"assetsLimits":[]}`
 	if want := `[{M,"name":"sdk admin",M,"isAdmin":true,"budget":null,"expiresAt":null,"globalLimits":null,"assetsLimits":[]},` +
-		`{M,"name":"k0",M,"isAdmin":false,` + limits + `,{M,"name":"k1",M,"isAdmin":false,` + limits + `,{M,"name":"k2",M,"isAdmin":false,` + limits + `]`; text != want {
+		`{M,"name":"k0",M,"isAdmin":false,` + shared + `,{M,"name":"k1",M,"isAdmin":false,` + shared + `,{M,"name":"k2",M,"isAdmin":false,` + shared + `]`; text != want {
 		t.Errorf("the list is\n%s, want\n%s", text, want)
 	}
 	// An admin without an owner's keys gets an empty array, not null.
@@ -182,7 +182,7 @@ func TestASaveBySDKActsInTheNextWindowAndKeepsWhatTheSDKDoesNotKnow(t *testing.T
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":5,"max_in_flight":3},"models":["tiny"],"metadata":{"k":"v"}}`).Want(201)
 	s.Call("PUT", "/sdk/api-keys/"+made.Text("id"), s.Admin, `{"name":"a","globalLimits":{"rpm":9,"rpd":0,"tpm":0,"tpd":0}}`).Want(200)
 	got := s.Call("GET", "/admin/v1/keys/"+made.Text("id"), s.Admin, "").Want(200)
-	if limits := got.Object("limits"); limits["rpm"] != 9.0 || limits["max_in_flight"] != 3.0 || len(got.List("models")) != 1 || got.Object("metadata")["k"] != "v" {
+	if row := got.Object("limits"); row["rpm"] != 9.0 || row["max_in_flight"] != 3.0 || len(got.List("models")) != 1 || got.Object("metadata")["k"] != "v" {
 		t.Error(got.Body)
 	}
 	if previous := got.Object("pending")["previous_limits"].(map[string]any); previous["rpm"] != 5.0 {

@@ -10,7 +10,8 @@ const (
 	// FailureBurst failed attempts in a row are free, after that one per
 	// FailureInterval. That is enough for a person who pastes the wrong key, and gives
 	// a machine 14,400 guesses a day against keys of 190 random bits.
-	FailureBurst    = 10
+	FailureBurst = 10
+	// FailureInterval is the pause for each failure beyond FailureBurst.
 	FailureInterval = 6 * time.Second
 	// maxAddresses bounds the memory of the throttle.
 	maxAddresses = 10_000
