@@ -87,7 +87,7 @@ func (l *Ledger) commitOne() bool {
 	if failed == nil {
 		if err = l.store.Append(context.Background(), b.entries); err != nil {
 			err = fmt.Errorf("write ledger: %w", err)
-			l.fail(err) // before anybody is told
+			l.fail(err) // before anyone learns of it
 		}
 	}
 	l.mu.Lock()

@@ -145,7 +145,7 @@ func (l *Ledger) append(e *Entry) error {
 	return nil
 }
 
-// signal leaves word for a goroutine that is told once, however often that happens.
+// signal wakes a goroutine that waits, once however often it is called.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -19,7 +19,7 @@ type Price struct {
 	// CachedInput is the price of a million input tokens that the upstream had
 	// cached. Zero means as Input, so that a forgotten field gives nothing away;
 	// Free means that they cost nothing. It never exceeds Input, because a hold is
-	// sized before anybody knows what is cached.
+	// sized before it is known what is cached.
 	CachedInput Micro `json:"cached_input"`
 	Output      Micro `json:"output"`  // per million output tokens
 	Request     Micro `json:"request"` // per call

@@ -31,8 +31,8 @@ func (c *core) clone() *core {
 	}
 }
 
-// closedBefore returns the first day that is not over: rows of earlier days can
-// not change any more, because entries' times never decrease.
+// closedBefore returns the first day that is not over: rows of earlier days
+// cannot change any more, because entries' times never decrease.
 func (c *core) closedBefore() int32 { return day(c.at) }
 
 // closedUsage returns the rows of the days that are over.

@@ -7,7 +7,7 @@ type Clock interface {
 	// Monotonic returns the time since a fixed start. It never runs backwards and
 	// is not moved when the wall clock is set. Windows are measured with it.
 	Monotonic() time.Duration
-	// Wall returns the civil time, from which days are told.
+	// Wall returns the civil time, which decides what day it is.
 	Wall() time.Time
 }
 

@@ -114,7 +114,7 @@ func (sh *shard) push(s *scope, stamp, requests, tokens int64) bool {
 	return true
 }
 
-// makeRoom makes place for one more entry: small rings grow, large ones merge
+// makeRoom makes room for one more entry: small rings grow, large ones merge
 // neighbours first and grow only where that frees too little to be worth it.
 func (sh *shard) makeRoom(s *scope) bool {
 	size := len(sh.blocks.words(s.ring))

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxFolder   = 25  // source files in one folder
+	maxFolder   = 24  // source files in one folder
 	maxFile     = 400 // lines
 	maxFunction = 60  // lines
 )
