@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+
+	"github.com/penstockhq/penstock/internal/replace"
 )
 
 // stateRow is a mark in the state file.
@@ -51,22 +53,12 @@ func (m *Monitor) saveState() {
 	}
 	content, err := json.Marshal(rows)
 	if err == nil {
-		err = replaceFile(m.statePath, content)
+		err = replace.File(m.statePath, func(file *os.File) error {
+			_, err := file.Write(content)
+			return err
+		})
 	}
 	if err != nil {
 		m.logger.Warn("could not save the state of alerts", slog.String("file", m.statePath), slog.Any("error", err))
 	}
-}
-
-func replaceFile(path string, content []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/penstockhq/penstock/internal/replace"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limits"
 )
@@ -50,7 +51,7 @@ func (e *Engine) Bootstrap(ctx context.Context, memberLimits []limits.Row, log *
 // writeSecret writes a key and a newline to a file that only its owner can read.
 // A file that exists already belongs to a ledger that is gone, and is replaced.
 func writeSecret(name string, secret ledger.Secret) error {
-	return replaceFile(name, func(file *os.File) error {
+	return replace.File(name, func(file *os.File) error {
 		_, err := file.WriteString(secret.Reveal() + "\n")
 		return err
 	})

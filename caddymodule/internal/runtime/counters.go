@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/penstockhq/penstock/internal/replace"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 )
@@ -57,7 +58,7 @@ func (e *Engine) importCounters(name string, log *slog.Logger) error {
 
 // saveCounters writes the file. The limiter is closed, so nothing counts any more.
 func (e *Engine) saveCounters() error {
-	return replaceFile(filepath.Join(e.store.Folder(), CountersFile), func(file *os.File) error {
+	return replace.File(filepath.Join(e.store.Folder(), CountersFile), func(file *os.File) error {
 		buffered := bufio.NewWriter(file)
 		return errors.Join(e.Limiter.Export(buffered), buffered.Flush())
 	})

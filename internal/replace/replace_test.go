@@ -1,4 +1,4 @@
-package runtime
+package replace
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 func TestAFileIsReplacedAsAWholeOrNotAtAll(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	write := func(text string, failure error) error {
-		return replaceFile(name, func(file *os.File) error {
+		return File(name, func(file *os.File) error {
 			_, err := file.WriteString(text)
 			return errors.Join(err, failure)
 		})
