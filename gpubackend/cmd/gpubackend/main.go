@@ -26,16 +26,19 @@ import (
 	"github.com/penstockhq/penstock/gpubackend"
 )
 
-func main() {
+func main() { os.Exit(start()) }
+
+// start runs the server until a signal and returns the status of the process.
+func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// Once the first signal is being handled, the next one has its usual effect.
 	context.AfterFunc(ctx, stop)
-	err := run(ctx, os.Args[1:], os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "gpubackend:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 type flags struct {
