@@ -11,7 +11,7 @@ import (
 
 // chatRequest is the body of POST /v1/chat/completions.
 type chatRequest struct {
-	callFields
+	generationFields
 	Messages       []message       `json:"messages"`
 	Logprobs       bool            `json:"logprobs"`
 	TopLogprobs    *int            `json:"top_logprobs"`
@@ -104,7 +104,7 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, s.newCall(&body.callFields, request, [][]int32{prompt}, chatShape{s, body.Logprobs}, "chatcmpl-"))
+	return s.answer(w, r, s.newGeneration(&body.generationFields, request, [][]int32{prompt}, chatShape{s, body.Logprobs}, "chatcmpl-"))
 }
 
 // empty reports whether a member is absent, null or an empty list.
@@ -146,37 +146,37 @@ type messageBody struct {
 	Content *string `json:"content,omitempty"`
 }
 
-func (s *Server) completion(c *call, object string, choices ...choiceBody) *completionBody {
+func (s *Server) completion(g *generation, object string, choices ...choiceBody) *completionBody {
 	return &completionBody{
-		ID: c.id, Object: object, Created: c.created.Unix(), Model: s.name(), Choices: choices,
+		ID: g.id, Object: object, Created: g.created.Unix(), Model: s.name(), Choices: choices,
 		Demonstration: s.info.Demonstration,
 	}
 }
 
-// finished adds what is known at the end of a call.
-func (b *completionBody) finished(c *call) *completionBody {
-	usage, timings := c.usage(), c.timings()
-	b.Usage, b.Timings, b.Warnings = &usage, &timings, c.warnings
+// finished adds what is known at the end of a generation.
+func (b *completionBody) finished(g *generation) *completionBody {
+	usage, timings := g.usage(), g.timings()
+	b.Usage, b.Timings, b.Warnings = &usage, &timings, g.warnings
 	return b
 }
 
-func (h chatShape) whole(c *call, choices []choice) any {
-	body := h.server.completion(c, "chat.completion")
+func (h chatShape) whole(g *generation, choices []choice) any {
+	body := h.server.completion(g, "chat.completion")
 	for i := range choices {
 		body.Choices = append(body.Choices, choiceBody{
 			Index: i, Message: &messageBody{Role: "assistant", Content: &choices[i].text},
 			Logprobs: h.logprobsOf(choices[i].tokens), FinishReason: &choices[i].finish,
 		})
 	}
-	return body.finished(c)
+	return body.finished(g)
 }
 
-func (h chatShape) first(c *call, index int) any {
+func (h chatShape) first(g *generation, index int) any {
 	nothing := ""
-	return h.server.completion(c, "chat.completion.chunk", choiceBody{Index: index, Delta: &messageBody{Role: "assistant", Content: &nothing}})
+	return h.server.completion(g, "chat.completion.chunk", choiceBody{Index: index, Delta: &messageBody{Role: "assistant", Content: &nothing}})
 }
 
-func (h chatShape) piece(c *call, index int, piece *choice) any {
+func (h chatShape) piece(g *generation, index int, piece *choice) any {
 	one := choiceBody{Index: index, Delta: &messageBody{}, Logprobs: h.logprobsOf(piece.tokens)}
 	if piece.text != "" {
 		one.Delta.Content = &piece.text
@@ -184,35 +184,35 @@ func (h chatShape) piece(c *call, index int, piece *choice) any {
 	if piece.finish != "" {
 		one.FinishReason = &piece.finish
 	}
-	return h.server.streamed(c, "chat.completion.chunk", one)
+	return h.server.streamed(g, "chat.completion.chunk", one)
 }
 
-func (h chatShape) closing(c *call) any {
-	return h.server.usageEvent(c, "chat.completion.chunk")
+func (h chatShape) closing(g *generation) any {
+	return h.server.usageEvent(g, "chat.completion.chunk")
 }
 
 // streamed is an event of a running stream, with the usage so far if asked for;
 // the last one of a choice carries the warnings.
-func (s *Server) streamed(c *call, object string, one choiceBody) *completionBody {
-	body := s.completion(c, object, one)
+func (s *Server) streamed(g *generation, object string, one choiceBody) *completionBody {
+	body := s.completion(g, object, one)
 	if one.FinishReason != nil {
-		body.Warnings = c.warnings
+		body.Warnings = g.warnings
 	}
-	if c.fields.StreamOptions.ContinuousUsageStats {
-		usage := c.usage()
+	if g.fields.StreamOptions.ContinuousUsageStats {
+		usage := g.usage()
 		body.Usage = &usage
 	}
 	return body
 }
 
 // usageEvent is the event without choices that carries the usage, if asked for.
-func (s *Server) usageEvent(c *call, object string) any {
-	if !c.fields.StreamOptions.IncludeUsage {
+func (s *Server) usageEvent(g *generation, object string) any {
+	if !g.fields.StreamOptions.IncludeUsage {
 		return nil
 	}
-	body := s.completion(c, object)
+	body := s.completion(g, object)
 	body.Choices = []choiceBody{}
-	return body.finished(c)
+	return body.finished(g)
 }
 
 type tokenLogprob struct {

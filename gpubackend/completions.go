@@ -18,7 +18,7 @@ const (
 
 // completionRequest is the body of POST /v1/completions.
 type completionRequest struct {
-	callFields
+	generationFields
 	Prompt   json.RawMessage `json:"prompt"`
 	Logprobs *int            `json:"logprobs"`
 	Echo     bool            `json:"echo"`
@@ -56,7 +56,7 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, s.newCall(&body.callFields, request, prompts, textShape{s, request.Logprobs}, "cmpl-"))
+	return s.answer(w, r, s.newGeneration(&body.generationFields, request, prompts, textShape{s, request.Logprobs}, "cmpl-"))
 }
 
 // textsOrTokens reads what OpenAI's older routes take: a text, texts, token ids,
@@ -121,21 +121,21 @@ func (h textShape) choice(index int, piece *choice) choiceBody {
 	return one
 }
 
-func (h textShape) whole(c *call, choices []choice) any {
-	body := h.server.completion(c, "text_completion")
+func (h textShape) whole(g *generation, choices []choice) any {
+	body := h.server.completion(g, "text_completion")
 	for i := range choices {
 		body.Choices = append(body.Choices, h.choice(i, &choices[i]))
 	}
-	return body.finished(c)
+	return body.finished(g)
 }
 
-func (h textShape) first(*call, int) any { return nil }
+func (h textShape) first(*generation, int) any { return nil }
 
-func (h textShape) piece(c *call, index int, piece *choice) any {
-	return h.server.streamed(c, "text_completion", h.choice(index, piece))
+func (h textShape) piece(g *generation, index int, piece *choice) any {
+	return h.server.streamed(g, "text_completion", h.choice(index, piece))
 }
 
-func (h textShape) closing(c *call) any { return h.server.usageEvent(c, "text_completion") }
+func (h textShape) closing(g *generation) any { return h.server.usageEvent(g, "text_completion") }
 
 // completionLogprobs has one entry a token in each list.
 type completionLogprobs struct {

@@ -48,16 +48,16 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := &call{fields: &callFields{}, created: time.Now()}
+	g := &generation{fields: &generationFields{}, created: time.Now()}
 	for _, input := range inputs {
-		c.requests = append(c.requests, engine.Request{Prompt: input, Embed: true})
+		g.requests = append(g.requests, engine.Request{Prompt: input, Embed: true})
 	}
-	if err := s.submit(ctx, c); err != nil {
+	if err := s.submit(ctx, g); err != nil {
 		return err
 	}
-	defer s.metrics.observe(c)
-	list := make([]embeddingBody, len(c.streams))
-	for i, stream := range c.streams {
+	defer s.metrics.observe(g)
+	list := make([]embeddingBody, len(g.streams))
+	for i, stream := range g.streams {
 		vector, err := readEmbedding(ctx, stream)
 		if err != nil {
 			return err
@@ -67,10 +67,10 @@ func (s *Server) serveEmbeddings(w http.ResponseWriter, r *http.Request) error {
 			list[i].Embedding = base64Floats(vector)
 		}
 	}
-	usage := c.usage()
+	usage := g.usage()
 	w.Header().Set("X-Backend-Device", s.info.Device)
-	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
-	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+	w.Header().Set("X-Queue-Ms", milliseconds(g.queued()))
+	w.Header().Set("X-Inference-Ms", milliseconds(g.inference()))
 	reply := map[string]any{
 		"object": "list", "data": list, "model": s.name(),
 		"usage": map[string]int{"prompt_tokens": usage.PromptTokens, "total_tokens": usage.TotalTokens},

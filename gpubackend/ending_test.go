@@ -81,7 +81,7 @@ var (
 	largeWholeChat = strings.Replace(largeChat, `"stream":true`, `"stream":false`, 1)
 )
 
-// askAndNotRead sends a chat call on a connection with a small buffer.
+// askAndNotRead sends a chat request on a connection with a small buffer.
 func askAndNotRead(t *testing.T, front *httptest.Server, body string) net.Conn {
 	t.Helper()
 	connection, err := net.Dial("tcp", front.Listener.Addr().String())
@@ -130,7 +130,9 @@ func TestLargeReplyOutlivesItsDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	slow := bufio.NewReader(slowly{connection})
+	// Small reads would sleep for less than a timer can measure, and so longer
+	// than they should.
+	slow := bufio.NewReaderSize(slowly{connection}, 256<<10)
 	for _, one := range []string{largeWholeChat, `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1}`} {
 		request, _ := http.NewRequest(http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(one))
 		if err := request.Write(connection); err != nil {
@@ -151,8 +153,9 @@ func TestLargeReplyOutlivesItsDeadlines(t *testing.T) {
 type slowly struct{ net.Conn }
 
 func (s slowly) Read(into []byte) (int, error) {
-	time.Sleep(time.Duration(len(into)) * time.Second / (8 << 20))
-	return s.Conn.Read(into)
+	count, err := s.Conn.Read(into)
+	time.Sleep(time.Duration(count) * time.Second / (8 << 20))
+	return count, err
 }
 
 func TestConnectionOutlivesTheDeadlineOfAStream(t *testing.T) {

@@ -25,8 +25,8 @@ const (
 	mostBiases         = 1024 // each is added again for each token
 )
 
-// callFields are the members that all generating routes understand.
-type callFields struct {
+// generationFields are the members that all generating routes understand.
+type generationFields struct {
 	Model               string             `json:"model"`
 	MaxTokens           *int               `json:"max_tokens"`
 	MaxCompletionTokens *int               `json:"max_completion_tokens"`
@@ -104,7 +104,7 @@ func bodyError(err error) *apiError {
 		return known
 	case errors.As(err, &wrongType) && wrongType.Field != "":
 		// The decoder names the embedded struct too, which callers do not know.
-		member := strings.TrimPrefix(wrongType.Field, "callFields.")
+		member := strings.TrimPrefix(wrongType.Field, "generationFields.")
 		return invalidType(member, fmt.Sprintf("%s: a %.40s does not fit there", member, wrongType.Value))
 	case errors.As(err, &wrongType):
 		message = fmt.Sprintf("the body is not a JSON object but: %.40s", wrongType.Value)
@@ -115,7 +115,7 @@ func bodyError(err error) *apiError {
 }
 
 // request makes the engine's request, without its prompt.
-func (f *callFields) request(defaultMax int) (engine.Request, error) {
+func (f *generationFields) request(defaultMax int) (engine.Request, error) {
 	request := engine.Request{
 		MaxTokens: defaultMax, Stop: f.Stop, IgnoreEnd: f.IgnoreEOS, CacheSalt: f.CacheSalt,
 		Sampling: engine.Sampling{
@@ -148,16 +148,16 @@ func (f *callFields) request(defaultMax int) (engine.Request, error) {
 	return request, err
 }
 
-func (f *callFields) maxTokens() *int {
+func (f *generationFields) maxTokens() *int {
 	if f.MaxCompletionTokens != nil {
 		return f.MaxCompletionTokens
 	}
 	return f.MaxTokens
 }
 
-func (f *callFields) choices() int { return valueOr(f.N, 1) }
+func (f *generationFields) choices() int { return valueOr(f.N, 1) }
 
-func (f *callFields) checkRanges() error {
+func (f *generationFields) checkRanges() error {
 	for _, field := range []struct {
 		name             string
 		value            *float64
@@ -211,7 +211,7 @@ func (f *callFields) checkRanges() error {
 }
 
 // bias turns the members of logit_bias, token ids in decimal, into numbers.
-func (f *callFields) bias() (map[int32]float32, error) {
+func (f *generationFields) bias() (map[int32]float32, error) {
 	if len(f.LogitBias) == 0 {
 		return nil, nil
 	}

@@ -9,7 +9,7 @@ import (
 // inferRequest is the body of POST /infer: messages, or a prompt with an optional
 // system prompt, or messages with the prompt as the last turn.
 type inferRequest struct {
-	callFields
+	generationFields
 	Prompt       string    `json:"prompt"`
 	SystemPrompt string    `json:"system_prompt"`
 	Messages     []message `json:"messages"`
@@ -56,7 +56,7 @@ func (s *Server) serveInfer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, s.newCall(&body.callFields, request, [][]int32{prompt}, inferShape{s}, "infer-"))
+	return s.answer(w, r, s.newGeneration(&body.generationFields, request, [][]int32{prompt}, inferShape{s}, "infer-"))
 }
 
 // inferShape is the plain shape of /infer.
@@ -73,24 +73,24 @@ type inferBody struct {
 	Demonstration bool                `json:"demonstration,omitempty"`
 }
 
-func (h inferShape) whole(c *call, choices []choice) any {
-	usage := c.usage()
+func (h inferShape) whole(g *generation, choices []choice) any {
+	usage := g.usage()
 	return inferBody{
 		Text: choices[0].text, TokensIn: usage.PromptTokens, TokensOut: usage.CompletionTokens,
-		FinishReason: choices[0].finish, Model: h.server.name(), Timings: c.timings(), Warnings: c.warnings,
+		FinishReason: choices[0].finish, Model: h.server.name(), Timings: g.timings(), Warnings: g.warnings,
 		Demonstration: h.server.info.Demonstration,
 	}
 }
 
-func (h inferShape) first(*call, int) any { return nil }
+func (h inferShape) first(*generation, int) any { return nil }
 
 // piece is {"text"}; the last event is the body of an unstreamed reply with the
 // rest of the text.
-func (h inferShape) piece(c *call, _ int, piece *choice) any {
+func (h inferShape) piece(g *generation, _ int, piece *choice) any {
 	if piece.finish != "" {
-		return h.whole(c, []choice{*piece})
+		return h.whole(g, []choice{*piece})
 	}
 	return map[string]string{"text": piece.text}
 }
 
-func (h inferShape) closing(*call) any { return nil }
+func (h inferShape) closing(*generation) any { return nil }

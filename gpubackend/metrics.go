@@ -60,12 +60,12 @@ func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// observe records a call that has ended.
-func (m *metrics) observe(c *call) {
-	m.queued.Observe(c.queued().Seconds())
-	m.inference.Observe(c.inference().Seconds())
-	m.total.Observe(time.Since(c.created).Seconds())
-	if first := c.streams[0].Usage().FirstToken; first > 0 {
+// observe records a generation that has ended.
+func (m *metrics) observe(g *generation) {
+	m.queued.Observe(g.queued().Seconds())
+	m.inference.Observe(g.inference().Seconds())
+	m.total.Observe(time.Since(g.created).Seconds())
+	if first := g.streams[0].Usage().FirstToken; first > 0 {
 		m.firstToken.Observe(first.Seconds())
 		if m.vllmFirst != nil {
 			m.vllmFirst.Observe(first.Seconds())

@@ -12,7 +12,7 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// arrival is an update of one choice of a streamed call.
+// arrival is an update of one choice of a streamed generation.
 type arrival struct {
 	index  int
 	update engine.Update
@@ -21,10 +21,10 @@ type arrival struct {
 
 // merge brings the updates of all choices into one channel, which it closes when
 // all have ended.
-func (c *call) merge(ctx context.Context) <-chan arrival {
+func (g *generation) merge(ctx context.Context) <-chan arrival {
 	arrivals := make(chan arrival)
 	var readers sync.WaitGroup
-	for index, stream := range c.streams {
+	for index, stream := range g.streams {
 		readers.Go(func() {
 			for {
 				update, err := stream.Next(ctx)
@@ -49,10 +49,10 @@ func (c *call) merge(ctx context.Context) <-chan arrival {
 	return arrivals
 }
 
-// stream answers with server-sent events. The status is only decided when the
-// call has its slot, so that a refusal is still a refusal.
-func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, r *http.Request, c *call) error {
-	arrivals := c.merge(ctx)
+// stream answers with server-sent events. The status is not sent before the
+// first update arrives, so that a refusal still gets its own status.
+func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, r *http.Request, g *generation) error {
+	arrivals := g.merge(ctx)
 	defer func() {
 		cancel()
 		for range arrivals { // until the readers have ended
@@ -66,36 +66,36 @@ func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.R
 		return arrived.err
 	}
 	events := newEventWriter(w, s.config.writeTimeout)
-	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
+	w.Header().Set("X-Queue-Ms", milliseconds(g.queued()))
 	events.start()
 	defer events.release()
-	begun := make([]bool, len(c.streams))
+	begun := make([]bool, len(g.streams))
 	for ; more; arrived, more = <-arrivals {
 		if arrived.err != nil {
 			if ctx.Err() == nil { // otherwise the caller has left, which is no failure
 				s.logFailure(r, arrived.err)
 				events.fail(arrived.err)
 			}
-			w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+			w.Header().Set("X-Inference-Ms", milliseconds(g.inference()))
 			return nil
 		}
 		if !begun[arrived.index] {
 			begun[arrived.index] = true
-			events.send(c.shape.first(c, arrived.index))
+			events.send(g.shape.first(g, arrived.index))
 		}
 		update := &arrived.update
 		if update.Text != "" || len(update.Tokens) > 0 || update.Finish != "" {
-			events.send(c.shape.piece(c, arrived.index, &choice{update.Text, update.Tokens, update.Finish, update.Usage}))
+			events.send(g.shape.piece(g, arrived.index, &choice{update.Text, update.Tokens, update.Finish, update.Usage}))
 		}
 		if events.err != nil {
 			return nil // the caller has left; the deferred cancel frees its slot
 		}
 	}
 	if ctx.Err() == nil {
-		events.send(c.shape.closing(c))
+		events.send(g.shape.closing(g))
 		events.done()
 	}
-	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
+	w.Header().Set("X-Inference-Ms", milliseconds(g.inference()))
 	return nil
 }
 

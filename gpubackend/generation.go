@@ -14,10 +14,10 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// call is one generating request on its way, the same on all routes. A route
-// decodes its body into a call and shapes what comes back.
-type call struct {
-	fields   *callFields
+// generation is one generating request in progress, the same on all routes. A
+// route decodes its body into a generation and shapes what comes back.
+type generation struct {
+	fields   *generationFields
 	requests []engine.Request // all choices of all prompts
 	streams  []*engine.Stream
 	shape    shape
@@ -26,16 +26,16 @@ type call struct {
 	warnings []string
 }
 
-// shape turns what a call produced into the bodies of one route.
+// shape turns what a generation produced into the bodies of one route.
 type shape interface {
 	// whole is the body of a reply that is not streamed.
-	whole(c *call, choices []choice) any
+	whole(g *generation, choices []choice) any
 	// first is the first event of a choice's stream; nil for none.
-	first(c *call, index int) any
+	first(g *generation, index int) any
 	// piece is the event for new text. The last one has a finish reason.
-	piece(c *call, index int, piece *choice) any
+	piece(g *generation, index int, piece *choice) any
 	// closing is the last event of a stream; nil for none.
-	closing(c *call) any
+	closing(g *generation) any
 }
 
 // choice is one answer, or a piece of it.
@@ -46,58 +46,58 @@ type choice struct {
 	usage  engine.Usage
 }
 
-// newCall prepares the choices of a call.
-func (s *Server) newCall(fields *callFields, template engine.Request, prompts [][]int32, shape shape, prefix string) *call {
-	c := &call{fields: fields, shape: shape, id: prefix + strings.ToLower(rand.Text()), created: time.Now()}
+// newGeneration prepares the choices of a generation.
+func (s *Server) newGeneration(fields *generationFields, template engine.Request, prompts [][]int32, shape shape, prefix string) *generation {
+	g := &generation{fields: fields, shape: shape, id: prefix + strings.ToLower(rand.Text()), created: time.Now()}
 	for _, prompt := range prompts {
 		for i := range fields.choices() {
 			request := template
 			request.Prompt = prompt
 			request.Sampling.Seed += uint64(i) // the choices of one prompt differ
-			c.requests = append(c.requests, request)
+			g.requests = append(g.requests, request)
 		}
 	}
-	return c
+	return g
 }
 
-// answer runs a call and writes its reply.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) error {
+// answer runs a generation and writes its reply.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, g *generation) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if err := s.submit(ctx, c); err != nil {
+	if err := s.submit(ctx, g); err != nil {
 		return err
 	}
 	defer func() {
 		cancel()
-		s.metrics.observe(c)
+		s.metrics.observe(g)
 	}()
 	w.Header().Set("X-Backend-Device", s.info.Device)
-	w.Header().Set("X-Backend-Max-Tokens", strconv.Itoa(c.streams[0].MaxTokens()))
-	if c.fields.Stream {
-		return s.stream(ctx, cancel, w, r, c)
+	w.Header().Set("X-Backend-Max-Tokens", strconv.Itoa(g.streams[0].MaxTokens()))
+	if g.fields.Stream {
+		return s.stream(ctx, cancel, w, r, g)
 	}
-	choices := make([]choice, len(c.streams))
-	for i, stream := range c.streams {
+	choices := make([]choice, len(g.streams))
+	for i, stream := range g.streams {
 		if err := choices[i].readAll(ctx, stream); err != nil {
 			return err
 		}
 	}
-	w.Header().Set("X-Queue-Ms", milliseconds(c.queued()))
-	w.Header().Set("X-Inference-Ms", milliseconds(c.inference()))
-	s.writeReply(w, c.shape.whole(c, choices))
+	w.Header().Set("X-Queue-Ms", milliseconds(g.queued()))
+	w.Header().Set("X-Inference-Ms", milliseconds(g.inference()))
+	s.writeReply(w, g.shape.whole(g, choices))
 	return nil
 }
 
-// submit hands the call to the scheduler.
-func (s *Server) submit(ctx context.Context, c *call) (err error) {
-	if c.streams, err = s.scheduler.Submit(ctx, c.requests...); err != nil {
+// submit hands the generation to the scheduler.
+func (s *Server) submit(ctx context.Context, g *generation) (err error) {
+	if g.streams, err = s.scheduler.Submit(ctx, g.requests...); err != nil {
 		return err
 	}
-	if asked := c.fields.maxTokens(); asked != nil {
-		for i, stream := range c.streams {
+	if asked := g.fields.maxTokens(); asked != nil {
+		for i, stream := range g.streams {
 			if most := stream.MaxTokens(); most < *asked {
-				c.warnings = append(c.warnings, fmt.Sprintf("max_tokens %d lowered to %d: the prompt has %d tokens and the context holds %d",
-					*asked, most, len(c.requests[i].Prompt), s.scheduler.Context()))
+				g.warnings = append(g.warnings, fmt.Sprintf("max_tokens %d lowered to %d: the prompt has %d tokens and the context holds %d",
+					*asked, most, len(g.requests[i].Prompt), s.scheduler.Context()))
 				break
 			}
 		}
@@ -124,24 +124,24 @@ func (c *choice) readAll(ctx context.Context, stream *engine.Stream) error {
 	}
 }
 
-// inference is the call's share of the engine's busy time so far.
-func (c *call) inference() time.Duration {
+// inference is the generation's share of the engine's busy time so far.
+func (g *generation) inference() time.Duration {
 	sum := time.Duration(0)
-	for _, stream := range c.streams {
+	for _, stream := range g.streams {
 		sum += stream.Usage().Inference
 	}
 	return sum
 }
 
 // queued is how long the first choice waited for its slot.
-func (c *call) queued() time.Duration { return c.streams[0].Usage().Queued }
+func (g *generation) queued() time.Duration { return g.streams[0].Usage().Queued }
 
-// usage sums up the call so far. A prompt is counted once, however many choices
+// usage sums up the generation so far. A prompt is counted once, however many choices
 // were made from it.
-func (c *call) usage() usageBody {
+func (g *generation) usage() usageBody {
 	var sum usageBody
-	n := c.fields.choices()
-	for i, stream := range c.streams {
+	n := g.fields.choices()
+	for i, stream := range g.streams {
 		usage := stream.Usage()
 		sum.CompletionTokens += usage.Generated
 		if i%n == 0 {
@@ -153,8 +153,8 @@ func (c *call) usage() usageBody {
 	return sum
 }
 
-func (c *call) timings() timingsBody {
-	return timingsBody{QueueMs: inMilliseconds(c.queued()), InferenceMs: inMilliseconds(c.inference()), TotalMs: inMilliseconds(time.Since(c.created))}
+func (g *generation) timings() timingsBody {
+	return timingsBody{QueueMs: inMilliseconds(g.queued()), InferenceMs: inMilliseconds(g.inference()), TotalMs: inMilliseconds(time.Since(g.created))}
 }
 
 type usageBody struct {
@@ -168,7 +168,7 @@ type usageBody struct {
 
 type timingsBody struct {
 	QueueMs     float64 `json:"queue_ms"`
-	InferenceMs float64 `json:"inference_ms"` // the call's share of the engine's busy time
+	InferenceMs float64 `json:"inference_ms"` // the generation's share of the engine's busy time
 	TotalMs     float64 `json:"total_ms"`
 }
 
