@@ -3,7 +3,6 @@ package middleware
 import (
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
@@ -52,14 +51,8 @@ func (r *reply) chooseMode(header http.Header) mode {
 
 // takeCounts reads the figures that some servers send in headers.
 func (r *reply) takeCounts(header http.Header) {
-	names := &r.request.call.Route.Spec.CountHeaders
-	if names[0] == "" {
-		return
-	}
-	input, err := strconv.ParseInt(header.Get(names[0]), 10, 64)
-	output, err2 := strconv.ParseInt(header.Get(names[1]), 10, 64)
-	if err == nil && err2 == nil && input >= 0 && output >= 0 {
-		r.meter.Report(dialect.Usage{Input: input, Output: output})
+	if names := &r.request.call.Route.Spec.CountHeaders; names[0] != "" {
+		r.meter.ReportTexts(header.Get(names[0]), header.Get(names[1]))
 	}
 }
 

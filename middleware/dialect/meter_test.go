@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -94,22 +95,38 @@ func checkStreams(t *testing.T, cases []streamCase) {
 	}
 }
 
+// cut cuts a stream into pieces whose sizes a seed chooses.
+func cut(stream []byte, seed uint64) (pieces [][]byte) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	most := 1 << random.IntN(8)
+	for len(stream) > 0 {
+		size := min(random.IntN(most+1), len(stream))
+		pieces = append(pieces, stream[:size])
+		stream = stream[size:]
+	}
+	return pieces
+}
+
 // FuzzMeter checks that a stream gives the same events and the same usage
 // however it is cut, that nothing panics and that nothing is lost.
 func FuzzMeter(f *testing.F) {
 	for i, test := range streamCases {
-		f.Add([]byte(test.stream), uint16(i*7), uint8(i))
+		f.Add([]byte(test.stream), uint64(i*7), uint8(i))
+		f.Add([]byte(strings.ReplaceAll(test.stream, "\n", "\r")), uint64(i*7), uint8(i))
+		f.Add([]byte(strings.ReplaceAll(test.stream, ",", ",\ndata:")), uint64(i*7), uint8(i))
 	}
-	f.Add([]byte("data: {\"usage\":{\"prompt_tokens\":-9e9}\n\r\n\n\n:x\n\ndata:\n\n"), uint16(3), uint8(0))
-	f.Fuzz(func(t *testing.T, stream []byte, cut uint16, which uint8) {
+	f.Add([]byte("data: {\"usage\":{\"prompt_tokens\":-9e9}\n\r\n\n\n:x\n\ndata:\n\n"), uint64(3), uint8(0))
+	f.Fuzz(func(t *testing.T, stream []byte, seed uint64, which uint8) {
 		test := streamCases[int(which)%len(streamCases)]
 		run := func(pieces ...[]byte) (tape, Usage, bool, int64) {
 			meter := NewMeter(&test.call, test.strip)
 			var out tape
 			for _, piece := range pieces {
-				if err := meter.Stream(test.format, bytes.Clone(piece), &out); err != nil {
+				buffer := bytes.Clone(piece)
+				if err := meter.Stream(test.format, buffer, &out); err != nil {
 					t.Fatal(err)
 				}
+				clear(buffer)
 			}
 			if err := meter.Flush(&out); err != nil {
 				t.Fatal(err)
@@ -117,14 +134,13 @@ func FuzzMeter(f *testing.F) {
 			usage, ok := meter.Reported()
 			return out, usage, ok, meter.Counted()
 		}
-		at := int(cut) % (len(stream) + 1)
 		whole, usage, ok, counted := run(stream)
-		parts, usage2, ok2, counted2 := run(stream[:at], stream[at:])
+		parts, usage2, ok2, counted2 := run(cut(stream, seed)...)
 		if whole.passed.String() != parts.passed.String() || whole.last.String() != parts.last.String() {
-			t.Fatalf("cut at %d:\n%q %q\n%q %q", at, whole.passed.String(), whole.last.String(), parts.passed.String(), parts.last.String())
+			t.Fatalf("cut by %d:\n%q %q\n%q %q", seed, whole.passed.String(), whole.last.String(), parts.passed.String(), parts.last.String())
 		}
 		if usage != usage2 || ok != ok2 || counted != counted2 {
-			t.Fatalf("cut at %d: %+v %v %d, whole %+v %v %d", at, usage2, ok2, counted2, usage, ok, counted)
+			t.Fatalf("cut by %d: %+v %v %d, whole %+v %v %d", seed, usage2, ok2, counted2, usage, ok, counted)
 		}
 		if usage.Input < 0 || usage.Output < 0 || usage.Cached > usage.Input {
 			t.Fatalf("usage %+v", usage)

@@ -3,7 +3,6 @@ package jsonscan
 import (
 	"bytes"
 	"encoding/json"
-	"math/bits"
 	"unicode/utf8"
 )
 
@@ -51,30 +50,13 @@ func Unusual(name []byte) bool {
 // IsNull says that a value is null.
 func IsNull(value []byte) bool { return string(value) == "null" }
 
-// ParseInteger reads a JSON number that is a whole number. ok is false for
-// everything else, larger ones than an int64 included.
+// ParseInteger reads a JSON number that is a whole number, however it is written: 65,
+// 65.0 and 6.5e1 are the same. ok is false for everything else, larger ones than an
+// int64 included.
 func ParseInteger(value []byte) (number int64, ok bool) {
-	negative := len(value) > 0 && value[0] == '-'
-	digits := value
-	if negative {
-		digits = value[1:]
+	var read Number
+	for _, c := range value {
+		read.Add(c)
 	}
-	if len(digits) == 0 || len(digits) > 1 && digits[0] == '0' {
-		return 0, false
-	}
-	var sum uint64
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		high, low := bits.Mul64(sum, 10)
-		sum = low + uint64(c-'0')
-		if high != 0 || sum < low || sum > 1<<63-1 {
-			return 0, false
-		}
-	}
-	if negative {
-		return -int64(sum), true
-	}
-	return int64(sum), true
+	return read.Whole()
 }

@@ -1,24 +1,6 @@
 package jsonscan
 
-import (
-	"math"
-	"testing"
-)
-
-func TestParseIntegerTakesWholeNumbersOnly(t *testing.T) {
-	for text, want := range map[string]int64{
-		"0": 0, "7": 7, "-7": -7, "9223372036854775807": math.MaxInt64, "-9223372036854775807": -math.MaxInt64,
-	} {
-		if got, ok := ParseInteger([]byte(text)); !ok || got != want {
-			t.Errorf("%s: %d %v", text, got, ok)
-		}
-	}
-	for _, text := range []string{"", "-", "01", "1.0", "1e3", `"1"`, "null", "9223372036854775808", "99999999999999999999999"} {
-		if got, ok := ParseInteger([]byte(text)); ok {
-			t.Errorf("%q is taken for %d", text, got)
-		}
-	}
-}
+import "testing"
 
 func TestNamesAndStringsAreReadAsParsersReadThem(t *testing.T) {
 	if got := UnescapeName([]byte(`max_tok\u0065ns`)); got != "max_tokens" {

@@ -8,52 +8,96 @@ import (
 
 var (
 	// Without the first quote: a search that begins with a byte as common as that is slow.
-	usageName    = []byte(`usage"`)
-	finishName   = []byte(`finish_reason"`)
-	usageMember  = []byte(`,"usage":`)
-	nullUsage    = []byte(`,"usage":null`)
-	emptyChoices = []byte(`"choices":[]`)
+	usageName  = []byte(`usage"`)
+	finishName = []byte(`finish_reason"`)
 )
 
-// chunk reads an OpenAI chunk.
-func (m *Meter) chunk(event, data []byte) (verdict, []byte) {
-	text := m.count(data)
-	if finishes(data) {
+// chunk reads an OpenAI chunk. Its top level decides what it is: what a vendor nests in
+// a delta of its own is a part of the answer.
+func (m *Meter) chunk(event []byte, at jsonscan.Span) (verdict, []byte) {
+	text := m.count(event, at)
+	data := at.Of(event)
+	if mayFinish(data) && finishes(data) {
 		m.walker.tally.finished = true
 		text = jsonscan.Span{}
 	}
 	if !bytes.Contains(data, usageName) {
-		m.frame.learn(data, text, false)
+		m.frame.learn(event, text, jsonscan.Span{})
 		return verdictPass, nil
 	}
-	empty := bytes.Contains(data, emptyChoices)
-	if bytes.Contains(data, nullUsage) && !empty {
-		m.frame.learn(data, text, m.strip)
-	}
-	if usage := lastMember(data); usage.End > 0 {
-		if empty {
-			m.runningTotal(data, usage)
+	top, ok := readTop(event, at)
+	switch {
+	case !ok:
+		m.walk(data)
+		return verdictPass, nil
+	case top.usages == 0:
+		m.frame.learn(event, text, jsonscan.Span{})
+		return verdictPass, nil
+	case event[top.usage.Start] != '{':
+		if top.usages == 1 && !top.first {
+			m.frame.learn(event, text, top.member)
+		}
+	default:
+		m.runningTotal(top.usage.Of(event))
+		if top.onlyUsage() && text.End == 0 {
 			return m.unlessStripped(verdictDrop)
 		}
-		m.frame.learnTotal(data, text, usage)
-		return m.withTotal(event, data, usage)
+		if top.usages == 1 && !top.first {
+			m.frame.learnTotal(event, text, top.member, top.usage)
+		}
 	}
-	m.walk(data)
 	if !m.strip {
 		return verdictPass, nil
 	}
-	if at := bytes.Index(event, nullUsage); at >= 0 {
-		return verdictReplace, m.without(event, at)
+	if top.usages == 1 {
+		return verdictReplace, m.replace(event, top.member, "")
 	}
-	if empty {
-		return verdictDrop, nil
-	}
-	return removeUsage(event, data)
+	return verdictReplace, m.withoutUsage(event, at)
 }
 
-// finishes says that a chunk gives a reason why an answer has ended. Some servers
+// topLevel is what the members at the top of a chunk say.
+type topLevel struct {
+	usages  int           // members named usage
+	usage   jsonscan.Span // value of the last
+	member  jsonscan.Span // the last with its comma
+	first   bool          // it is the first member of the object
+	choices bool          // there is an answer, or something else in place of the list
+	failed  bool          // there is an error
+}
+
+// onlyUsage says that the chunk carries usage and no answer: its list of choices is
+// empty, as in OpenAI's, or not there.
+func (t *topLevel) onlyUsage() bool { return !t.choices && !t.failed }
+
+// readTop reads the top level of a chunk. ok is false if it is no JSON object.
+func readTop(event []byte, at jsonscan.Span) (top topLevel, ok bool) {
+	scanner := jsonscan.ScanObject(event[:at.End], at.Start)
+	for begin, before := scanner.Pos, scanner.Pos; ; before = scanner.Pos {
+		name, value, more := scanner.Next()
+		if !more {
+			return top, scanner.Err == nil
+		}
+		switch string(name) {
+		case "usage":
+			top.usages++
+			top.usage, top.first = value, before == begin
+			top.member = jsonscan.Span{Start: before, End: value.End}
+			if top.first { // its comma comes after it
+				if next := jsonscan.SkipSpace(event[:at.End], value.End); next < at.End && event[next] == ',' {
+					top.member.End = next + 1
+				}
+			}
+		case "choices":
+			top.choices = event[value.Start] != '[' || jsonscan.SkipSpace(event, value.Start+1) != value.End-1
+		case "error":
+			top.failed = !jsonscan.IsNull(value.Of(event))
+		}
+	}
+}
+
+// mayFinish says that a chunk names a reason why an answer has ended. Some servers
 // send an empty reason until then.
-func finishes(data []byte) bool {
+func mayFinish(data []byte) bool {
 	for {
 		found := bytes.Index(data, finishName)
 		if found < 0 {
@@ -71,50 +115,50 @@ func finishes(data []byte) bool {
 	}
 }
 
-// lastMember returns the place of a usage object that is the last member of
-// data, with the comma before it. Nearly all servers put it there.
-func lastMember(data []byte) jsonscan.Span {
-	start := bytes.Index(data, usageName) - len(`,"`)
-	if start < 0 || !bytes.HasPrefix(data[start:], usageMember) {
-		return jsonscan.Span{}
+// finishes says that one of the choices of a chunk has a reason why it has ended.
+func finishes(data []byte) bool {
+	scanner := jsonscan.ScanObject(data, 0)
+	for {
+		name, value, ok := scanner.Next()
+		if !ok {
+			return false
+		}
+		if string(name) != "choices" {
+			continue
+		}
+		choices := jsonscan.ScanArray(data[:value.End], value.Start)
+		for choice, ok := choices.Next(); ok; choice, ok = choices.Next() {
+			if hasReason(data[:choice.End], choice.Start) {
+				return true
+			}
+		}
 	}
-	return lastObject(data, start)
 }
 
-// lastObject is lastMember for a usage member that is known to stand at start.
-func lastObject(data []byte, start int) jsonscan.Span {
-	value := start + len(usageMember)
-	if value >= len(data) || data[value] != '{' {
-		return jsonscan.Span{}
+func hasReason(data []byte, start int) bool {
+	scanner := jsonscan.ScanObject(data, start)
+	for {
+		name, value, ok := scanner.Next()
+		if !ok {
+			return false
+		}
+		if string(name) == "finish_reason" && data[value.Start] == '"' && value.End-value.Start > 2 {
+			return true
+		}
 	}
-	end, err := jsonscan.SkipContainer(data, value)
-	if err != nil || end != len(data)-1 || data[end] != '}' {
-		return jsonscan.Span{}
-	}
-	return jsonscan.Span{Start: start, End: end}
 }
 
 // runningTotal keeps a usage object without reading it: some servers send one with
 // every chunk, and only the last counts.
-func (m *Meter) runningTotal(data []byte, usage jsonscan.Span) {
+func (m *Meter) runningTotal(usage []byte) {
 	if len(m.total) > 0 || m.walker.tally.seen {
-		if !bytes.ContainsAny(usage.Of(data), "123456789") {
+		if !bytes.ContainsAny(usage, "123456789") {
 			return // a later all-zero usage object does not replace a real one
 		}
 	}
-	m.total = append(m.total[:0], '{')
-	m.total = append(m.total, data[usage.Start+1:usage.End]...)
+	m.total = append(m.total[:0], `{"usage":`...)
+	m.total = append(m.total, usage...)
 	m.total = append(m.total, '}')
-}
-
-// withTotal reads an event that carries a running total and a piece of the answer.
-func (m *Meter) withTotal(event, data []byte, usage jsonscan.Span) (verdict, []byte) {
-	m.runningTotal(data, usage)
-	if !m.strip {
-		return verdictPass, nil
-	}
-	m.scratch = splice(m.scratch[:0], event, data, usage, "")
-	return verdictReplace, m.scratch
 }
 
 func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
@@ -124,40 +168,24 @@ func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
 	return verdictPass, nil
 }
 
-// without returns event without the null usage at an index.
-func (m *Meter) without(event []byte, at int) []byte {
-	m.scratch = append(append(m.scratch[:0], event[:at]...), event[at+len(nullUsage):]...)
-	return m.scratch
-}
-
-// removeUsage takes the usage out of an event's JSON, or drops the event if it
-// carries nothing else.
-func removeUsage(event, data []byte) (verdict, []byte) {
-	scanner := jsonscan.ScanObject(data, 0)
-	empty := false
-	var cut jsonscan.Span
-	for before := scanner.Pos; ; before = scanner.Pos {
+// withoutUsage returns event without any usage at the top level of its text. It is for
+// texts that have several.
+func (m *Meter) withoutUsage(event []byte, at jsonscan.Span) []byte {
+	scanner := jsonscan.ScanObject(event[:at.End], at.Start)
+	out := append(m.scratch[:0], event[:scanner.Pos]...)
+	for kept, before := 0, scanner.Pos; ; before = scanner.Pos {
 		name, value, ok := scanner.Next()
 		if !ok {
-			break
+			m.scratch = append(out, event[before:]...)
+			return m.scratch
 		}
-		switch string(name) {
-		case "usage":
-			cut = jsonscan.Span{Start: before, End: value.End}
-			if data[jsonscan.SkipSpace(data, before)] != ',' { // the first member: its comma comes after it
-				if next := jsonscan.SkipSpace(data, value.End); next < len(data) && data[next] == ',' {
-					cut.End = next + 1
-				}
-			}
-		case "choices":
-			empty = data[value.Start] == '[' && jsonscan.SkipSpace(data, value.Start+1) == value.End-1
+		if string(name) == "usage" {
+			continue
 		}
+		if start := jsonscan.SkipSpace(event, before); kept == 0 && event[start] == ',' {
+			before = start + 1
+		}
+		out = append(out, event[before:value.End]...)
+		kept++
 	}
-	if scanner.Err != nil || cut.End == 0 {
-		return verdictPass, nil
-	}
-	if empty {
-		return verdictDrop, nil
-	}
-	return verdictReplace, splice(nil, event, data, cut, "")
 }

@@ -12,17 +12,17 @@ var contentKeys = [...][]byte{
 	[]byte(`"reasoning":`), []byte(`"arguments":`), []byte(`"thinking":`), []byte(`"partial_json":`),
 }
 
-// count counts an event that carries a piece of an answer and returns where the
-// piece stands. The key that was found last is tried first.
-func (m *Meter) count(data []byte) jsonscan.Span {
-	if text := textAfter(data, contentKeys[m.key]); text.End > text.Start {
-		m.counted(sizeOf(text.Of(data)))
+// count counts an event that carries a piece of an answer and returns where in the
+// event the piece stands. The key that was found last is tried first.
+func (m *Meter) count(event []byte, at jsonscan.Span) jsonscan.Span {
+	if text := textAfter(event, at, contentKeys[m.key]); text.End > text.Start {
+		m.counted(sizeOf(text.Of(event)))
 		return text
 	}
 	for i, key := range contentKeys {
-		if text := textAfter(data, key); text.End > text.Start {
+		if text := textAfter(event, at, key); text.End > text.Start {
 			m.key = i
-			m.counted(sizeOf(text.Of(data)))
+			m.counted(sizeOf(text.Of(event)))
 			return text
 		}
 	}
@@ -58,18 +58,19 @@ func sizeOf(text []byte) int {
 }
 
 // textAfter returns where the text that follows key stands, without its quotes.
-func textAfter(data, key []byte) jsonscan.Span {
-	found := bytes.Index(data, key)
+func textAfter(event []byte, at jsonscan.Span, key []byte) jsonscan.Span {
+	found := bytes.Index(at.Of(event), key)
 	if found < 0 {
 		return jsonscan.Span{}
 	}
-	at := jsonscan.SkipSpace(data, found+len(key))
-	if at >= len(data) || data[at] != '"' {
+	data := event[:at.End]
+	start := jsonscan.SkipSpace(data, at.Start+found+len(key))
+	if start >= len(data) || data[start] != '"' {
 		return jsonscan.Span{}
 	}
-	end := jsonscan.SkipString(data, at)
+	end := jsonscan.SkipString(data, start)
 	if end < 0 {
-		return jsonscan.Span{Start: at + 1, End: len(data)}
+		return jsonscan.Span{Start: start + 1, End: len(data)}
 	}
-	return jsonscan.Span{Start: at + 1, End: end - 1}
+	return jsonscan.Span{Start: start + 1, End: end - 1}
 }

@@ -21,65 +21,38 @@ var (
 	errorName = []byte(`"error"`)
 )
 
-// event reads one event.
+// event reads one event and says what happens to it. The replacement is nil where the
+// event itself is passed on.
 func (m *Meter) event(event []byte) (verdict, []byte) {
+	if text, cut := m.frame.read(event, m.splitter.returns); text.End > text.Start {
+		m.counted(sizeOf(text.Of(event)))
+		return m.framed(event, cut)
+	}
 	if m.splitter.format == NDJSON {
-		return m.data(event, event)
+		return m.data(event, jsonscan.Span{End: len(event)})
 	}
-	result, replacement := verdictPass, []byte(nil)
-	for line := event; len(line) > 0; {
-		end := bytes.IndexByte(line, '\n')
-		if end < 0 {
-			end = len(line) - 1
-		}
-		if data, ok := dataOf(line[:end+1]); ok {
-			if v, text := m.data(event, data); v != verdictPass {
-				result, replacement = v, text
-			}
-		} else if name, ok := bytes.CutPrefix(line[:end+1], []byte("event:")); ok && string(bytes.TrimSpace(name)) == "error" {
-			m.failed = true
-		}
-		line = line[end+1:]
-	}
-	return result, replacement
+	return m.lines(event)
 }
 
-// dataOf returns the text of a data line.
-func dataOf(line []byte) ([]byte, bool) {
-	if len(line) < 5 || string(line[:5]) != "data:" {
-		return nil, false
-	}
-	line = line[5:]
-	for len(line) > 0 && (line[0] == ' ') {
-		line = line[1:]
-	}
-	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
-		line = line[:len(line)-1]
-	}
-	return line, true
-}
-
-// data reads the text of one event. The common event, a piece of an answer
-// without usage, costs a few searches; the walker sees only what may report something.
-func (m *Meter) data(event, data []byte) (verdict, []byte) {
+// data reads the text of an event, which stands at a place in it. The common event, a
+// piece of an answer without usage, costs a few searches; the walker sees only what may
+// report something.
+func (m *Meter) data(event []byte, at jsonscan.Span) (verdict, []byte) {
+	data := at.Of(event)
 	if bytes.Equal(data, doneText) {
 		m.terminal = true
 		return verdictLast, nil
-	}
-	if text, total := m.frame.read(data); text > 0 {
-		m.counted(text)
-		return m.framed(event, data, total)
 	}
 	if startsWithError(data) {
 		m.failed = true
 	}
 	switch m.shape.Events {
 	case Chunks:
-		return m.chunk(event, data)
+		return m.chunk(event, at)
 	case Typed:
-		return m.typedEvent(data)
+		return m.typedEvent(event, at)
 	}
-	return m.nativeEvent(event, data)
+	return m.nativeEvent(event, at)
 }
 
 // SaysError says that a reply is an error, whatever its status.
@@ -99,49 +72,51 @@ func startsWithError(data []byte) bool {
 	return len(rest) > 0 && rest[0] == ':' && !bytes.HasPrefix(rest[jsonscan.SkipSpace(rest, 1):], []byte("null"))
 }
 
-// walk reads what data reports.
-func (m *Meter) walk(data []byte) {
+// walk reads what data reports, and says whether it reports any figure.
+func (m *Meter) walk(data []byte) bool {
 	m.walker.reset()
 	m.walker.feed(data)
 	m.total = m.total[:0]
+	return m.walker.reported
+}
+
+// replace returns event with a part of it replaced.
+func (m *Meter) replace(event []byte, cut jsonscan.Span, text string) []byte {
+	m.scratch = append(append(m.scratch[:0], event[:cut.Start]...), text...)
+	m.scratch = append(m.scratch, event[cut.End:]...)
+	return m.scratch
 }
 
 // hideDetails replaces the details in TGI's last event by null, as TGI does for
 // callers that did not ask for them.
-func hideDetails(event, data []byte) []byte {
-	scanner := jsonscan.ScanObject(data, 0)
+func (m *Meter) hideDetails(event []byte, at jsonscan.Span) []byte {
+	scanner := jsonscan.ScanObject(event[:at.End], at.Start)
 	for {
 		name, value, ok := scanner.Next()
 		if !ok {
-			return event
+			return nil
 		}
 		if string(name) == "details" {
-			return splice(nil, event, data, value, "null")
+			return m.replace(event, value, "null")
 		}
 	}
-}
-
-// splice appends event to out with a part of data, which is a part of event,
-// replaced.
-func splice(out, event, data []byte, cut jsonscan.Span, text string) []byte {
-	start := bytes.Index(event, data)
-	out = append(append(out, event[:start+cut.Start]...), text...)
-	return append(out, event[start+cut.End:]...)
 }
 
 // typedEvent reads an event of the Messages or the Responses API, which name their
 // type.
-func (m *Meter) typedEvent(data []byte) (verdict, []byte) {
+func (m *Meter) typedEvent(event []byte, at jsonscan.Span) (verdict, []byte) {
+	data := at.Of(event)
 	kind := eventType(data)
 	var text jsonscan.Span
 	if m.brings(kind) {
-		text = m.count(data)
+		text = m.count(event, at)
 	}
 	if bytes.Contains(data, usageName) {
-		m.early = string(kind) == m.shape.Early && m.shape.Early != ""
-		m.walk(data)
+		if m.walk(data) {
+			m.early = string(kind) == m.shape.Early && m.shape.Early != ""
+		}
 	} else if string(kind) == m.shape.Framed {
-		m.frame.learn(data, text, false)
+		m.frame.learn(event, text, jsonscan.Span{})
 	}
 	if m.ends(kind) {
 		m.terminal = true
@@ -192,15 +167,15 @@ func eventType(data []byte) []byte {
 }
 
 // nativeEvent reads an event of a server's own API. Most of them carry running totals.
-func (m *Meter) nativeEvent(event, data []byte) (verdict, []byte) {
-	m.count(data)
-	m.walk(data)
+func (m *Meter) nativeEvent(event []byte, at jsonscan.Span) (verdict, []byte) {
+	m.count(event, at)
+	m.walk(at.Of(event))
 	if !m.ended() {
 		return verdictPass, nil
 	}
 	m.terminal = true
 	if m.strip {
-		return verdictLast, hideDetails(event, data)
+		return verdictLast, m.hideDetails(event, at)
 	}
 	return verdictLast, nil
 }

@@ -35,3 +35,13 @@ func TestAnEarlyFigureIsNoTotal(t *testing.T) {
 		}
 	}
 }
+
+// What a vendor nests in a later event is no figure that replaces the early one.
+func TestAnEarlyFigureStaysEarlyBesideNestedUsage(t *testing.T) {
+	stream := "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n" +
+		"data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"word\",\"vendor\":{\"usage\":{\"output_tokens\":7}}}}\n\n" +
+		"data: {\"type\":\"message_stop\"}\n\n"
+	if meter, _ := playStream(t, &messages, stream, 1<<10); !meter.Early() {
+		t.Error("the figure of message_start is taken for the total")
+	}
+}

@@ -12,75 +12,91 @@ const maxFrame = 1 << 10
 // frame is an event without its text. Most events of a stream differ only in their
 // text, so what was found out about one holds for the next.
 type frame struct {
-	before, after []byte
-	cut           bool // a null usage follows the text and is taken out
-	// total says that a running total ends the event. Like the text, it differs from
-	// event to event and is not part of the frame.
+	before, after []byte // what surrounds the text
+	// total says that a running total follows the text. Like the text, it differs from
+	// event to event and is not part of the frame: it stands in after at value.
 	total bool
+	value int16
+	// cut is where in after the usage stands that is taken out for callers who did not
+	// ask for it, with its comma. A running total is cut up to its end.
+	cut, size int16
 }
 
-// read returns the size of the text of an event that has this frame, and the
-// place of its running total if it has one. The size is 0 if the event has
-// another frame or no text.
-func (f *frame) read(data []byte) (text int, total jsonscan.Span) {
+// read returns where the text of an event stands that has this frame, and the usage
+// that it carries. The text is empty if the event has another frame or no text.
+// returns says that a carriage return may end a line in it.
+func (f *frame) read(event []byte, returns bool) (text, usage jsonscan.Span) {
 	start := len(f.before)
-	if start == 0 || len(data) <= start+len(f.after) || !bytes.Equal(data[:start], f.before) {
-		return 0, jsonscan.Span{}
+	if start == 0 || len(event) < start+len(f.after) || !bytes.Equal(event[:start], f.before) {
+		return text, usage
 	}
-	end := jsonscan.SkipString(data, start-1) - 1
-	if end < start {
-		return 0, jsonscan.Span{}
+	end := jsonscan.SkipString(event, start-1) - 1
+	if end <= start || bytes.IndexByte(event[start:end], '\n') >= 0 || returns && bytes.IndexByte(event[start:end], '\r') >= 0 {
+		return text, usage
 	}
+	usage = jsonscan.Span{Start: end + int(f.cut), End: end + int(f.cut) + int(f.size)}
 	if !f.total {
-		if !bytes.Equal(data[end:], f.after) {
-			return 0, jsonscan.Span{}
+		if !bytes.Equal(event[end:], f.after) {
+			return text, usage
 		}
-		return sizeOf(data[start:end]), jsonscan.Span{}
+		return jsonscan.Span{Start: start, End: end}, usage
 	}
-	if !bytes.HasPrefix(data[end:], f.after) {
-		return 0, jsonscan.Span{}
+	value := end + int(f.value)
+	if value >= len(event) || event[value] != '{' || !bytes.Equal(event[end:value], f.after[:f.value]) {
+		return text, usage
 	}
-	if total = lastObject(data, end+len(f.after)-len(usageMember)); total.End == 0 {
-		return 0, jsonscan.Span{}
+	close, err := jsonscan.SkipContainer(event, value)
+	if err != nil || !bytes.Equal(event[close:], f.after[f.value:]) {
+		return text, usage
 	}
-	return sizeOf(data[start:end]), total
+	usage.End = close
+	return jsonscan.Span{Start: start, End: end}, usage
 }
 
-// learn keeps the frame of an event that reports nothing.
-func (f *frame) learn(data []byte, text jsonscan.Span, cut bool) {
-	if text.End > len(data)-1 || cut && !bytes.Contains(data[text.End:], nullUsage) {
-		return // the text is cut off, or the null stands elsewhere
+// learn keeps the frame of an event that reports nothing. cut is the usage without a
+// value that is taken out of it; empty: nothing.
+func (f *frame) learn(event []byte, text, cut jsonscan.Span) {
+	if cut.End > 0 && cut.Start < text.End || !f.fits(event, text) {
+		return
 	}
-	if f.set(data, text, len(data)) {
-		f.cut, f.total = cut, false
-	}
-}
-
-// learnTotal keeps the frame of an event that ends with a running total.
-func (f *frame) learnTotal(data []byte, text, total jsonscan.Span) {
-	if text.End <= total.Start && f.set(data, text, total.Start+len(usageMember)) {
-		f.cut, f.total = false, true
+	f.keep(event, text, jsonscan.Span{Start: len(event), End: len(event)})
+	f.total, f.cut, f.size = false, 0, 0
+	if cut.End > 0 {
+		f.cut, f.size = int16(cut.Start-text.End), int16(cut.End-cut.Start)
 	}
 }
 
-// set keeps what surrounds a text, up to an index, unless there is no text or too
-// much around it.
-func (f *frame) set(data []byte, text jsonscan.Span, end int) bool {
-	if text.End == 0 || text.Start > maxFrame || end-text.End > maxFrame {
-		return false
+// learnTotal keeps the frame of an event with a running total: a value, and the place
+// of its member.
+func (f *frame) learnTotal(event []byte, text, member, value jsonscan.Span) {
+	if member.Start < text.End || !f.fits(event, text) {
+		return
 	}
-	f.before = append(f.before[:0], data[:text.Start]...)
-	f.after = append(f.after[:0], data[text.End:end]...)
-	return true
+	f.keep(event, text, value)
+	f.total, f.value = true, int16(value.Start-text.End)
+	f.cut, f.size = int16(member.Start-text.End), 0
+}
+
+// fits says that there is a text and not too much around it.
+func (f *frame) fits(event []byte, text jsonscan.Span) bool {
+	return text.End > text.Start && text.End < len(event) && text.Start <= maxFrame && len(event)-text.End <= maxFrame
+}
+
+// keep stores what surrounds a text, without the running total.
+func (f *frame) keep(event []byte, text, total jsonscan.Span) {
+	f.before = append(f.before[:0], event[:text.Start]...)
+	f.after = append(append(f.after[:0], event[text.End:total.Start]...), event[total.End:]...)
 }
 
 // framed says what happens to an event with the same frame as the one before.
-func (m *Meter) framed(event, data []byte, total jsonscan.Span) (verdict, []byte) {
-	switch {
-	case m.frame.total:
-		return m.withTotal(event, data, total)
-	case m.frame.cut:
-		return verdictReplace, m.without(event, bytes.LastIndex(event, nullUsage))
+func (m *Meter) framed(event []byte, usage jsonscan.Span) (verdict, []byte) {
+	if m.frame.total {
+		value := usage
+		value.Start += int(m.frame.value - m.frame.cut)
+		m.runningTotal(value.Of(event))
+	}
+	if m.strip && usage.End > usage.Start {
+		return verdictReplace, m.replace(event, usage, "")
 	}
 	return verdictPass, nil
 }

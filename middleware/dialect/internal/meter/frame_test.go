@@ -85,7 +85,7 @@ func checkFrames(t *testing.T, shape *Shape, strip bool, stream []byte) {
 	meters := [2]Meter{New(shape, strip), New(shape, strip)}
 	var tapes [2]tape
 	for event := range bytes.SplitAfterSeq(stream, []byte("\n\n")) {
-		data, isData := dataOf(event)
+		data, isData := dataOf(bytes.TrimRight(event, "\n"))
 		if !isData || !json.Valid(data) {
 			return // of what is no JSON, the frame may hide what a search finds
 		}

@@ -84,3 +84,40 @@ func TestALongLastEventOfServersOwnAPIs(t *testing.T) {
 		}
 	}
 }
+
+// However its lines end, and on however many data lines its text stands, a long event
+// passes whole and is read.
+func TestALongEventOfManyLinesIsRead(t *testing.T) {
+	long := strings.Repeat("x", maxEvent)
+	event := "id: 7\ndata: {\"type\":\"response.completed\",\ndata\ndata: \"response\":{\"instructions\":\"" + long + "\",\ndate: \"usage\":{\"output_tokens\":1},\n" +
+		"data: \"usage\":{\"input_tokens\":\ndata:9,\"output_tokens\":3}}}\n\n"
+	for name, end := range map[string]string{"LF": "\n", "CRLF": "\r\n", "CR": "\r"} {
+		stream := strings.ReplaceAll(event, "\n", end)
+		for _, size := range []int{1 << 10, 1021, 32<<10 + 1, len(stream)} {
+			t.Run(fmt.Sprint(name, " in ", size), func(t *testing.T) {
+				meter, out := playStream(t, &responses, stream, size)
+				if usage, ok := meter.Reported(); !ok || usage != (Usage{Input: 9, Output: 3}) {
+					t.Errorf("usage %+v %v", usage, ok)
+				}
+				if whole := out.passed.String() + out.last.String(); whole != stream || strings.TrimLeft(out.last.String(), "}") != end+end || !meter.Complete() {
+					t.Errorf("%d bytes came out, %d went in, %q is held back", len(whole), len(stream), out.last.String())
+				}
+			})
+		}
+	}
+}
+
+func TestAfterALongEventTheNextIsRead(t *testing.T) {
+	event := `data: {"choices":[{"delta":{"content":"` + strings.Repeat("x", maxEvent) + `"}}]}` + "\n\n"
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		stream := strings.ReplaceAll(event+sse(running, sumOf)+doneLine, "\n", end)
+		want := strings.ReplaceAll(event+sse(`{"id":"c","choices":[{"index":0,"delta":{"content":"x"}}]}`), "\n", end)
+		for size := 1000; size < 1040; size++ {
+			meter, out := playStream(t, &chat, stream, size)
+			usage, ok := meter.Reported()
+			if !ok || usage != (Usage{Input: 9, Cached: 4, Output: 3}) || out.passed.String() != want || !meter.Complete() {
+				t.Fatalf("%q in pieces of %d: usage %+v %v, complete %v, %d bytes passed of %d", end, size, usage, ok, meter.Complete(), out.passed.Len(), len(want))
+			}
+		}
+	}
+}

@@ -4,6 +4,8 @@ package meter
 
 import (
 	"bytes"
+
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
 // Meter reads usage out of a passing reply. It keeps nothing of the reply but
@@ -22,10 +24,11 @@ type Meter struct {
 	produced bool  // a piece of the answer was seen
 	strip    bool  // usage was not asked for by the caller
 	early    bool  // usage came only at the beginning of the stream
+	fate     verdict
 	large    largeEvent
 	frame    frame
 	total    []byte // latest usage object, not yet read
-	scratch  []byte
+	scratch  []byte // the event that was changed last
 }
 
 // New returns the meter of a reply of this shape; nil: nothing is known about it.
@@ -51,6 +54,15 @@ type Sink interface {
 // incomplete event waits for the rest of it.
 func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 	m.splitter.format = format
+	if m.splitter.halved && len(piece) > 0 {
+		m.splitter.halved = false
+		if piece[0] == '\n' {
+			if err := m.send(m.fate, piece[:1], sink); err != nil {
+				return err
+			}
+			piece = piece[1:]
+		}
+	}
 	if m.large.open {
 		rest, err := m.goOn(piece, sink)
 		if err != nil || len(rest) == 0 {
@@ -58,7 +70,12 @@ func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 		}
 		piece = rest
 	}
-	data := m.splitter.join(piece)
+	return m.passEvents(m.splitter.join(piece), sink)
+}
+
+// passEvents passes on the events in data and keeps what follows the last.
+func (m *Meter) passEvents(data []byte, sink Sink) error {
+	m.splitter.returns = bytes.IndexByte(data, '\r') >= 0
 	from, at := 0, 0 // data[from:at] is read but not passed on
 	for {
 		size := m.splitter.end(data[at:])
@@ -67,6 +84,7 @@ func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 		}
 		event := data[at : at+size]
 		verdict, replacement := m.event(event)
+		m.fate = verdict
 		if verdict == verdictPass {
 			at += size
 			continue
@@ -74,30 +92,31 @@ func (m *Meter) Stream(format Format, piece []byte, sink Sink) error {
 		if err := passSome(sink, data[from:at]); err != nil {
 			return err
 		}
-		var err error
-		switch verdict {
-		case verdictReplace:
-			err = sink.Pass(replacement)
-		case verdictLast:
-			err = holdLast(sink, lastOf(event, replacement))
+		if replacement != nil {
+			event = replacement
 		}
-		if err != nil {
+		if err := m.send(verdict, event, sink); err != nil {
 			return err
 		}
 		at += size
 		from = at
 	}
+	m.splitter.halved = m.splitter.returns && at > 0 && at == len(data) && data[at-1] == '\r'
 	if err := passSome(sink, data[from:at]); err != nil {
 		return err
 	}
 	return m.rest(data[at:], sink)
 }
 
-func lastOf(event, replacement []byte) []byte {
-	if replacement != nil {
-		return replacement
+// send passes on an event or its replacement, unless it is dropped.
+func (m *Meter) send(verdict verdict, event []byte, sink Sink) error {
+	switch verdict {
+	case verdictDrop:
+		return nil
+	case verdictLast:
+		return holdLast(sink, event)
 	}
-	return event
+	return sink.Pass(event)
 }
 
 // holdLast passes on the event that ends the answer. All but the tail of a long one,
@@ -138,27 +157,28 @@ func (m *Meter) Flush(sink Sink) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	verdict, replacement := m.event(rest)
 	m.splitter.tail = nil
-	switch verdict {
-	case verdictReplace:
-		return sink.Pass(replacement)
-	case verdictLast:
-		return sink.Last(lastOf(rest, replacement))
-	case verdictDrop:
-		return nil
+	verdict, replacement := m.event(rest)
+	if replacement != nil {
+		rest = replacement
 	}
-	return sink.Pass(rest)
+	if verdict == verdictLast {
+		return sink.Last(rest)
+	}
+	return m.send(verdict, rest, sink)
 }
 
 // Body reads the next piece of a reply that is one JSON text.
 func (m *Meter) Body(piece []byte) { m.walker.feed(piece) }
 
-// Report adds figures that came in headers.
-func (m *Meter) Report(usage Usage) {
-	m.walker.tally.set(fieldInput, usage.Input, true)
-	m.walker.tally.set(fieldOutput, usage.Output, true)
-	m.walker.tally.set(fieldCached, usage.Cached, true)
+// ReportTexts adds figures that came in headers, if both are plausible.
+func (m *Meter) ReportTexts(input, output string) {
+	in, ok := jsonscan.ParseInteger([]byte(input))
+	out, ok2 := jsonscan.ParseInteger([]byte(output))
+	if ok && ok2 && in >= 0 && out >= 0 {
+		m.walker.tally.set(fieldInput, in, true)
+		m.walker.tally.set(fieldOutput, out, true)
+	}
 }
 
 // Reported returns what the upstream has reported so far, or false if it reported

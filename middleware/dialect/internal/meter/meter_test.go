@@ -25,3 +25,16 @@ func TestASinkThatFailsStopsTheStream(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestFiguresOfHeadersAreRead(t *testing.T) {
+	for texts, want := range map[[2]string]Usage{
+		{"6", "2"}: {Input: 6, Output: 2}, {"6.0", "2e0"}: {Input: 6, Output: 2},
+		{"6", ""}: {}, {"-6", "2"}: {}, {"6.5", "2"}: {}, {"six", "2"}: {},
+	} {
+		meter := New(&tgi, false)
+		meter.ReportTexts(texts[0], texts[1])
+		if usage, ok := meter.Reported(); usage != want || ok != (want != Usage{}) {
+			t.Errorf("%q: %+v %v", texts, usage, ok)
+		}
+	}
+}

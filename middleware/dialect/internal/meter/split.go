@@ -19,6 +19,11 @@ const maxEvent = 64 << 10
 // is copied.
 type splitter struct {
 	format Format
+	// returns says that the data has carriage returns, which end lines as line feeds do.
+	returns bool
+	// halved says that the last event ended with a carriage return at the end of the
+	// data. A line feed that comes next belongs to it.
+	halved bool
 	tail   []byte
 }
 
@@ -48,29 +53,79 @@ func (s *splitter) keep(rest []byte) {
 // end returns the length of the first event of data including its empty line, or 0 if
 // it is incomplete.
 func (s *splitter) end(data []byte) int {
-	if s.format == SSE { // the empty line of an event that was passed on in pieces
-		if bytes.HasPrefix(data, []byte("\n")) {
-			return 1
-		}
-		if bytes.HasPrefix(data, []byte("\r\n")) {
-			return 2
-		}
+	switch {
+	case s.format == NDJSON:
+		return bytes.IndexByte(data, '\n') + 1
+	case s.returns:
+		return endOfMixed(data)
+	case len(data) > 0 && data[0] == '\n':
+		return 1 // an empty line alone
 	}
-	at := 0
-	for {
+	for at := 0; ; {
 		found := bytes.IndexByte(data[at:], '\n')
 		if found < 0 {
 			return 0
 		}
 		at += found + 1
-		if s.format == NDJSON {
-			return at
-		}
-		switch {
-		case at < len(data) && data[at] == '\n':
+		if at < len(data) && data[at] == '\n' {
 			return at + 1
-		case at+1 < len(data) && data[at] == '\r' && data[at+1] == '\n':
-			return at + 2
 		}
 	}
+}
+
+// endOfMixed is end for data whose lines end with CR, LF or CRLF. A CR at the end of
+// data may have its LF yet to come. An event does not wait for that unless its lines
+// end so.
+func endOfMixed(data []byte) int {
+	pairs := false // the line before ended with CRLF
+	for at := 0; at < len(data); {
+		size := lineSize(data[at:])
+		ending := data[at+size:]
+		switch {
+		case len(ending) == 0:
+			return 0
+		case len(ending) == 1 && ending[0] == '\r':
+			if size > 0 || pairs {
+				return 0
+			}
+			return at + 1
+		}
+		pairs = ending[0] == '\r' && ending[1] == '\n'
+		at += size + 1
+		if pairs {
+			at++
+		}
+		if size == 0 {
+			return at
+		}
+	}
+	return 0
+}
+
+// lineSize returns the length of the first line of data without its end.
+func lineSize(data []byte) int {
+	size := bytes.IndexByte(data, '\n')
+	if size < 0 {
+		size = len(data)
+	}
+	if found := bytes.IndexByte(data[:size], '\r'); found >= 0 {
+		return found
+	}
+	return size
+}
+
+// nextLine returns the first line of data without its end, and what follows.
+func nextLine(data []byte) (line, rest []byte) {
+	size := lineSize(data)
+	line, rest = data[:size], data[size:]
+	if len(rest) > 0 && rest[0] == '\r' {
+		rest = rest[1:]
+		if len(rest) == 0 || rest[0] != '\n' {
+			return line, rest
+		}
+	}
+	if len(rest) > 0 {
+		rest = rest[1:]
+	}
+	return line, rest
 }

@@ -1,6 +1,9 @@
 package meter
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestEventsEndWithAnEmptyLine(t *testing.T) {
 	for _, test := range []struct {
@@ -15,11 +18,21 @@ func TestEventsEndWithAnEmptyLine(t *testing.T) {
 		{SSE, "\r\nrest", 2},
 		{SSE, "data: a\n", 0},
 		{SSE, "data: a\r\n\r", 0},
+		{SSE, "data: a\r\rdata: b", 9},
+		{SSE, "data: a\r\r", 9},
+		{SSE, "data: a\r", 0},
+		{SSE, "data: a\r\r\nrest", 10},
+		{SSE, "data: a\n\rrest", 9},
+		{SSE, "data: a\r\n\nrest", 10},
+		{SSE, "data: a\rdata: b\r\n\r\n", 19},
+		{SSE, "\r", 1},
+		{SSE, "\rrest", 1},
 		{SSE, "", 0},
+		{NDJSON, "{}\r\n{}\r\n", 4},
 		{NDJSON, "{}\n{}\n", 3},
 		{NDJSON, "{", 0},
 	} {
-		cut := splitter{format: test.format}
+		cut := splitter{format: test.format, returns: strings.Contains(test.data, "\r")}
 		if end := cut.end([]byte(test.data)); end != test.end {
 			t.Errorf("%q ends at %d, want %d", test.data, end, test.end)
 		}

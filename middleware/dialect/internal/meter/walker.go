@@ -126,16 +126,10 @@ type walker struct {
 	escaped   bool // the next byte of the string is escaped
 	totals    bool // a total is the input
 
-	next    node  // what the member's value is
-	pending field // field that the value belongs to
-	literal literal
-}
-
-// literal is a number, true, false or null while it is being read.
-type literal struct {
-	open, negative, bad bool
-	first               byte
-	number              int64
+	next     node            // what the member's value is
+	pending  field           // field that the value belongs to
+	literal  jsonscan.Number // number, true, false or null that is being read
+	reported bool            // the text has reported a figure
 }
 
 // reset prepares for another JSON text of the same reply and keeps what was reported.
@@ -322,36 +316,26 @@ func (w *walker) skip(piece []byte) int {
 }
 
 func (w *walker) readLiteral(c byte) {
-	if w.pending == fieldNone {
-		return
+	if w.pending != fieldNone {
+		w.literal.Add(c)
 	}
-	value := &w.literal
-	if !value.open {
-		*value = literal{open: true, first: c, negative: c == '-'}
-		if value.negative {
-			return
-		}
-	}
-	if c < '0' || c > '9' || value.number > maxCount {
-		value.bad = true
-		return
-	}
-	value.number = value.number*10 + int64(c-'0')
 }
 
 func (w *walker) endLiteral() {
-	value := &w.literal
-	if !value.open {
+	if !w.literal.Open() {
 		return
 	}
-	value.open = false
+	value := w.literal
+	w.literal = jsonscan.Number{}
 	switch {
-	case value.first == 'n': // null
+	case value.First() == 'n': // null
 	case w.pending == fieldDone:
-		w.tally.done = w.tally.done || value.first == 't'
+		w.tally.done = w.tally.done || value.First() == 't'
 	case w.pending == fieldFinish:
 	default:
-		w.tally.set(w.pending, value.number, !value.bad && !value.negative)
+		number, whole := value.Whole()
+		w.tally.set(w.pending, number, whole)
+		w.reported = true
 	}
 }
 
