@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -42,15 +43,15 @@ func dial(b *testing.B, g *gateway, count int) *callers {
 	return c
 }
 
-// send has every caller make the call a number of times, one after the other.
-func (c *callers) send(call exchange, request []byte, times, status int) {
+// send has every caller make some of the calls, a number of times one after the other.
+func (c *callers) send(call exchange, requests [][]byte, times, status int) {
 	c.b.Helper()
 	var all sync.WaitGroup
 	for _, connection := range c.connections {
 		all.Go(func() {
 			in := bufio.NewReader(connection)
 			for range times {
-				if err := call(connection, in, request, status); err != nil {
+				if err := call(connection, in, requests[rand.IntN(len(requests))], status); err != nil {
 					c.b.Error(err)
 					return
 				}

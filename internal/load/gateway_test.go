@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -48,17 +47,18 @@ func build(b *testing.B) {
 
 // gateway is a running process of the binary.
 type gateway struct {
-	address string // host:port
-	key     string // of a member, empty without a gate
+	address string   // host:port
+	keys    []string // of members, none without a gate
 	process *os.Process
 }
 
-// start runs a Caddyfile in a process of its own on the first core. site is the
-// text of the one site, global goes into the global options.
-func start(b *testing.B, global, site string) *gateway {
+// start runs a Caddyfile in a process of its own on the first core. home is its
+// working directory, site the text of the one site; global goes into the global
+// options.
+func start(b *testing.B, home, global, site string) *gateway {
 	b.Helper()
 	build(b)
-	home, address := b.TempDir(), freeAddress(b)
+	address := freeAddress(b)
 	config := filepath.Join(home, "Caddyfile")
 	text := fmt.Sprintf("{\n\tadmin off\n\tlog {\n\t\tlevel ERROR\n\t}\n%s\n}\nhttp://%s {\n%s\n}\n", global, address, site)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -82,11 +82,6 @@ func start(b *testing.B, global, site string) *gateway {
 	pin(b, command.Process.Pid, 0)
 	g := &gateway{address: address, process: command.Process}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if global != "" && g.key == "" {
-			key, _ := os.ReadFile(filepath.Join(home, "data", "demo.key")) // not there yet
-			g.key = strings.TrimSpace(string(key))
-			continue
-		}
 		if response, err := http.Get("http://" + address + "/v1/models"); err == nil {
 			response.Body.Close()
 			return g
@@ -105,6 +100,19 @@ func (g *gateway) used(b *testing.B) time.Duration {
 		b.Fatalf("the gateway's processor time: %v", err)
 	}
 	return time.Duration(now.Nano())
+}
+
+// memory returns the bytes of memory that the gateway has in use.
+func (g *gateway) memory(b *testing.B) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size, resident float64
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		b.Fatal(err)
+	}
+	return resident * float64(os.Getpagesize())
 }
 
 // pin binds all threads of a process to one core.

@@ -18,10 +18,11 @@ import (
 
 const usage = `{"prompt_tokens":200,"completion_tokens":100,"total_tokens":300}`
 
-// answers serves one answer of some 600 bytes. It is no http.Server, which would
+// answers serves one answer of some 600 bytes after working on it for a time. It is
+// no http.Server, which would
 // take more of the core that it shares with the callers than they do, and leave
 // the gateway idle.
-func answers(b *testing.B) string {
+func answers(b *testing.B, works time.Duration) string {
 	body := `{"id":"a","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"` +
 		strings.Repeat("word ", 80) + `"}}],"usage":` + usage + `}`
 	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
@@ -43,6 +44,7 @@ func answers(b *testing.B) string {
 					if _, err := skipMessage(in); err != nil {
 						return
 					}
+					time.Sleep(works)
 					if _, err := connection.Write(reply); err != nil {
 						return
 					}
