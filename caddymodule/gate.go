@@ -56,8 +56,9 @@ type Gate struct {
 	// one is answered with 413. Unit: bytes. Default: 10485760 (10 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a call may run before it is cut. The credit for that time is held
-	// while it runs. Default: 2m.
+	// How long a call may run before it is cut. At first the credit for what the model's
+	// calls took of late is held, 10 seconds where nothing is known; it grows up to
+	// this time while the call runs. Default: 2m.
 	HoldTimeout caddy.Duration `json:"hold_timeout,omitempty"`
 
 	// The shape of refusals: `openai`, `anthropic`, `aquin`, `aixplain`, `ollama`,
@@ -70,7 +71,8 @@ type Gate struct {
 	Errors string `json:"errors,omitempty"`
 
 	// Whether to reserve one token for each byte of a prompt, which no prompt
-	// exceeds, instead of one for every four bytes. Default: false.
+	// exceeds, instead of one for every four bytes. Credit is held for as many from
+	// the start. Default: false.
 	StrictEstimate bool `json:"strict_estimate,omitempty"`
 
 	// Whether a call without a cap on its output gets the model's cap written into
@@ -180,6 +182,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithModels(app.catalog()...),
 		middleware.WithLogger(g.log),
 		middleware.WithRuns(app.engine.Runs),
+		middleware.WithForecast(app.engine.Forecast),
 		middleware.WithObserver(app.engine.Observer(app.modelNames()...)),
 		middleware.WithClientAddress(runtime.ClientAddress),
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),

@@ -7,7 +7,7 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// longestPiece returns the maximum number of bytes in one token.
+// longestPiece is the number of bytes that one token stands for at most.
 func longestPiece(words engine.Tokenizer, vocabulary int) int {
 	longest := 1
 	for id := range int32(vocabulary) {
@@ -16,14 +16,12 @@ func longestPiece(words engine.Tokenizer, vocabulary int) int {
 	return longest
 }
 
-// longText is the size in bytes from which only a few texts are tokenized at once.
-// Tokenizing takes up to three hundred times the size in memory, and the queue, which
-// comes later, cannot limit it.
+// longText is the size from which texts are read a few at a time. Reading takes up
+// to three hundred times the size in memory, before the queue has a say.
 const longText = 16 << 10
 
-// beginReading is called before a text is tokenized. It refuses a text that cannot fit
-// into the context even if all its tokens are the longest ones, and lets a long text
-// wait for its turn. The caller must call done afterwards.
+// beginReading refuses a text that cannot fit whatever its tokens are, before any
+// work is put into it, and waits for its turn if it is long. Call done afterwards.
 func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err error) {
 	least := (bytes + s.longest - 1) / s.longest
 	if least > s.scheduler.Context() {
@@ -40,7 +38,7 @@ func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err 
 	}
 }
 
-// encode returns the tokens of a text that stands alone, with the model's start tokens.
+// encode is a text as the model reads it when it stands alone.
 func (s *Server) encode(ctx context.Context, text string) ([]int32, error) {
 	done, err := s.beginReading(ctx, len(text))
 	if err != nil {
@@ -50,7 +48,7 @@ func (s *Server) encode(ctx context.Context, text string) ([]int32, error) {
 	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...), nil
 }
 
-// chatPrompt returns the tokens of a conversation in the model's chat template.
+// chatPrompt is a conversation in the model's template.
 func (s *Server) chatPrompt(ctx context.Context, messages []message) ([]int32, error) {
 	turns, err := conversation(messages)
 	if err != nil {
@@ -76,11 +74,11 @@ func (s *Server) chatPrompt(ctx context.Context, messages []message) ([]int32, e
 type tokenizeRequest struct {
 	Model    string    `json:"model"`
 	Prompt   *string   `json:"prompt"`
-	Content  *string   `json:"content"` // llama-server's name for the prompt
+	Content  *string   `json:"content"` // llama-server's word for the same
 	Messages []message `json:"messages"`
 }
 
-// serveTokenize answers with the token ids that a generation would start from.
+// serveTokenize answers with the ids that a generation would read.
 func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 	var body tokenizeRequest
 	err := s.readBody(w, r, &body)
@@ -106,7 +104,7 @@ func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if tokens == nil {
-		tokens = []int32{} // JSON [] and not null
+		tokens = []int32{} // an empty text is a list all the same
 	}
 	s.writeReply(w, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
 	return nil

@@ -49,7 +49,7 @@ const (
 	OutcomeClientGone
 	// OutcomeDeadline is a call that ran into its time limit.
 	OutcomeDeadline
-	// OutcomeCreditExhausted is a stream that was cut because its hold could not grow.
+	// OutcomeCreditExhausted is a call that was cut because its hold could not grow.
 	OutcomeCreditExhausted
 	// OutcomeInterrupted is a call that was running when the gateway crashed.
 	OutcomeInterrupted
@@ -70,11 +70,11 @@ func (o Outcome) String() string { return outcomeNames[min(int(o), len(outcomeNa
 // form is "epoch|counter".
 type HoldID uint64
 
-// HoldRequest asks for a hold that covers the worst case of one call.
+// HoldRequest asks for a hold for one call.
 type HoldRequest struct {
 	KeyID     string
 	Model     string
-	Worst     Quantity  // upper bound of what the call may consume
+	Worst     Quantity  // what the hold covers, until Extend raises it
 	Deadline  time.Time // when the gateway cuts the call; best from time.Now, whose times no set clock moves
 	Stream    bool      // decides what a crash does to the call
 	RequestID string    // goes into the entry
@@ -142,7 +142,7 @@ const (
 	maxRequestID = 256
 )
 
-// Hold sets credit aside for the worst case of a call. It waits for no disk. A
+// Hold sets credit aside for a call. It waits for no disk. A
 // *CreditError says what is missing; ErrUnknownKey means that the key was revoked
 // or expired since it was authenticated; ErrUnavailable that nothing can be
 // admitted now; an error that wraps ErrInvalid that the request makes no sense.
@@ -278,9 +278,6 @@ func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, 
 	}
 	charge, events, err := l.settle(id, &h, settlement)
 	b := l.batch
-	if l.durability == DurabilitySettle {
-		l.expect(l.now().Add(l.patience(settlement.Quantity.Duration)))
-	}
 	l.mu.Unlock()
 	for _, event := range events {
 		l.events(event)

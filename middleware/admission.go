@@ -8,18 +8,12 @@ import (
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
-const (
-	// bytesPerToken relates the bytes of a prompt to its tokens for the estimate
-	// that limits reserve. Settlement replaces it by the true figure.
-	bytesPerToken = 4
-	// templateTokens is what a chat template adds around the messages.
-	templateTokens = 64
-	// defaultStreamHold is the time that the hold of a stream covers at first; it
-	// grows while the stream runs, so that a long time limit needs no large balance.
-	defaultStreamHold = time.Minute
-)
+// bytesPerToken relates the bytes of a prompt to its tokens for the estimate that
+// limits reserve. Settlement replaces it by the true figure.
+const bytesPerToken = 4
 
 // admission is what a call was granted.
 type admission struct {
@@ -28,7 +22,7 @@ type admission struct {
 	reserved limiter.Tokens
 	handle   limiter.Handle
 	headroom headroom
-	worst    ledger.Quantity // what the hold covers at first
+	likely   ledger.Quantity // what the hold covers at first
 	hold     ledger.HoldID
 
 	rows [2]limits.Binding // memory for those of the key and of its use of the model
@@ -44,7 +38,7 @@ func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request
 		return refusal
 	}
 	hold, err := g.ledger.Hold(ctx, ledger.HoldRequest{
-		KeyID: from.key.ID, Model: q.model.Name, Worst: a.worst, Deadline: a.deadline,
+		KeyID: from.key.ID, Model: q.model.Name, Worst: a.likely, Deadline: a.deadline,
 		Stream: q.call.Stream, RequestID: q.id,
 	})
 	if err == nil {
@@ -65,8 +59,8 @@ func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request
 // reserve asks the limiter. A cap that is the gate's own default must not lock a
 // small key out forever: the limiter may lower it to the largest that fits.
 func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
-	var asked limiter.Tokens
-	asked, a.worst = g.estimate(q)
+	demand := g.demand(q)
+	asked := g.reservation(q, &demand)
 	step := int64(0)
 	if q.cap.byDefault && g.injectCap {
 		step = q.call.Answers
@@ -85,31 +79,59 @@ func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *reque
 	}
 	a.handle, a.reserved, a.cap = decision.Handle, decision.Reserved, q.cap.tokens
 	if step > 0 {
-		a.cap, a.worst.OutputTokens = a.reserved.Output/step, a.reserved.Output
+		a.cap = a.reserved.Output / step
 	}
+	demand.OutputCap = a.cap
+	a.likely = g.likely(q, &demand)
 	return nil
 }
 
-// estimate returns what a call reserves of its limits and the upper limit of what
-// it may consume. Byte-level tokenizers never make more tokens than bytes.
-func (g *Gate) estimate(q *request) (limiter.Tokens, ledger.Quantity) {
+// demand describes a call to the forecast.
+func (g *Gate) demand(q *request) forecast.Demand {
+	return forecast.Demand{
+		Model: q.model.Name, Bytes: q.call.TextBytes, MediaTokens: q.call.MediaTokens,
+		Answers: q.call.Answers, OutputCap: q.cap.tokens, CapByDefault: q.cap.byDefault,
+		TimeLimit: g.holdTimeout,
+	}
+}
+
+// reservation returns what a call reserves of its limits.
+func (g *Gate) reservation(q *request, demand *forecast.Demand) limiter.Tokens {
 	if q.custom != nil {
-		worst := q.custom.worst
-		worst.Duration = g.holdTimeout
-		return limiter.Tokens{Input: worst.InputTokens, Output: worst.OutputTokens}, worst
+		return limiter.Tokens{Input: q.custom.worst.InputTokens, Output: q.custom.worst.OutputTokens}
 	}
-	output := q.cap.tokens * q.call.Answers
-	worst := ledger.Quantity{
-		InputTokens:  q.call.TextBytes + q.call.MediaTokens + templateTokens,
-		OutputTokens: output,
-		Duration:     g.holdTimeout,
-	}
-	if q.call.Stream {
-		worst.Duration = min(worst.Duration, g.streamHold)
-	}
-	reserve := limiter.Tokens{Input: worst.InputTokens, Output: output}
+	most := demand.Most()
+	tokens := limiter.Tokens{Input: most.InputTokens, Output: most.OutputTokens}
 	if !g.strict {
-		reserve.Input = (q.call.TextBytes+bytesPerToken-1)/bytesPerToken + q.call.MediaTokens
+		tokens.Input = (demand.Bytes+bytesPerToken-1)/bytesPerToken + demand.MediaTokens
 	}
-	return reserve, worst
+	return tokens
+}
+
+// likely returns what the hold of a call covers at first. It grows while the call
+// runs, so that a long time limit or a large output cap needs no large balance.
+func (g *Gate) likely(q *request, demand *forecast.Demand) ledger.Quantity {
+	likely := g.forecast.Likely(demand)
+	switch {
+	case q.fixed():
+		return ledger.Quantity{Duration: g.holdTimeout}
+	case q.custom != nil:
+		likely.InputTokens, likely.OutputTokens = q.custom.worst.InputTokens, q.custom.worst.OutputTokens
+	case g.strict:
+		likely.InputTokens = demand.Most().InputTokens
+	}
+	return likely
+}
+
+// most returns the upper limit of what a call may consume: no upstream is believed
+// that claims more, unless it is trusted.
+func (a *admission) most(g *Gate, q *request) ledger.Quantity {
+	if q.custom != nil {
+		most := q.custom.worst
+		most.Duration = g.holdTimeout
+		return most
+	}
+	demand := g.demand(q)
+	demand.OutputCap = a.cap
+	return demand.Most()
 }

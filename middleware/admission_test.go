@@ -40,7 +40,7 @@ func TestACallThatCreditRefusesKeepsNoReservation(t *testing.T) {
 func TestCreditThatOtherCallsHoldIsWaitedFor(t *testing.T) {
 	stage := newStage()
 	h := build(t, stage.serve, ledger.NewKey{})
-	_, h.text = h.newKey(ledger.NewKey{Owner: "tight", HasBudget: true, Budget: 5 * ledger.Credit / 2}, 10*ledger.Credit)
+	_, h.text = h.newKey(ledger.NewKey{Owner: "tight", HasBudget: true, Budget: ledger.Credit / 4}, 10*ledger.Credit)
 	done := make(chan answer, 1)
 	go func() { done <- h.post("/v1/chat/completions", plainBody) }()
 	<-stage.arrived

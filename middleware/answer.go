@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -115,6 +116,9 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 		if text := upstreamMessage(x.reply.kept); text != "" {
 			refusal.Message = text
 		}
+	case errors.Is(seen.facts.failure, errOverCap):
+		refusal.Code = "output_cap_exceeded"
+		refusal.Message = fmt.Sprintf("the upstream did not stop at the %d tokens that it was asked for", seen.most.OutputTokens)
 	case reply.produced || x.reply.sent:
 		refusal.Message = "the upstream failed before the answer was complete"
 	case seen.facts.failureStatus == http.StatusServiceUnavailable:

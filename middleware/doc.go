@@ -35,9 +35,12 @@
 //	the upstream died midway          produced until then     for that
 //	the time limit was reached        produced until then     for that, if anything
 //	the credit ran out midway         produced until then     up to the hold
+//	a stream ran past its cap         up to the cap           for that
 //	the key was revoked midway        produced until then     for that
 //
-// Whatever an upstream reports, nobody is charged beyond what was held.
+// What an upstream reports is charged up to what the call can have used: a token for
+// each byte of its body, its cap, the time that the gate saw. A trusted upstream is
+// believed beyond that. What neither hold, balance nor budget covers is written off.
 //
 // # Handlers of your own
 //

@@ -17,7 +17,9 @@ type evidence struct {
 	clientGone bool  // the client's own context ended
 	wall       time.Duration
 	reserved   limiter.Tokens
-	fixed      bool // the path has a fixed cost
+	most       ledger.Quantity // what the call may consume by what it asked for
+	custom     bool            // most is what the operator said of the path
+	fixed      bool            // the path has a fixed cost
 
 	reply reading // what the reply showed
 	facts facts   // what handlers, policies and the watch reported
@@ -48,8 +50,9 @@ type reading struct {
 type ending struct {
 	outcome    ledger.Outcome
 	settlement ledger.Settlement
-	free       bool // the client got nothing of the answer, and not by its own doing
-	void       bool // the hold ends without a charge
+	cut        limiter.Tokens // that the upstream reported and is not believed
+	free       bool           // the client got nothing of the answer, and not by its own doing
+	void       bool           // the hold ends without a charge
 
 	charge      ledger.Charge // what settling made of it
 	settleError error
@@ -60,7 +63,7 @@ func decide(seen *evidence) ending {
 	end := ending{outcome: seen.outcome()}
 	end.free = seen.free(end.outcome)
 	end.void = end.free || seen.fixed && end.outcome != ledger.OutcomeOK
-	end.settlement = seen.settlement(end.outcome, end.free)
+	end.settlement, end.cut = seen.settlement(end.outcome, end.free)
 	return end
 }
 
@@ -69,7 +72,7 @@ func (e *evidence) outcome() ledger.Outcome {
 	r, failure := &e.reply, e.facts.failure
 	complete := e.returned && r.wrote && r.writeError == nil && r.readError == nil && failure == nil && !r.truncated
 	switch {
-	case errors.Is(failure, errCredit) || errors.Is(e.cause, errCredit):
+	case errors.Is(failure, errCredit) || errors.Is(e.cause, errCredit) && !complete:
 		return ledger.OutcomeCreditExhausted
 	case errors.Is(e.cause, errRevoked):
 		return ledger.OutcomeRevoked
@@ -101,19 +104,49 @@ func (e *evidence) free(outcome ledger.Outcome) bool {
 	return false
 }
 
-// settlement says what the call consumed.
-func (e *evidence) settlement(outcome ledger.Outcome, free bool) ledger.Settlement {
+// settlement says what the call consumed, and which tokens of the upstream's
+// report are not part of it.
+func (e *evidence) settlement(outcome ledger.Outcome, free bool) (ledger.Settlement, limiter.Tokens) {
 	settlement := ledger.Settlement{Outcome: outcome, Usage: ledger.UsageReported}
 	if free {
-		return settlement
+		return settlement, limiter.Tokens{}
 	}
 	settlement.Quantity, settlement.Usage = e.tokens(outcome)
 	if e.fixed {
 		settlement.Usage = ledger.UsageReported
 	}
 	settlement.Quantity.Duration = e.compute()
-	clamp(&settlement.Quantity, &e.facts.covered)
-	return settlement
+	cut := e.believe(&settlement)
+	if outcome == ledger.OutcomeCreditExhausted {
+		settlement.Quantity.OutputTokens = min(settlement.Quantity.OutputTokens, e.facts.covered.OutputTokens)
+		settlement.Quantity.Duration = min(settlement.Quantity.Duration, e.facts.covered.Duration)
+	}
+	return settlement, cut
+}
+
+// trusted says that reported usage is believed whatever the call asked for: that of
+// an upstream that the operator trusts, or of a handler of the operator's own.
+func (e *evidence) trusted() bool {
+	return !e.custom && (e.facts.upstream.Trusted || e.facts.usage != nil)
+}
+
+// believe cuts a settlement to what the call may have consumed by what it asked for.
+// Only a trusted report may exceed that. It returns what it cut of a report.
+func (e *evidence) believe(s *ledger.Settlement) (cut limiter.Tokens) {
+	quantity, most := &s.Quantity, &e.most
+	quantity.Duration = max(min(quantity.Duration, most.Duration), 0)
+	reported := s.Usage == ledger.UsageReported && !e.fixed
+	if reported && e.trusted() {
+		return cut
+	}
+	if reported {
+		cut.Input = max(quantity.InputTokens-most.InputTokens, 0)
+		cut.Output = max(quantity.OutputTokens-most.OutputTokens, 0)
+	}
+	quantity.InputTokens = min(quantity.InputTokens, most.InputTokens)
+	quantity.CachedTokens = min(quantity.CachedTokens, quantity.InputTokens)
+	quantity.OutputTokens = min(quantity.OutputTokens, most.OutputTokens)
+	return cut
 }
 
 // tokens returns the tokens that the call consumed, from the best source there is.
@@ -155,13 +188,4 @@ func (e *evidence) compute() time.Duration {
 		return min(e.reply.inference, e.wall)
 	}
 	return e.wall
-}
-
-// clamp keeps an upstream's figures within what was held: whatever it claims,
-// the caller is never charged beyond that.
-func clamp(quantity, held *ledger.Quantity) {
-	quantity.InputTokens = min(quantity.InputTokens, held.InputTokens)
-	quantity.CachedTokens = min(quantity.CachedTokens, quantity.InputTokens)
-	quantity.OutputTokens = min(quantity.OutputTokens, held.OutputTokens)
-	quantity.Duration = max(min(quantity.Duration, held.Duration), 0)
 }

@@ -20,7 +20,8 @@ func TestEndings(t *testing.T) {
 		counted  = "counted"
 		estimate = "estimated"
 	)
-	// A call that reserved 100 and 50 tokens, held 400 and 50, and ran for a second.
+	// A call that reserved 100 and 50 tokens, may take 400 and 50, holds credit for 120
+	// and 40, and ran for a second.
 	type change = func(e *evidence)
 	whole := func(e *evidence) {
 		e.reply = reading{wrote: true, status: 200, produced: true, hasUsage: true}
@@ -148,21 +149,40 @@ func TestEndings(t *testing.T) {
 
 		{"the credit ran out midway, by tokens", []change{stream, truncated, func(e *evidence) {
 			e.facts.failure, e.reply.counted = errCredit, 70
-		}}, ledger.OutcomeCreditExhausted, counted, tokens(100, 0, 50)},
+		}}, ledger.OutcomeCreditExhausted, counted, tokens(100, 0, 40)},
 		{
 			"the credit ran out midway, by time",
 			[]change{stream, truncated, ended(errCredit)},
 			ledger.OutcomeCreditExhausted, counted, tokens(100, 0, 7),
 		},
 		{
+			"the credit ran out, when all was complete",
+			[]change{whole, ended(errCredit)},
+			ledger.OutcomeOK, reported, tokens(90, 10, 20),
+		},
+		{"more than was asked for", []change{stream, truncated, func(e *evidence) {
+			e.facts.failure, e.reply.counted = errOverCap, 120
+		}}, ledger.OutcomeUpstreamFailed, counted, tokens(100, 0, 50)},
+		{
 			"the key was revoked",
 			[]change{stream, truncated, ended(errRevoked)},
 			ledger.OutcomeRevoked, counted, tokens(100, 0, 7),
 		},
 
-		{"never beyond the hold", []change{whole, func(e *evidence) {
+		{
+			"more than the hold, as far as the call asked for it",
+			[]change{whole, func(e *evidence) { e.reply.usage = dialect.Usage{Input: 399, Output: 50} }},
+			ledger.OutcomeOK, reported, tokens(399, 0, 50),
+		},
+		{"never beyond what was asked for", []change{whole, func(e *evidence) {
 			e.reply.usage, e.wall = dialect.Usage{Input: 1 << 40, Cached: 1 << 40, Output: 1 << 40}, time.Hour
 		}}, ledger.OutcomeOK, reported, ledger.Quantity{InputTokens: 400, CachedTokens: 400, OutputTokens: 50, Duration: time.Minute}},
+		{"a trusted upstream's tokens", []change{whole, func(e *evidence) {
+			e.facts.upstream.Trusted, e.reply.usage = true, dialect.Usage{Input: 6095, Cached: 1, Output: 51}
+		}}, ledger.OutcomeOK, reported, tokens(6095, 1, 51)},
+		{"a trusted upstream that reports nothing", []change{stream, func(e *evidence) {
+			e.facts.upstream.Trusted, e.reply.counted = true, 51
+		}}, ledger.OutcomeOK, counted, tokens(100, 0, 50)},
 		{"a trusted upstream's time", []change{whole, func(e *evidence) {
 			e.facts.upstream.Trusted, e.reply.inference, e.reply.hasInference = true, time.Millisecond, true
 		}}, ledger.OutcomeOK, reported, ledger.Quantity{InputTokens: 90, CachedTokens: 10, OutputTokens: 20, Duration: time.Millisecond}},
@@ -178,7 +198,8 @@ func TestEndings(t *testing.T) {
 		},
 	} {
 		seen := evidence{returned: true, wall: time.Second, reserved: limiter.Tokens{Input: 100, Output: 50}}
-		seen.facts.covered = ledger.Quantity{InputTokens: 400, OutputTokens: 50, Duration: time.Minute}
+		seen.most = ledger.Quantity{InputTokens: 400, OutputTokens: 50, Duration: time.Minute}
+		seen.facts.covered = ledger.Quantity{InputTokens: 120, OutputTokens: 40, Duration: time.Minute}
 		for _, change := range test.changes {
 			change(&seen)
 		}

@@ -4,6 +4,3 @@ import "time"
 
 // WithWatchEvery lets tests look after streams more often.
 func WithWatchEvery(pause time.Duration) Option { return func(g *Gate) { g.watchEvery = pause } }
-
-// WithStreamHold lets tests hold little for streams.
-func WithStreamHold(hold time.Duration) Option { return func(g *Gate) { g.streamHold = hold } }

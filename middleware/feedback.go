@@ -86,8 +86,9 @@ type Usage struct {
 }
 
 // ReportUsage reports what the call of this context consumed. It replaces what the
-// gate reads from the reply; the last report counts. Report before the handler
-// returns. Outside the gate it does nothing.
+// gate reads from the reply; the last report counts. It is believed like that of a
+// trusted upstream, but on a path of WithMetered not beyond the upper limit that was
+// named there. Report before the handler returns. Outside the gate it does nothing.
 func ReportUsage(ctx context.Context, usage Usage) {
 	if x := exchangeFrom(ctx); x != nil {
 		x.feedback.mutex.Lock()
@@ -100,8 +101,10 @@ func ReportUsage(ctx context.Context, usage Usage) {
 type Upstream struct {
 	Address string
 	Kind    string // vllm, sglang, llamacpp, ollama, tgi, openai or penstock
-	// Trusted says that its X-Inference-Ms is believed: it replaces the time that
-	// the gate measured, but never exceeds it.
+	// Trusted says that its figures are believed. Its X-Inference-Ms replaces the time
+	// that the gate measured, but never exceeds it. The tokens that it reports are
+	// charged even where they exceed what the call asked for, as far as balance and
+	// budget reach.
 	Trusted bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 // Gate decides which calls reach a handler that serves models, and meters them. It
@@ -32,7 +33,9 @@ type Gate struct {
 	clientAddress func(*http.Request) netip.Addr
 	runs          *Runs
 	watchEvery    time.Duration
-	streamHold    time.Duration
+	forecast      *forecast.Forecast
+	cuts          seldom // logging of tokens that are not believed
+	writeOffs     seldom // logging of credit that is written off
 	settling      deadlines
 	bodies        bodyPool
 }
@@ -57,13 +60,16 @@ func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 		maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
 		custom: map[string]*customPath{}, logger: slog.New(slog.DiscardHandler),
 		now: time.Now, clientAddress: RemoteAddress,
-		watchEvery: defaultWatchEvery, streamHold: defaultStreamHold,
+		watchEvery: defaultWatchEvery,
 	}
 	for _, option := range options {
 		option(g)
 	}
 	if g.runs == nil {
 		g.runs = NewRuns(DefaultMaxRuns)
+	}
+	if g.forecast == nil {
+		g.forecast = forecast.New()
 	}
 	return g
 }

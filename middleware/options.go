@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 	DefaultHoldTimeout = 2 * time.Minute
 	// DefaultMaxOutputTokens caps the output of a call whose caller and whose model
 	// set no cap.
-	DefaultMaxOutputTokens = 512
+	DefaultMaxOutputTokens = forecast.UsualOutputTokens
 )
 
 // OnRevoke says what happens to the streams of a key that is revoked.
@@ -49,7 +50,8 @@ func WithCatalog(models Catalog) Option { return func(g *Gate) { g.catalog = mod
 // WithMaxBody limits a request's body in bytes, both as sent and decompressed.
 func WithMaxBody(bytes int64) Option { return func(g *Gate) { g.maxBody = bytes } }
 
-// WithHoldTimeout limits how long a call may run. The credit hold covers this time.
+// WithHoldTimeout limits how long a call may run. The credit hold grows up to this
+// time while the call runs.
 func WithHoldTimeout(limit time.Duration) Option { return func(g *Gate) { g.holdTimeout = limit } }
 
 // WithInjectMaxTokens says whether the model's cap is written into a call that sets
@@ -70,8 +72,8 @@ func WithFixedCost(path string, amount ledger.Micro) Option {
 }
 
 // WithMetered lets a path pass whose handler reports its usage by ReportUsage.
-// worst is the upper limit that is held and reserved for each call; its Duration
-// is the hold timeout.
+// worst is the upper limit of each call's tokens, which are held and reserved; time
+// is held as for any other call.
 func WithMetered(path string, worst ledger.Quantity) Option {
 	return func(g *Gate) { g.custom[path] = &customPath{worst: worst} }
 }
@@ -87,7 +89,7 @@ func WithErrorsPassthrough(respond func(http.ResponseWriter, *http.Request, Refu
 }
 
 // WithStrictEstimate reserves a true upper limit of prompt tokens, one for each
-// byte, instead of one for four bytes.
+// byte, instead of one for four bytes. The credit hold covers them from the start.
 func WithStrictEstimate() Option { return func(g *Gate) { g.strict = true } }
 
 // WithLogger sets where the gate logs. The default is to log nothing.
@@ -112,3 +114,10 @@ func WithClientAddress(address func(*http.Request) netip.Addr) Option {
 // WithRuns sets where background runs are kept. The default is a Runs of the
 // gate's own with DefaultMaxRuns.
 func WithRuns(runs *Runs) Option { return func(g *Gate) { g.runs = runs } }
+
+// WithForecast sets what is known of the latest calls. Gates may share one, so that it
+// outlives a change of the configuration. The default is one of the gate's own, which
+// knows nothing at first.
+func WithForecast(known *forecast.Forecast) Option {
+	return func(g *Gate) { g.forecast = known }
+}

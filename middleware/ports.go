@@ -32,12 +32,12 @@ type Ledger interface {
 	// Authenticate returns the key whose text this is. Unknown, malformed, expired
 	// and revoked keys all give ledger.ErrUnknownKey.
 	Authenticate(text string) (ledger.Key, error)
-	// Hold sets credit aside for the worst case of a call. It does not wait for a
+	// Hold sets credit aside for what a call is likely to cost. It does not wait for a
 	// disk. A *ledger.CreditError says what is missing; ledger.ErrUnavailable means
 	// that nothing can be admitted now.
 	Hold(ctx context.Context, request ledger.HoldRequest) (ledger.Hold, error)
-	// Extend raises a hold so that it covers worst in all.
-	Extend(ctx context.Context, id ledger.HoldID, worst ledger.Quantity) (ledger.Hold, error)
+	// Extend raises a hold so that it covers that quantity in all.
+	Extend(ctx context.Context, id ledger.HoldID, covered ledger.Quantity) (ledger.Hold, error)
 	// Checkpoint records what a running stream has consumed so far. It never waits.
 	Checkpoint(id ledger.HoldID, soFar ledger.Quantity) error
 	// Settle charges what a call consumed and returns when the charge is durable.
@@ -85,10 +85,15 @@ type Report struct {
 	InputTokens  int64
 	CachedTokens int64
 	OutputTokens int64
-	Charge       ledger.Charge
-	Compute      time.Duration // that was charged
-	FirstByte    time.Duration // from dispatch to the upstream's first byte; 0: none came
-	Total        time.Duration // from the request's arrival to the end
+	// CutInputTokens and CutOutputTokens are what an upstream that is not trusted
+	// reported beyond what the call can have used. They are neither charged nor part
+	// of the figures above.
+	CutInputTokens  int64
+	CutOutputTokens int64
+	Charge          ledger.Charge
+	Compute         time.Duration // that was charged
+	FirstByte       time.Duration // from dispatch to the upstream's first byte; 0: none came
+	Total           time.Duration // from the request's arrival to the end
 }
 
 // Refused is a refusal on its way to the client.

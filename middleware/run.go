@@ -15,6 +15,7 @@ var (
 	errCredit   = errors.New("the credit ran out")
 	errRevoked  = errors.New("the key was revoked")
 	errNoAnswer = errors.New("the handler wrote no answer")
+	errOverCap  = errors.New("the upstream produced more than it was asked for")
 )
 
 // chatPath is where translated calls go.
@@ -40,7 +41,8 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 		x.finish(evidence{
 			returned: returned, cause: context.Cause(ctx), clientGone: r.Context().Err() != nil,
 			wall: x.gate.now().Sub(x.watch.dispatched), reserved: x.admission.reserved,
-			fixed: x.request.fixed(),
+			most:   x.admission.most(x.gate, &x.request),
+			custom: x.request.custom != nil, fixed: x.request.fixed(),
 		})
 	}()
 	next.ServeHTTP(&x.reply, request)
@@ -83,7 +85,8 @@ func (x *exchange) finish(seen evidence) {
 	r.drain(seen.returned)
 	seen.reply, seen.facts = r.reading(), x.feedback.facts()
 	end := decide(&seen)
-	x.settle(&end)
+	x.settle(&end, seen.wall)
+	x.warn(&seen, &end)
 	x.answer(&seen, &end)
 	x.observe(&seen, &end)
 	if r.passing() && seen.returned && end.outcome != ledger.OutcomeOK && end.outcome != ledger.OutcomeClientGone {
@@ -111,6 +114,7 @@ func (x *exchange) observe(seen *evidence, end *ending) {
 	report.Upstream, report.Outcome, report.Status = seen.facts.upstream, end.outcome, x.reply.clientStatus
 	report.UsageSource, report.Charge = end.settlement.Usage, end.charge
 	report.InputTokens, report.OutputTokens = quantity.InputTokens, quantity.OutputTokens
+	report.CutInputTokens, report.CutOutputTokens = end.cut.Input, end.cut.Output
 	report.CachedTokens, report.Compute = quantity.CachedTokens, quantity.Duration
 	if !x.reply.firstByte.IsZero() {
 		report.FirstByte = x.reply.firstByte.Sub(x.watch.dispatched)

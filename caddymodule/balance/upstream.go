@@ -60,8 +60,10 @@ type Upstream struct {
 	// or `tgi`. Default: any server that speaks the OpenAI API.
 	Kind Kind `json:"kind,omitempty"`
 
-	// Whether the compute time that the server reports about itself is believed
-	// when a call is charged. Default: true for the kind `penstock`, else false.
+	// Whether the server's own figures are believed when a call is charged: the compute
+	// time that it reports, and tokens beyond what the call asked for, such as those
+	// of images or of a system prompt that the server adds. They are charged as far
+	// as balance and budget reach. Default: true for the kind `penstock`, else false.
 	Trusted *bool `json:"trusted,omitempty"`
 }
 

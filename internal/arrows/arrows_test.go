@@ -23,7 +23,8 @@ var allowed = map[string]string{
 	"middleware/dialect":                   "middleware/dialect/internal/jsonscan middleware/dialect/internal/meter",
 	"middleware/dialect/internal/jsonscan": "",
 	"middleware/dialect/internal/meter":    "middleware/dialect/internal/jsonscan",
-	"middleware":                           "limits limiter ledger middleware/dialect",
+	"middleware/forecast":                  "ledger",
+	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",
@@ -45,7 +46,7 @@ var allowed = map[string]string{
 
 	// What outlives a configuration knows no store, no command and no policy.
 	"caddymodule/balance":          "middleware",
-	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/admin gpubackend",
+	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
 	"caddymodule/console":          "limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
 	"caddymodule":                  "alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
 	"caddymodule/caddy":            "caddymodule",

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 // Store is where a ledger is kept. The interface LedgerStore of package caddymodule says what
@@ -31,6 +32,7 @@ type Engine struct {
 	Metrics  *Metrics
 	Throttle *admin.Throttle  // a reload must not give an attacker new tries
 	Runs     *middleware.Runs // calls in the background
+	Forecast *forecast.Forecast
 
 	// Set by Open.
 	Ledger  *ledger.Ledger

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 // engines holds the engines of this process by the identity of their ledger, so
@@ -30,7 +31,7 @@ func Acquire(store Store) (*Engine, *Lease, error) {
 	value, _, err := engines.LoadOrNew(identity, func() (caddy.Destructor, error) {
 		return &Engine{
 			store: store, Metrics: newMetrics(), Throttle: admin.NewThrottle(),
-			Runs: middleware.NewRuns(middleware.DefaultMaxRuns),
+			Runs: middleware.NewRuns(middleware.DefaultMaxRuns), Forecast: forecast.New(),
 		}, nil
 	})
 	if err != nil {

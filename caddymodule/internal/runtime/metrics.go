@@ -20,6 +20,7 @@ type Metrics struct {
 	tokens    *prometheus.CounterVec
 	credits   *prometheus.CounterVec
 	writeOffs *prometheus.CounterVec
+	cuts      *prometheus.CounterVec
 	alerts    *prometheus.CounterVec
 	firstByte *prometheus.HistogramVec
 	duration  *prometheus.HistogramVec
@@ -48,6 +49,9 @@ func newMetrics() *Metrics {
 			"Credits charged.", "model"),
 		writeOffs: counter("credits_written_off_total",
 			"Credits that were owed but covered by neither hold, balance nor budget.", "model"),
+		cuts: counter("usage_cut_tokens_total",
+			"Tokens that upstreams which are not trusted reported beyond what their calls can have used; not charged.",
+			"model", "direction"),
 		alerts: counter("alerts_total",
 			"Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
 		firstByte: histogram("time_to_first_byte_seconds",
@@ -61,7 +65,7 @@ func newMetrics() *Metrics {
 // twice is fine.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{
-		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.alerts, m.firstByte, m.duration,
+		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.cuts, m.alerts, m.firstByte, m.duration,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
@@ -84,6 +88,7 @@ type modelMetrics struct {
 	name                  string
 	input, cached, output prometheus.Counter
 	credits, writeOffs    prometheus.Counter
+	cutInput, cutOutput   prometheus.Counter
 	firstByte             prometheus.Observer
 	duration              map[bool]prometheus.Observer // by stream
 }
@@ -98,6 +103,8 @@ func (e *Engine) Observer(models ...string) middleware.Observer {
 			input: m.tokens.WithLabelValues(name, "input"), cached: m.tokens.WithLabelValues(name, "cached"),
 			output:  m.tokens.WithLabelValues(name, "output"),
 			credits: m.credits.WithLabelValues(name), writeOffs: m.writeOffs.WithLabelValues(name),
+			cutInput:  m.cuts.WithLabelValues(name, "input"),
+			cutOutput: m.cuts.WithLabelValues(name, "output"),
 			firstByte: m.firstByte.WithLabelValues(name),
 			duration: map[bool]prometheus.Observer{
 				true: m.duration.WithLabelValues(name, "true"), false: m.duration.WithLabelValues(name, "false"),
@@ -123,6 +130,8 @@ func (o *observer) Observe(report middleware.Report) {
 	model.input.Add(float64(report.InputTokens))
 	model.cached.Add(float64(report.CachedTokens))
 	model.output.Add(float64(report.OutputTokens))
+	model.cutInput.Add(float64(report.CutInputTokens))
+	model.cutOutput.Add(float64(report.CutOutputTokens))
 	model.credits.Add(credits(report.Charge.Amount))
 	model.writeOffs.Add(credits(report.Charge.WriteOff))
 	if report.FirstByte > 0 {

@@ -1,12 +1,14 @@
 package runtime
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/penstockhq/penstock/alerts"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
 )
@@ -53,6 +55,45 @@ func TestCallersChooseNoLabels(t *testing.T) {
 		t.Errorf("refusals are counted under %q, want %q", found, want)
 	}
 }
+
+func TestTokensThatAreNotBelievedAreCounted(t *testing.T) {
+	m, registry := newMetrics(), prometheus.NewRegistry()
+	if err := m.Register(registry); err != nil {
+		t.Fatal(err)
+	}
+	observe := (&Engine{Metrics: m, Alerts: quiet(t)}).Observer("tiny").Observe
+	observe(middleware.Report{Model: "tiny", CutInputTokens: 30, CutOutputTokens: 4})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "penstock_usage_cut_tokens_total" {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	if sum != 34 {
+		t.Errorf("%v tokens were counted", sum)
+	}
+}
+
+// quiet is a monitor of nothing.
+func quiet(t *testing.T) *alerts.Monitor {
+	t.Helper()
+	monitor, err := alerts.New(nothing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(monitor.Close)
+	return monitor
+}
+
+type nothing struct{}
+
+func (nothing) Levels(context.Context, string, string) ([]alerts.Level, error) { return nil, nil }
 
 func TestMetricsCountCreditsNotMicroCredits(t *testing.T) {
 	if got := credits(ledger.Credit * 5 / 2); got != 2.5 {
