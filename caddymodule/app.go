@@ -42,6 +42,11 @@ type App struct {
 	// Default: `UTC`.
 	Zone string `json:"zone,omitempty"`
 
+	// The longest that the end of an answer waits for others, so that one write to
+	// the disk serves them all. A call never waits longer than 1 % of the time it ran.
+	// 0 turns the wait off. At most a second. Default: `10ms`.
+	CommitWait *caddy.Duration `json:"commit_wait,omitempty"`
+
 	// The limits of a key that is created without limits of its own.
 	// Default: no limits.
 	DefaultLimits *Limits `json:"default_limits,omitempty"`
@@ -136,6 +141,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.configuration = &runtime.Configuration{
 		DefaultPrice: defaultPrice, FixedCosts: make(map[string]ledger.Micro), Notifier: a.notifier,
+		CommitWait: ledger.DefaultCommitWait,
+	}
+	if a.CommitWait != nil {
+		a.configuration.CommitWait = time.Duration(*a.CommitWait)
 	}
 	return a.engine.Metrics.Register(ctx.GetMetricsRegistry())
 }
@@ -199,6 +208,17 @@ func (a *App) Cleanup() (err error) {
 	return err
 }
 
+// maxCommitWait bounds what every answer of a long call waits for.
+const maxCommitWait = time.Second
+
+// validateCommitWait checks the longest wait of a commit, nil if none is configured.
+func validateCommitWait(wait *caddy.Duration) error {
+	if wait != nil && (*wait < 0 || time.Duration(*wait) > maxCommitWait) {
+		return fmt.Errorf("commit_wait: %s is not between 0 and %s", time.Duration(*wait), maxCommitWait)
+	}
+	return nil
+}
+
 // Validate implements caddy.Validator.
 func (a *App) Validate() error {
 	if a.DefaultLimits != nil {
@@ -210,6 +230,9 @@ func (a *App) Validate() error {
 		if err := validateBound(name, a.Bounds[name]); err != nil {
 			return fmt.Errorf("bounds: %w", err)
 		}
+	}
+	if err := validateCommitWait(a.CommitWait); err != nil {
+		return err
 	}
 	if err := a.validateModels(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -18,7 +19,7 @@ func init() {
 
 // appOptions lists the words of the global option, for error messages.
 var appOptions = []string{
-	"ledger", "zone", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+	"ledger", "zone", "commit_wait", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
 }
 
 // modelOptions lists the words of a block model, for error messages.
@@ -42,6 +43,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	penstock {
 //	    ledger         <store> [<options...>]
 //	    zone           <name>
+//	    commit_wait    <duration>
 //	    default_limits <limit> <value> [<limit> <value>...]
 //	    bounds         <limit> <min> <max>
 //	    model <name> {
@@ -84,6 +86,8 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 					err = d.Errf("zone: %w", unknown)
 				}
 			}
+		case "commit_wait":
+			err = a.unmarshalCommitWait(d)
 		case "default_limits":
 			defaults = *d
 			err = a.unmarshalDefaultLimits(d)
@@ -110,6 +114,25 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 		if err := a.DefaultLimits.validate(a.Bounds); err != nil {
 			return defaults.Errf("default_limits: %w", err)
 		}
+	}
+	return nil
+}
+
+func (a *App) unmarshalCommitWait(d *caddyfile.Dispenser) error {
+	if a.CommitWait != nil {
+		return d.Err("commit_wait is already specified")
+	}
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("commit_wait: %q is not a duration, for example 10ms; 0 turns the wait off", text)
+	}
+	a.CommitWait = (*caddy.Duration)(&duration)
+	if err := validateCommitWait(a.CommitWait); err != nil {
+		return d.WrapErr(err)
 	}
 	return nil
 }

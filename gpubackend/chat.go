@@ -66,7 +66,7 @@ func conversation(messages []message) ([]engine.Message, error) {
 		role := one.Role
 		switch role {
 		case "system", "user", "assistant":
-		case "developer": // the newer word for the same
+		case "developer": // OpenAI's newer name for system
 			role = "system"
 		default:
 			return nil, invalid(fmt.Sprintf("messages[%d].role", i), fmt.Sprintf("role %.40q is not supported; want system, user or assistant", role))
@@ -191,8 +191,8 @@ func (h chatShape) closing(g *generation) any {
 	return h.server.usageEvent(g, "chat.completion.chunk")
 }
 
-// streamed is an event of a running stream, with the usage so far if asked for;
-// the last one of a choice carries the warnings.
+// streamed returns an event of a running stream, with the usage so far if the client
+// asked for it. The last event of a choice carries the warnings.
 func (s *Server) streamed(g *generation, object string, one choiceBody) *completionBody {
 	body := s.completion(g, object, one)
 	if one.FinishReason != nil {
@@ -205,7 +205,8 @@ func (s *Server) streamed(g *generation, object string, one choiceBody) *complet
 	return body
 }
 
-// usageEvent is the event without choices that carries the usage, if asked for.
+// usageEvent returns the event without choices that carries the usage, or nil if the
+// client did not ask for it.
 func (s *Server) usageEvent(g *generation, object string) any {
 	if !g.fields.StreamOptions.IncludeUsage {
 		return nil
@@ -221,7 +222,7 @@ type tokenLogprob struct {
 	Bytes   []int   `json:"bytes"`
 }
 
-// drawnLogprob always has the list, if an empty one: clients walk it.
+// drawnLogprob always has the list, even if it is empty: clients iterate over it.
 type drawnLogprob struct {
 	tokenLogprob
 	Top []tokenLogprob `json:"top_logprobs"`

@@ -59,8 +59,8 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) error 
 	return s.answer(w, r, s.newGeneration(&body.generationFields, request, prompts, textShape{s, request.Logprobs}, "cmpl-"))
 }
 
-// textsOrTokens reads what OpenAI's older routes take: a text, texts, token ids,
-// or lists of token ids.
+// textsOrTokens reads a member that is a text, a list of texts, a list of token ids, or
+// a list of such lists, as OpenAI's older routes take it.
 func (s *Server) textsOrTokens(ctx context.Context, name string, text json.RawMessage) ([][]int32, error) {
 	var texts []string
 	var tokens [][]int32
@@ -91,7 +91,7 @@ func (s *Server) textsOrTokens(ctx context.Context, name string, text json.RawMe
 	return tokens, nil
 }
 
-// read decodes a member as a type. A failed attempt leaves nothing behind.
+// read decodes a member as a type. It returns the zero value if that fails.
 func read[T any](text json.RawMessage) (T, bool) {
 	var value, none T
 	if json.Unmarshal(text, &value) != nil {
@@ -137,7 +137,7 @@ func (h textShape) piece(g *generation, index int, piece *choice) any {
 
 func (h textShape) closing(g *generation) any { return h.server.usageEvent(g, "text_completion") }
 
-// completionLogprobs has one entry a token in each list.
+// completionLogprobs has one entry per token in each list.
 type completionLogprobs struct {
 	Tokens        []string             `json:"tokens"`
 	TokenLogprobs []float32            `json:"token_logprobs"`
@@ -155,7 +155,7 @@ func (h textShape) logprobsOf(tokens []engine.Token) any {
 			top[h.tokenText(candidate.ID)] = candidate.Logprob
 		}
 		drawn := h.tokenText(token.ID)
-		top[drawn] = token.Logprob // likely or not
+		top[drawn] = token.Logprob // also if it is not one of the likeliest
 		lists.Tokens = append(lists.Tokens, drawn)
 		lists.TokenLogprobs = append(lists.TokenLogprobs, token.Logprob)
 		lists.TopLogprobs = append(lists.TopLogprobs, top)
@@ -163,8 +163,8 @@ func (h textShape) logprobsOf(tokens []engine.Token) any {
 	return lists
 }
 
-// tokenText is a token's text, or its bytes in OpenAI's notation if they are only part
-// of a character: JSON would make the same of them all.
+// tokenText returns a token's text. Bytes that are only part of a character are written
+// in OpenAI's notation, because JSON would turn all of them into the same U+FFFD.
 func (h textShape) tokenText(id int32) string {
 	raw := h.server.tokenizer.Piece(id)
 	if utf8.Valid(raw) {

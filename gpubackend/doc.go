@@ -3,6 +3,9 @@
 // one engine. It needs nothing but this module: without a model file it serves
 // the model that is embedded.
 //
+// Today the engine runs on the CPU only, whatever the name of the package says. The
+// scheduler knows no device: WithEngine takes any engine.Runner, one for a GPU too.
+//
 // Routes:
 //
 //	POST /infer, /api/infer, /api/v1/model   {"prompt"|"messages", ...} -> {"text","tokens_in","tokens_out",...}
@@ -25,8 +28,8 @@
 // repeat_last_n (0: none, -1: all), frequency_penalty, presence_penalty,
 // logit_bias, logprobs (not /infer), ignore_eos and cache_salt. The temperature
 // is 0.7 if none is given; max_tokens is 512, on /v1/completions 16. What exceeds
-// the context is lowered and said in "warnings" and X-Backend-Max-Tokens; other
-// bad values are refused with 400.
+// the context is lowered; "warnings" and X-Backend-Max-Tokens say so. Other bad
+// values are refused with 400.
 //
 // Headers of a reply, in ms:
 //
@@ -34,9 +37,9 @@
 //	X-Queue-Ms        how long it waited for a slot
 //	X-Backend-Device  what computed it
 //
-// Each step of the engine is shared out among the calls in it by the tokens that
-// it computed for them, so the X-Inference-Ms of all calls sum to the engine's
-// busy time: nobody is charged for time that the device did not work.
+// The time of each step is divided among its requests by the number of tokens that it
+// computed for them. The X-Inference-Ms of all calls therefore add up to the engine's
+// busy time: nobody is charged for time in which the device did not work.
 //
 // Errors are {"error":{"type","code","message"}} on all routes, with "param" where
 // one member is to blame, and "retry_after_ms", Retry-After and Retry-After-Ms

@@ -10,16 +10,16 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// apiError is what a caller is told. There is one shape on all routes:
+// apiError is an error as the client receives it. All routes use one shape:
 // {"error":{"type","code","message"}}, with "param" and "retry_after_ms" where
-// they say something.
+// they apply.
 type apiError struct {
 	status  int
 	kind    string
 	code    string
 	message string
 	param   string
-	retry   time.Duration // 0: the same request is not worth repeating
+	retry   time.Duration // when to try again; 0 if the same request would fail again
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -43,15 +43,17 @@ func invalidType(param, message string) *apiError {
 	return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_type", message: message, param: param}
 }
 
-// unsupported refuses a member, or only the values of it that which tells.
-func unsupported(param, which string) *apiError {
+// unsupported refuses a member of the body. The condition, such as " other than 1",
+// says which values of it are not supported; it is empty if none is.
+func unsupported(param, condition string) *apiError {
 	return &apiError{
 		status: http.StatusBadRequest, kind: kindInvalid, code: "unsupported_parameter",
-		message: param + which + " is not supported by this server", param: param,
+		message: param + condition + " is not supported by this server", param: param,
 	}
 }
 
-// asAPIError finds the words for an error of the engine.
+// asAPIError translates an error of the engine. An error that it does not know becomes
+// a failure of the engine, without its text: that is for the log.
 func asAPIError(err error) *apiError {
 	var (
 		known   *apiError
@@ -83,8 +85,8 @@ func asAPIError(err error) *apiError {
 	}
 }
 
-// drainingRetry is what callers of a server on its way out are told: by then a
-// restart is usually over.
+// drainingRetry is the Retry-After of a server that is shutting down: a restart has
+// usually finished by then.
 const drainingRetry = 5 * time.Second
 
 type errorBody struct {

@@ -85,7 +85,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, into any) erro
 	case err != nil:
 		return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "unreadable_body", message: "the body could not be read to its end"}
 	case !utf8.Valid(text):
-		// The decoder would replace such bytes without a word.
+		// The decoder would silently replace such bytes.
 		return &apiError{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_utf8", message: "the body is not valid UTF-8"}
 	}
 	if err := json.Unmarshal(text, into); err != nil {
@@ -121,7 +121,7 @@ func (f *generationFields) request(defaultMax int) (engine.Request, error) {
 		Sampling: engine.Sampling{
 			Temperature:      valueOr(f.Temperature, defaultTemperature),
 			TopP:             valueOr(f.TopP, 0),
-			TopK:             max(0, valueOr(f.TopK, 0)), // -1 is vLLM's word for all
+			TopK:             max(0, valueOr(f.TopK, 0)), // -1 means all, as in vLLM
 			MinP:             valueOr(f.MinP, 0),
 			RepeatPenalty:    valueOr(f.RepeatPenalty, valueOr(f.RepetitionPenalty, 0)),
 			RepeatWindow:     valueOr(f.RepeatLastN, 0),
@@ -130,7 +130,7 @@ func (f *generationFields) request(defaultMax int) (engine.Request, error) {
 		},
 	}
 	if f.RepeatLastN != nil && *f.RepeatLastN == 0 {
-		request.Sampling.RepeatPenalty = 0 // no window; the engine's 0 is its default
+		request.Sampling.RepeatPenalty = 0 // no window; in the engine a window of 0 is the default
 	}
 	if most := f.maxTokens(); most != nil {
 		request.MaxTokens = *most
@@ -210,7 +210,7 @@ func (f *generationFields) checkRanges() error {
 	return nil
 }
 
-// bias turns the members of logit_bias, token ids in decimal, into numbers.
+// bias returns logit_bias with its keys, token ids in decimal, as numbers.
 func (f *generationFields) bias() (map[int32]float32, error) {
 	if len(f.LogitBias) == 0 {
 		return nil, nil

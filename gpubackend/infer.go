@@ -84,8 +84,8 @@ func (h inferShape) whole(g *generation, choices []choice) any {
 
 func (h inferShape) first(*generation, int) any { return nil }
 
-// piece is {"text"}; the last event is the body of an unstreamed reply with the
-// rest of the text.
+// piece is {"text"}. The last event is the body of a reply that is not streamed, with
+// the rest of the text.
 func (h inferShape) piece(g *generation, _ int, piece *choice) any {
 	if piece.finish != "" {
 		return h.whole(g, []choice{*piece})

@@ -96,9 +96,9 @@ func openModel(path string) (*gguf.File, string, error) {
 	return file, path, nil
 }
 
-// openDevice makes the engine and says what was chosen and why.
+// openDevice makes the engine and logs which device was chosen and why.
 func openDevice(c *config, file *gguf.File) (engine.Runner, error) {
-	// Every slot can hold a conversation of full length, as far as memory goes.
+	// Every slot can hold a conversation of full length, if memory allows.
 	options := []cpu.Option{cpu.WithSequences(c.slots)}
 	if c.threads > 0 {
 		options = append(options, cpu.WithThreads(c.threads))

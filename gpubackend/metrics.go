@@ -22,7 +22,7 @@ type metrics struct {
 	vllmFirst  prometheus.Histogram // nil without vLLM's names
 }
 
-// gauge is a number read from the scheduler's status when it is asked for.
+// gauge is a number that is read from the scheduler's status at each scrape.
 type gauge struct {
 	description *prometheus.Desc
 	kind        prometheus.ValueType
@@ -73,7 +73,7 @@ func (m *metrics) observe(g *generation) {
 	}
 }
 
-// collector reads all its numbers from one status, so that they fit together.
+// collector reads all its numbers from one status, so that they are consistent.
 type collector struct {
 	server *Server
 	gauges []gauge

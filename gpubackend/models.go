@@ -9,8 +9,8 @@ import (
 // name is the model's name in replies.
 func (s *Server) name() string { return s.config.names[0] }
 
-// checkModel refuses a model that is not served here; no name means the one that
-// is.
+// checkModel refuses a model that is not served here. A body without a model means the
+// one that is served.
 func (s *Server) checkModel(name string) error {
 	if name == "" || slices.Contains(s.config.names, name) {
 		return nil
@@ -47,7 +47,7 @@ func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) serveModel(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
-	if name == "" { // which a request's member may be, a path may not
+	if name == "" { // checkModel would accept it, but here the name is the path
 		return errUnknownPath
 	}
 	if err := s.checkModel(name); err != nil {

@@ -38,8 +38,8 @@ func defaults() config {
 // WithModelFile serves a GGUF file; default: the embedded model.
 func WithModelFile(path string) Option { return func(c *config) { c.modelFile = path } }
 
-// WithDevice chooses what computes: "cpu", or "auto" (default) for the best there
-// is. The log says what was chosen and why.
+// WithDevice chooses the device that computes: "cpu", or "auto" (default) for the
+// fastest one available, which today is always the CPU. The log says which was chosen.
 func WithDevice(name string) Option { return func(c *config) { c.device = name } }
 
 // WithSlots sets how many requests run at once; default 8.
@@ -51,12 +51,12 @@ func WithQueue(depth int, wait time.Duration) Option {
 	return func(c *config) { c.queueDepth, c.queueWait = depth, wait }
 }
 
-// WithContext sets the longest prompt and answer together, in tokens; at most what
-// the model was made for, which is the default up to 8192.
+// WithContext sets the maximum length of prompt and answer together, in tokens. The
+// model's own context length is the limit, and the default if it is not above 8192.
 func WithContext(tokens int) Option { return func(c *config) { c.context = tokens } }
 
-// WithStepTokens sets how many tokens the engine reads in a step at most; default
-// 128. Larger steps read long prompts faster, smaller ones disturb running
+// WithStepTokens sets the maximum number of tokens that the engine computes in one
+// step; default 128. Larger steps read long prompts faster, smaller ones delay running
 // answers less.
 func WithStepTokens(tokens int) Option { return func(c *config) { c.stepTokens = tokens } }
 
@@ -78,9 +78,9 @@ func WithModelName(names ...string) Option { return func(c *config) { c.names = 
 // WithMaxBody sets the largest request body in bytes; default 10 MiB.
 func WithMaxBody(bytes int64) Option { return func(c *config) { c.maxBody = bytes } }
 
-// WithWriteTimeout sets how long a caller may take to accept a piece of a stream or
-// of a large reply; default 30 s. A caller that takes longer is given up, so that
-// it cannot hold a slot or memory by not reading.
+// WithWriteTimeout sets how long a client may take to accept a piece of a stream or of
+// a large reply; default 30 s. The request of a client that takes longer is canceled, so
+// that it cannot hold a slot or memory by not reading.
 func WithWriteTimeout(limit time.Duration) Option { return func(c *config) { c.writeTimeout = limit } }
 
 // WithEngine serves a runner and tokenizer of your own in place of a file. Close

@@ -7,7 +7,7 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// longestPiece is the number of bytes that one token stands for at most.
+// longestPiece returns the maximum number of bytes in one token.
 func longestPiece(words engine.Tokenizer, vocabulary int) int {
 	longest := 1
 	for id := range int32(vocabulary) {
@@ -16,12 +16,14 @@ func longestPiece(words engine.Tokenizer, vocabulary int) int {
 	return longest
 }
 
-// longText is the size from which texts are read a few at a time. Reading takes up
-// to three hundred times the size in memory, before the queue has a say.
+// longText is the size in bytes from which only a few texts are tokenized at once.
+// Tokenizing takes up to three hundred times the size in memory, and the queue, which
+// comes later, cannot limit it.
 const longText = 16 << 10
 
-// beginReading refuses a text that cannot fit whatever its tokens are, before any
-// work is put into it, and waits for its turn if it is long. Call done afterwards.
+// beginReading is called before a text is tokenized. It refuses a text that cannot fit
+// into the context even if all its tokens are the longest ones, and lets a long text
+// wait for its turn. The caller must call done afterwards.
 func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err error) {
 	least := (bytes + s.longest - 1) / s.longest
 	if least > s.scheduler.Context() {
@@ -38,7 +40,7 @@ func (s *Server) beginReading(ctx context.Context, bytes int) (done func(), err 
 	}
 }
 
-// encode is a text as the model reads it when it stands alone.
+// encode returns the tokens of a text that stands alone, with the model's start tokens.
 func (s *Server) encode(ctx context.Context, text string) ([]int32, error) {
 	done, err := s.beginReading(ctx, len(text))
 	if err != nil {
@@ -48,7 +50,7 @@ func (s *Server) encode(ctx context.Context, text string) ([]int32, error) {
 	return append(s.tokenizer.Start(), s.tokenizer.Encode(text, false)...), nil
 }
 
-// chatPrompt is a conversation in the model's template.
+// chatPrompt returns the tokens of a conversation in the model's chat template.
 func (s *Server) chatPrompt(ctx context.Context, messages []message) ([]int32, error) {
 	turns, err := conversation(messages)
 	if err != nil {
@@ -74,11 +76,11 @@ func (s *Server) chatPrompt(ctx context.Context, messages []message) ([]int32, e
 type tokenizeRequest struct {
 	Model    string    `json:"model"`
 	Prompt   *string   `json:"prompt"`
-	Content  *string   `json:"content"` // llama-server's word for the same
+	Content  *string   `json:"content"` // llama-server's name for the prompt
 	Messages []message `json:"messages"`
 }
 
-// serveTokenize answers with the ids that a generation would read.
+// serveTokenize answers with the token ids that a generation would start from.
 func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 	var body tokenizeRequest
 	err := s.readBody(w, r, &body)
@@ -104,7 +106,7 @@ func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if tokens == nil {
-		tokens = []int32{} // an empty text is a list all the same
+		tokens = []int32{} // JSON [] and not null
 	}
 	s.writeReply(w, map[string]any{"tokens": tokens, "count": len(tokens), "max_model_len": s.scheduler.Context()})
 	return nil

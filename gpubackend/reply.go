@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// writeJSON writes a body that is small enough for the buffers on its way.
+// writeJSON writes a body that is small enough to fit into the kernel's buffers.
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	_, _ = w.Write(startJSON(w, status, body)) // a caller that has left
+	_, _ = w.Write(startJSON(w, status, body)) // an error means that the client has left
 }
 
 // startJSON writes the header of a reply and returns its body.
@@ -26,20 +26,20 @@ func startJSON(w http.ResponseWriter, status int, body any) []byte {
 	return append(text, '\n')
 }
 
-// replyPart is what a caller must accept within the write timeout. A reply of one
-// part is left to the kernel's buffers.
+// replyPart is the number of bytes that a client must accept within the write timeout.
+// A reply that is no longer fits into the kernel's buffers and needs no timeout.
 const replyPart = 64 << 10
 
 // writeReply writes the body of an answer, which may be large: sixteen choices
-// with the alternatives of each token are a hundred megabytes. A caller that does
-// not read is given up, so that it cannot keep them here.
+// with the alternatives of each token are a hundred megabytes. The connection to a
+// client that does not read is closed, so that the answer does not stay in memory.
 func (s *Server) writeReply(w http.ResponseWriter, body any) {
 	text := startJSON(w, http.StatusOK, body)
 	if len(text) <= replyPart {
 		_, _ = w.Write(text)
 		return
 	}
-	// Writers that know no deadlines or flushes are left without.
+	// Errors of the control are ignored: some writers support neither deadlines nor Flush.
 	control := http.NewResponseController(w)
 	for part := range slices.Chunk(text, replyPart) {
 		_ = control.SetWriteDeadline(time.Now().Add(s.config.writeTimeout))
@@ -48,5 +48,5 @@ func (s *Server) writeReply(w http.ResponseWriter, body any) {
 		}
 	}
 	_ = control.Flush()
-	_ = control.SetWriteDeadline(time.Time{}) // it would outlive the reply on its connection
+	_ = control.SetWriteDeadline(time.Time{}) // the connection may serve another request
 }

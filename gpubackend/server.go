@@ -19,8 +19,8 @@ type Server struct {
 	description string
 	runner      engine.Runner
 	tokenizer   engine.Tokenizer
-	longest     int           // bytes that one token stands for at most
-	reading     chan struct{} // holds one element for each long text that is read
+	longest     int           // maximum number of bytes in one token
+	reading     chan struct{} // holds one element for each long text being tokenized
 	closeModel  func() error
 	scheduler   *engine.Scheduler
 	metrics     *metrics
@@ -70,7 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.routes.ServeHTTP(w, r)
 }
 
-// route is a handler that leaves its refusals to the server.
+// route is a handler that returns its error, for the server to log and to write.
 type route func(http.ResponseWriter, *http.Request) error
 
 func (s *Server) newRoutes() *http.ServeMux {
@@ -117,23 +117,22 @@ func (s *Server) run(serve route, w http.ResponseWriter, r *http.Request) {
 	s.reportLoad(w, r)
 	err := serve(w, r)
 	if err == nil || r.Context().Err() != nil {
-		return // nobody is left to be told
+		return // the client has disconnected
 	}
 	s.logFailure(r, err)
 	writeError(w, err)
 }
 
-// logFailure logs what is the server's fault. Refusals are not: under overload
-// they would fill the log, and the metrics count them.
+// logFailure logs errors that are the server's fault. It does not log refusals: under
+// overload they would fill the log, and the metrics count them.
 func (s *Server) logFailure(r *http.Request, err error) {
 	if asAPIError(err).status == http.StatusInternalServerError {
 		s.config.logger.Error("request not answered", "path", r.URL.Path, "error", err)
 	}
 }
 
-// Drain refuses new requests with 503 and waits until those accepted are
-// answered. When ctx ends first, it returns the cause; what still runs goes on
-// until Close.
+// Drain refuses new requests with 503 and waits until all accepted ones are answered.
+// If ctx ends first, it returns the cause; requests that still run go on until Close.
 func (s *Server) Drain(ctx context.Context) error { return s.scheduler.Drain(ctx) }
 
 // Close ends all requests and releases the engine. Drain first to let them

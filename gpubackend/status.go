@@ -7,8 +7,8 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/engine"
 )
 
-// After brokenSteps failed steps in a row the server calls itself unhealthy for
-// brokenPause, so that load balancers turn elsewhere; then it may be tried again.
+// After brokenSteps failed steps in a row the server reports itself unhealthy for
+// brokenPause, so that load balancers send requests elsewhere before they try again.
 const (
 	brokenSteps = 3
 	brokenPause = 10 * time.Second
@@ -18,7 +18,7 @@ func broken(status *engine.Status) bool {
 	return status.FailuresInRow >= brokenSteps && time.Since(status.LastFailure) < brokenPause
 }
 
-// serveHealth says whether the process and its engine work. It never waits for a
+// serveHealth reports whether the process and its engine work. It never waits for a
 // step, so that a busy server is not taken for a dead one.
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) error {
 	status := s.scheduler.Status()
@@ -32,7 +32,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// serveReady says whether a request sent now would be accepted.
+// serveReady reports whether a request sent now would be accepted.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) error {
 	status := s.scheduler.Status()
 	full := status.Running+status.Waiting >= status.Slots+status.QueueDepth

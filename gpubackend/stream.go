@@ -72,7 +72,7 @@ func (s *Server) stream(ctx context.Context, cancel context.CancelFunc, w http.R
 	begun := make([]bool, len(g.streams))
 	for ; more; arrived, more = <-arrivals {
 		if arrived.err != nil {
-			if ctx.Err() == nil { // otherwise the caller has left, which is no failure
+			if ctx.Err() == nil { // otherwise the client has disconnected, which is no failure
 				s.logFailure(r, arrived.err)
 				events.fail(arrived.err)
 			}
@@ -117,11 +117,10 @@ func (e *eventWriter) start() {
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Trailer", "X-Inference-Ms")
 	e.w.WriteHeader(http.StatusOK)
-	_ = e.control.Flush() // the first token may be far off
+	_ = e.control.Flush() // the first token may take a while
 }
 
-// release lifts the deadline, which would outlive the reply on a connection that
-// is used again.
+// release removes the deadline: the connection may serve another request.
 func (e *eventWriter) release() { _ = e.control.SetWriteDeadline(time.Time{}) }
 
 func (e *eventWriter) send(event any) {
@@ -138,8 +137,8 @@ func (e *eventWriter) send(event any) {
 
 func (e *eventWriter) done() { e.write("data: [DONE]", nil) }
 
-// fail ends a stream that cannot be finished: an event that clients raise as an
-// error, so that nobody takes the answer for a whole one.
+// fail ends a stream that cannot be finished, with an event that clients raise as an
+// error, so that nobody takes the answer for complete.
 func (e *eventWriter) fail(err error) {
 	text, _ := json.Marshal(struct {
 		Type  string    `json:"type"`
@@ -152,7 +151,7 @@ func (e *eventWriter) write(prefix string, text []byte) {
 	if e.err != nil {
 		return
 	}
-	// Writers that know no deadlines are left without one.
+	// The error is ignored: some writers do not support deadlines.
 	_ = e.control.SetWriteDeadline(time.Now().Add(e.timeout))
 	line := make([]byte, 0, len(prefix)+len(text)+2)
 	line = append(append(append(line, prefix...), text...), "\n\n"...)

@@ -31,31 +31,95 @@ func (l *Ledger) commitLoop() {
 	}
 }
 
+// DefaultCommitWait is how long a charge waits for company at most.
+const DefaultCommitWait = 10 * time.Millisecond
+
 const (
-	// gatherTime is how long a commit waits for company, and how soon after the last
-	// one it must be wanted to wait at all. On an idle machine such a short sleep
-	// takes a whole millisecond, but not two.
+	// gatherTime is how long a commit waits for company under load, and how soon after
+	// the last one it must be wanted to wait at all. On an idle machine such a short
+	// sleep takes a whole millisecond, but not two.
 	gatherTime = 700 * time.Microsecond
 	// gatherEntries is how many entries are worth a commit.
 	gatherEntries = 64
-	// gatherCalls is how many calls must be running for a commit to wait for them.
+	// gatherCalls is how many calls must be running for a commit to wait for them
+	// because of load alone.
 	gatherCalls = 4
+	// patienceDivisor makes a call wait for 1 % of the time it ran.
+	patienceDivisor = 100
+	// leastPatience is what a timer can keep. Calls that would wait less do not wait.
+	leastPatience = 500 * time.Microsecond
 )
 
-// gather waits for company before a commit, up to 1 ms. A sync costs the processor as
-// much as many entries do; where calls and the ledger share a core, it would take
-// the time from the very calls that could end meanwhile and share it, and nearly
-// every call would get a sync of its own. A lone caller waits for nobody, and
-// neither does anybody else while little goes on.
-func (l *Ledger) gather() {
+// SetCommitWait sets how long a charge may wait for others to share its commit with,
+// by default 10 ms. A call never waits longer than 1 % of the time it ran; 0 makes no
+// call wait for that reason.
+func (l *Ledger) SetCommitWait(longest time.Duration) {
 	l.mu.Lock()
-	waiting, running := len(l.batch.entries), len(l.core.holds)
-	wait := waiting > 0 && waiting < gatherEntries && running >= gatherCalls && l.durability == DurabilitySettle &&
-		l.now().Sub(l.lastCommit) < gatherTime
-	l.mu.Unlock()
-	if wait {
-		l.sleep(gatherTime)
+	defer l.mu.Unlock()
+	l.commitWait = longest
+	signal(l.urgent)
+}
+
+// patience returns how long the end of a call that ran for a time may wait for
+// company. The caller holds the lock.
+func (l *Ledger) patience(ran time.Duration) time.Duration {
+	if wait := min(ran/patienceDivisor, l.commitWait); wait >= leastPatience {
+		return wait
 	}
+	return 0
+}
+
+// expect says that somebody waits for the batch and wants it committed at a time. The
+// caller holds the lock.
+func (l *Ledger) expect(due time.Time) {
+	if l.batch.due.IsZero() || due.Before(l.batch.due) {
+		l.batch.due = due
+		signal(l.urgent)
+	}
+}
+
+// gather waits for company before a commit. A sync costs the processor as much as
+// many entries do; where calls and the ledger share a core, it would take the time
+// from the very calls that could end meanwhile and share it.
+func (l *Ledger) gather() {
+	began := l.now()
+	for {
+		wait := l.companyWait(began)
+		if wait <= 0 {
+			return
+		}
+		select {
+		case <-l.after(wait):
+		case <-l.urgent: // somebody has less patience, or there is company enough
+		case <-l.stop:
+			return
+		}
+	}
+}
+
+// companyWait returns how much longer a commit that was wanted since began waits.
+// Each call that waits for it allows what its own run time bears. Under load, where
+// nearly every call would get a sync of its own, it waits for gatherTime in any
+// case. A lone caller waits for nobody.
+func (l *Ledger) companyWait(began time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select { // an older signal says nothing that is not seen below
+	case <-l.urgent:
+	default:
+	}
+	waiting, running := len(l.batch.entries), len(l.core.holds)
+	if waiting == 0 || waiting >= gatherEntries || running == 0 || l.durability != DurabilitySettle {
+		return 0
+	}
+	due := l.batch.due
+	if due.IsZero() { // nobody waits for it
+		due = began.Add(l.commitWait)
+	}
+	if underLoad := began.Add(gatherTime); running >= gatherCalls && began.Sub(l.lastCommit) < gatherTime && due.Before(underLoad) {
+		due = underLoad
+	}
+	return due.Sub(l.now())
 }
 
 // pause lets entries gather for an interval, unless a call waits for them.

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -185,6 +186,39 @@ func TestAnIntervalIsKeptUnderLoad(t *testing.T) {
 		t.Errorf("%d commits in %s with an interval of 100 ms", commits, time.Since(start))
 	}
 	t.Logf("%d calls, largest commit %d", calls, store.largest.Load())
+}
+
+func TestChargesOfLongCallsShareACommit(t *testing.T) {
+	inner, err := sqlitestore.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &countingStore{Store: inner}
+	l, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	l.SetCommitWait(time.Hour) // the last call to end ends the wait
+	const calls, ran = 10, 1000 * time.Hour
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, calls*100_000*ledger.Credit)
+	ids := make([]ledger.HoldID, calls)
+	for i := range ids {
+		ids[i] = hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: ledger.Quantity{Duration: ran}})
+	}
+	before := store.commits.Load()
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			if _, err := l.Settle(t.Context(), id, ledger.Settlement{Quantity: ledger.Quantity{Duration: ran}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if commits := store.commits.Load() - before; commits != 1 {
+		t.Errorf("%d commits for %d calls that could wait for each other", commits, calls)
+	}
 }
 
 // countingStore counts commits.

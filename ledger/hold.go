@@ -278,6 +278,9 @@ func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, 
 	}
 	charge, events, err := l.settle(id, &h, settlement)
 	b := l.batch
+	if l.durability == DurabilitySettle {
+		l.expect(l.now().Add(l.patience(settlement.Quantity.Duration)))
+	}
 	l.mu.Unlock()
 	for _, event := range events {
 		l.events(event)

@@ -43,6 +43,7 @@ type Ledger struct {
 // closed.
 type batch struct {
 	entries []Entry
+	due     time.Time // when somebody who waits wants it committed, zero if nobody waits
 	done    chan struct{}
 	err     error
 }
@@ -139,8 +140,11 @@ func (l *Ledger) append(e *Entry) error {
 	}
 	l.batch.entries = append(l.batch.entries, *e)
 	signal(l.wake)
-	if len(l.batch.entries) == l.maxPending/4 {
-		signal(l.urgent) // no interval is worth a refusal
+	switch waiting := len(l.batch.entries); {
+	case waiting == l.maxPending/4, // no interval is worth a refusal
+		waiting == gatherEntries && l.durability == DurabilitySettle,
+		len(l.core.holds) == 0 && l.durability == DurabilitySettle: // nobody is left to wait for
+		signal(l.urgent)
 	}
 	return nil
 }
@@ -209,7 +213,11 @@ func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
 		}
 	}
 	// A call that changed nothing waits too: what it found may not be durable yet.
-	return l.undurable(), nil
+	b := l.undurable()
+	if b == l.batch {
+		l.expect(l.now())
+	}
+	return b, nil
 }
 
 // undurable returns the batch that everything is durable with, nil if everything

@@ -55,14 +55,16 @@ type config struct {
 	checkpointEvery time.Duration
 	events          func(Event)
 	manual          bool // tests: no goroutines, the test commits
-	sleep           func(time.Duration)
+	commitWait      time.Duration
+	after           func(time.Duration) <-chan time.Time
 }
 
 func newConfig(options []Option) (config, error) {
 	c := config{
 		now: time.Now, zone: time.UTC, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
 		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
-		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, sleep: time.Sleep,
+		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, commitWait: DefaultCommitWait,
+		after: time.After,
 	}
 	for _, option := range options {
 		option(&c)

@@ -62,7 +62,8 @@ func (c *calendar) refresh(now int64) *day {
 		if d.date == old.date || behind && now-old.began < maxBehind {
 			d.number, d.date, d.began = old.number, old.date, old.began
 		}
-		if behind {
+		// Where the clock has caught up by then the date goes on to its midnight.
+		if behind && limits.DateOf(d.at(d.began+maxBehind)) < d.date {
 			d.end = d.began + maxBehind
 		}
 	}

@@ -29,8 +29,8 @@
 // A reservation that nobody settles lapses a minute after its Timeout: it is no longer
 // in flight, and its tokens stay charged. One without a Timeout never lapses.
 //
-// A wait covers every rule that fails. It is exact unless Hint is set: calls in flight
-// end when they end.
+// A wait covers every rule that fails. It is exact unless Hint is set, which it is as
+// soon as one of these rules waits for calls in flight: they end when they end.
 //
 // Counters are in memory. Export writes them at a stop and Import reads them at the
 // next start; Restore counts again what a crash has lost, from a record of past calls.

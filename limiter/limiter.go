@@ -60,8 +60,9 @@ type Refusal struct {
 	// Never is set when the call cannot fit even into an empty window
 	// (Needed > Limit); RetryAfter is then 0.
 	Never bool
-	// Hint is set when RetryAfter is a guess, because a call in flight may end at
-	// any time.
+	// Hint is set when RetryAfter is a guess, because one of the failing rules waits
+	// for a call in flight, which may end at any time. RetryAfter covers that rule as
+	// far as its end can be foretold.
 	Hint bool
 }
 

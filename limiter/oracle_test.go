@@ -97,11 +97,19 @@ func (o *oracle) observe(now time.Duration, wall time.Time) {
 	}
 }
 
-func (o *oracle) behind() bool { return o.wall.Format(time.DateOnly) < o.date }
+func (o *oracle) behind() bool { return o.behindAt(o.now) }
 
-// dayOver tells whether the day has ended at a later time.
+// behindAt tells whether the wall clock will show an earlier date than the one that is
+// being used.
+func (o *oracle) behindAt(t time.Duration) bool {
+	return o.wall.Add(t-o.now).Format(time.DateOnly) < o.date
+}
+
+// dayOver tells whether the day has ended at a later time: with its date, or when the
+// wall clock is still behind after seven days.
 func (o *oracle) dayOver(t time.Duration) bool {
-	return !o.wall.Add(t-o.now).Before(o.endOf(o.date, o.wall)) || o.behind() && t-o.since >= 7*24*time.Hour
+	week := max(o.now, o.since+7*24*time.Hour)
+	return !o.wall.Add(t-o.now).Before(o.endOf(o.date, o.wall)) || t >= week && o.behindAt(week)
 }
 
 // endOf returns the first instant after t at which the calendar shows a date
@@ -171,6 +179,33 @@ func (o *oracle) inFlight(h *history, t time.Duration) int64 {
 // failing returns the first rule that has no room for a call at a time, if
 // nothing else comes until then; limits.None if all have.
 func (o *oracle) failing(request Request, requests int64, t time.Duration, counted counts) limits.Rule {
+	first := limits.None
+	o.eachFailing(request, requests, t, counted, func(rule limits.Rule, _ *history, _ limits.Row) {
+		if first == limits.None {
+			first = rule
+		}
+	})
+	return first
+}
+
+// guesses tells whether one of the rules that refuse a call now has room only when a
+// call in flight ends.
+func (o *oracle) guesses(request Request, requests int64) bool {
+	guess := false
+	o.eachFailing(request, requests, o.now, stamped, func(rule limits.Rule, h *history, row limits.Row) {
+		switch rule {
+		case limits.MaxInFlight:
+			guess = true
+		case limits.TPM:
+			held := o.window(h, o.now, func(*event, time.Duration) bool { return false })
+			guess = guess || held.tokens[row.TokenType]+byType(request.Tokens)[row.TokenType] > row.TPM
+		}
+	})
+	return guess
+}
+
+// eachFailing calls visit for each rule that has no room for a call at a time.
+func (o *oracle) eachFailing(request Request, requests int64, t time.Duration, counted counts, visit func(limits.Rule, *history, limits.Row)) {
 	wall := o.wall.Add(t - o.now)
 	want := byType(request.Tokens)
 	for _, row := range request.Rows {
@@ -194,21 +229,19 @@ func (o *oracle) failing(request Request, requests int64, t time.Duration, count
 		if t > o.now && (daily.RPD > 0 || daily.TPD > 0) && o.dayOver(t) {
 			day = amount{}
 		}
-		exceeds := func(used, more, limit int64) bool { return limit > 0 && used+more > limit }
-		switch {
-		case requests > 0 && exceeds(sum.requests, 1, minute.RPM):
-			return limits.RPM
-		case requests > 0 && exceeds(o.inFlight(h, t), 1, minute.MaxInFlight):
-			return limits.MaxInFlight
-		case requests > 0 && exceeds(day.requests, 1, daily.RPD):
-			return limits.RPD
-		case exceeds(sum.tokens[minute.TokenType], want[minute.TokenType], minute.TPM):
-			return limits.TPM
-		case exceeds(day.tokens[daily.TokenType], want[daily.TokenType], daily.TPD):
-			return limits.TPD
+		check := func(rule limits.Rule, used, more, limit int64, row limits.Row) {
+			if limit > 0 && used+more > limit {
+				visit(rule, h, row)
+			}
 		}
+		if requests > 0 {
+			check(limits.RPM, sum.requests, 1, minute.RPM, minute)
+			check(limits.MaxInFlight, o.inFlight(h, t), 1, minute.MaxInFlight, minute)
+			check(limits.RPD, day.requests, 1, daily.RPD, daily)
+		}
+		check(limits.TPM, sum.tokens[minute.TokenType], want[minute.TokenType], minute.TPM, minute)
+		check(limits.TPD, day.tokens[daily.TokenType], want[daily.TokenType], daily.TPD, daily)
 	}
-	return limits.None
 }
 
 // charge records a charge to the scopes of a call.

@@ -34,6 +34,8 @@ func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Dec
 	case refusal.RetryAfter <= 0 || refusal.RetryAfter%time.Millisecond != 0:
 		t.Fatalf("the wait is %v", refusal.RetryAfter)
 	case !d.exact:
+	case refusal.Hint != d.o.guesses(request, requests) && !d.pending():
+		t.Fatalf("hint is %v, which is wrong: %+v", refusal.Hint, refusal)
 	case refusal.Hint:
 		if d.timeout > 0 && !d.o.strict && refusal.Rule == limits.MaxInFlight && !d.overdue() {
 			if rule := d.o.failing(request, requests, after, stamped); rule != limits.None {
@@ -41,7 +43,7 @@ func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Dec
 			}
 		}
 	default:
-		if rule := d.o.failing(request, requests, after, exact); rule != limits.None && d.timely(after) {
+		if rule := d.o.failing(request, requests, after, exact); rule != limits.None {
 			t.Fatalf("after %v %v still refuses: %+v", refusal.RetryAfter, rule, refusal)
 		}
 		if d.o.failing(request, requests, after-time.Millisecond, stamped) == limits.None {
@@ -58,14 +60,6 @@ func (d *driver) pending() bool {
 // overdue tells whether a call runs past its deadline.
 func (d *driver) overdue() bool {
 	return slices.ContainsFunc(d.o.calls, func(c *openCall) bool { return c.deadline <= d.o.now+time.Millisecond })
-}
-
-// timely tells whether the oracle knows what all calls that run now will have
-// charged by then. In strict mode that is open until they end.
-func (d *driver) timely(at time.Duration) bool {
-	return !slices.ContainsFunc(d.o.calls, func(c *openCall) bool {
-		return d.o.strict || c.deadline == 0 || c.deadline > at || c.deadline <= d.o.now
-	})
 }
 
 // checkMonotone asks again with lower limits, more rules and another order.

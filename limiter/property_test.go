@@ -265,7 +265,7 @@ func (d *driver) move(t *rapid.T, by time.Duration) {
 // setClock sets the wall clock, and lets the second pass in which that may go
 // unseen.
 func (d *driver) setClock(t *rapid.T) {
-	by := time.Duration(rapid.SampledFrom([]int{-10 * 24 * 3600, -2 * 24 * 3600, -3600, -1, 1, 3600, 2 * 24 * 3600, 10 * 24 * 3600}).Draw(t, "by")) * time.Second
+	by := time.Duration(rapid.SampledFrom([]int{-10 * 24 * 3600, -7*24*3600 - 3600, -7 * 24 * 3600, -2 * 24 * 3600, -3600, -1, 1, 3600, 2 * 24 * 3600, 10 * 24 * 3600}).Draw(t, "by")) * time.Second
 	d.clock.set(d.clock.Wall().Add(by))
 	d.move(t, time.Second)
 }

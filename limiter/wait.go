@@ -22,7 +22,7 @@ const maxScan = 4096
 // moment is when a rule, or a set of rules, admits the call.
 type moment struct {
 	time int64 // ns
-	hint bool  // it is a guess
+	hint bool  // it is a guess, or one of the rules behind it is
 }
 
 // refuse says which rule keeps the call out for longest, and for how long.
@@ -32,7 +32,7 @@ type moment struct {
 // are about to change the rules are asked again from each change on.
 func (e *evaluation) refuse(rows []limits.Binding, refusal *Refusal) {
 	at := e.worst(rows, e.now, refusal)
-	guessed := at.hint // calls may end before a change of limits lets this one in
+	guessed := at.hint // calls may end, or go on, whatever the other rules say
 	for from := e.now; ; {
 		// The caller comes back in whole milliseconds, perhaps only after the change.
 		if from = e.nextChange(rows, from); from == 0 || at.time != never && e.now+int64(e.waitUntil(at)) < from {
@@ -42,10 +42,11 @@ func (e *evaluation) refuse(rows []limits.Binding, refusal *Refusal) {
 		if at = e.worst(rows, from, &then); at.time == never {
 			*refusal = then
 		}
+		guessed = guessed || at.hint
 	}
 	refusal.Never = at.time == never
 	if !refusal.Never {
-		refusal.Hint = at.hint || guessed
+		refusal.Hint = guessed
 		refusal.RetryAfter = e.waitUntil(at)
 	}
 }
@@ -56,9 +57,10 @@ func (e *evaluation) waitUntil(at moment) time.Duration {
 }
 
 // worst finds the failing rule with the longest wait from a time on (ns), and
-// describes it. It returns from if none fails.
+// describes it. It returns from if none fails. The moment is a guess if that of any
+// failing rule is: the calls in flight may outlast the longest wait.
 func (e *evaluation) worst(rows []limits.Binding, from int64, refusal *Refusal) moment {
-	worst := moment{time: from}
+	worst, guessed := moment{time: from}, false
 	for i := range rows {
 		row := &rows[i]
 		s, minute, daily := e.binding(row, from)
@@ -71,6 +73,7 @@ func (e *evaluation) worst(rows []limits.Binding, from int64, refusal *Refusal) 
 				continue
 			}
 			at := e.admits(s, rule, kind, limit-needed, from)
+			guessed = guessed || at.hint
 			if at.time > worst.time || refusal.Rule == limits.None {
 				worst = at
 				refusal.Rule, refusal.Model, refusal.TokenType = rule, row.Model, kind
@@ -78,6 +81,7 @@ func (e *evaluation) worst(rows []limits.Binding, from int64, refusal *Refusal) 
 			}
 		}
 	}
+	worst.hint = guessed
 	return worst
 }
 

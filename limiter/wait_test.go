@@ -43,3 +43,37 @@ func TestAWaitForAChangeIsAHintWhileCallsRun(t *testing.T) {
 		t.Errorf("wait %v, hint %v: the limit changes in 10 ms, but the call may end before", refusal.RetryAfter, refusal.Hint)
 	}
 }
+
+// The minute's wait is the longer one, but the call in flight may outlast it.
+func TestAWaitIsAHintIfAnyRuleBehindItIs(t *testing.T) {
+	m := New(WithClock(newFakeClock()))
+	request := outputCall(1, global(limits.Row{RPM: 1, MaxInFlight: 1}))
+	request.Timeout = 5 * time.Second
+	admit(t, m, request)
+	refusal := refuse(t, m, request)
+	if refusal.Rule != limits.RPM || refusal.RetryAfter < 59*time.Second || !refusal.Hint {
+		t.Errorf("%v, wait %v, hint %v: want a hint of a minute for the requests", refusal.Rule, refusal.RetryAfter, refusal.Hint)
+	}
+}
+
+// The week for which a date may be ahead ends on that very date: it goes on until its
+// midnight.
+func TestAWaitIsNeverEarlyAfterTheClockWasSetBack(t *testing.T) {
+	const day = 24 * time.Hour
+	for back := time.Duration(0); back < 10*day; back += 5 * time.Hour {
+		for _, used := range []time.Duration{0, time.Hour, 13 * time.Hour} {
+			clock := newFakeClock()
+			m := New(WithClock(clock))
+			rows := global(limits.Row{RPD: 1})
+			clock.advance(used)
+			admit(t, m, outputCall(0, rows))
+			clock.set(clock.Wall().Add(-back))
+			clock.advance(time.Second)
+			wait := refuse(t, m, outputCall(0, rows)).RetryAfter
+			clock.advance(wait - time.Millisecond)
+			refuse(t, m, outputCall(0, rows))
+			clock.advance(time.Millisecond)
+			admit(t, m, outputCall(0, rows))
+		}
+	}
+}

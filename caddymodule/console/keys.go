@@ -165,7 +165,7 @@ func (c *console) keysUpdate() *cobra.Command {
 	cmd.Flags().BoolVar(&noBudget, "no-budget", false, "remove the budget")
 	cmd.Flags().BoolVar(&noExpiry, "no-expiry", false, "remove the expiry")
 	cmd.Flags().BoolVar(&nextWindow, "next-window", false, "apply changed limits from the next minute or day on, not now")
-	cmd.Flags().Int64Var(&version, "version", 0, "change the key only if it is at this version (default: the current one)")
+	cmd.Flags().Int64Var(&version, "version", 0, "change the key only if it is at this version (default: any)")
 	cmd.MarkFlagsMutuallyExclusive("budget", "no-budget")
 	cmd.MarkFlagsMutuallyExclusive("expires", "no-expiry")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
@@ -190,13 +190,8 @@ func (c *console) keysUpdate() *cobra.Command {
 		}
 		path := keysPath + "/" + url.PathEscape(arguments[0])
 		return c.connect(cmd, false, func(api *client) error {
-			body["version"] = version
-			if version == 0 {
-				var key record
-				if err := api.call(cmd.Context(), "GET", path, nil, &key); err != nil {
-					return err
-				}
-				body["version"] = key["version"]
+			if version != 0 {
+				body["version"] = version
 			}
 			return c.keyCall(cmd, api, "PATCH", path, body)
 		})

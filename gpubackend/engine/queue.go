@@ -2,9 +2,9 @@ package engine
 
 import "time"
 
-// waitingLine orders the requests that have no slot yet. Ranks are arrival
-// numbers; the i-th request of one call stands as if it had come i x slots calls
-// later, so that a call with many requests cannot shut out others, and still
+// waitingLine orders the requests that have no slot yet, by rank. A rank is the number
+// of the call's arrival; the i-th request of a call ranks as if it had arrived i x slots
+// calls later. A call with many requests therefore cannot shut out others, and still
 // gets its turn.
 type waitingLine struct {
 	sequences []*sequence // by rank
@@ -55,7 +55,7 @@ func (l *waitingLine) remove(match func(*sequence) bool) []*sequence {
 
 func (l *waitingLine) len() int { return len(l.sequences) }
 
-// drainMemory is the number of endings from which the drain rate is measured.
+// drainMemory is the number of finished requests from which the drain rate is measured.
 const drainMemory = 32
 
 // drainRate measures how fast slots come free while there is work: a night
@@ -91,7 +91,7 @@ func (r *drainRate) ended(now time.Time, left int) {
 	}
 }
 
-// perSecond is the rate of the last endings up to now; 0 if there were fewer
+// perSecond returns the rate of the last endings up to now, or 0 if there were fewer
 // than two.
 func (r *drainRate) perSecond(now time.Time) float64 {
 	if r.count < 2 {
@@ -102,13 +102,14 @@ func (r *drainRate) perSecond(now time.Time) float64 {
 	return float64(known) / span.Seconds()
 }
 
-// The bounds of a Retry-After: below, clients hammer; above, they give up.
+// The bounds of Retry-After: with less, clients overload the server; with more, they
+// give up.
 const (
 	shortestRetry = time.Second
 	longestRetry  = time.Minute
 )
 
-// retryAfter estimates when those waiting now will have started.
+// retryAfter estimates the time until all requests that wait now have started.
 func (r *drainRate) retryAfter(now time.Time, waiting int) time.Duration {
 	rate := r.perSecond(now)
 	if rate == 0 {

@@ -10,8 +10,8 @@ import (
 type Request struct {
 	// Prompt holds the ids to read, at least one.
 	Prompt []int32
-	// MaxTokens is the most tokens to generate. Submit lowers it to what the
-	// context leaves after the prompt; Stream.MaxTokens tells the result.
+	// MaxTokens is the maximum number of tokens to generate. Submit lowers it to what
+	// the context leaves after the prompt; Stream.MaxTokens returns the result.
 	MaxTokens int
 	Sampling  Sampling
 	// Stop lists texts that end the generation; they are not part of the answer.
@@ -74,7 +74,7 @@ type Candidate struct {
 // Usage says what a request has consumed so far.
 type Usage struct {
 	Prompt    int           // tokens read
-	Cached    int           // those of them whose pages were in the prefix cache
+	Cached    int           // tokens of the prompt that were in the prefix cache
 	Generated int           // tokens generated, the end token included
 	Inference time.Duration // this request's share of the steps' busy time
 	Queued    time.Duration // from Submit until it got a slot
@@ -82,24 +82,25 @@ type Usage struct {
 	FirstToken time.Duration
 }
 
-// ErrDraining is returned for a request that comes while the scheduler finishes
-// what it has and takes nothing new.
+// ErrDraining is returned for a request that comes while the scheduler drains: it
+// finishes the requests it has and accepts no new ones.
 var ErrDraining = errors.New("the server is draining and takes no new requests")
 
 // ErrClosed ends the requests that ran when the scheduler was closed.
 var ErrClosed = errors.New("the server was closed before the answer was complete")
 
-// ErrEngine wraps what a Runner reported when a step failed.
+// ErrEngine is wrapped, with the Runner's error, by the error of a step that failed.
 var ErrEngine = errors.New("the engine failed")
 
-// BusyError refuses a request because the queue is full, or because it waited
-// for a slot as long as it may.
+// BusyError refuses a request because the queue is full, or because the request waited
+// for a slot for the maximum time.
 type BusyError struct {
 	Waiting    int           // requests in the queue
-	Waited     time.Duration // 0 if the queue was full at once
-	RetryAfter time.Duration // until those waiting now will have started, from the drain rate
+	Waited     time.Duration // 0 if the queue was full when the request came
+	RetryAfter time.Duration // estimate of the time until all waiting requests have started
 }
 
+// Error says how many requests wait, and how long this one did.
 func (e *BusyError) Error() string {
 	if e.Waited > 0 {
 		return fmt.Sprintf("no slot came free within %d ms; %d requests wait", e.Waited.Milliseconds(), e.Waiting)
@@ -110,10 +111,11 @@ func (e *BusyError) Error() string {
 // ContextError refuses a prompt that leaves no room for an answer.
 type ContextError struct {
 	Prompt  int  // tokens
-	Least   bool // Prompt is only a lower bound: the text was too long to look at
+	Least   bool // Prompt is only a lower bound: the text was too long to be tokenized
 	Context int  // tokens, prompt and answer together
 }
 
+// Error gives the length of the prompt and of the context, in tokens.
 func (e *ContextError) Error() string {
 	least := ""
 	if e.Least {
@@ -125,4 +127,5 @@ func (e *ContextError) Error() string {
 // RequestError refuses a request that no scheduler could run.
 type RequestError struct{ Reason string }
 
+// Error returns the reason.
 func (e *RequestError) Error() string { return e.Reason }

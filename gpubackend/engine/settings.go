@@ -22,18 +22,18 @@ type settings struct {
 func WithSlots(slots int) Option { return func(s *settings) { s.slots = slots } }
 
 // WithQueue sets how many requests may wait for a slot, and how long; default
-// 64 requests, 30 s. Depth 0 refuses what finds no free slot.
+// 64 requests, 30 s. With depth 0, a request that finds no free slot is refused.
 func WithQueue(depth int, wait time.Duration) Option {
 	return func(s *settings) { s.queueDepth, s.queueWait = depth, wait }
 }
 
-// WithStepTokens sets how many tokens a step reads at most; default 128, at least
-// the number of slots. Larger steps read prompts faster, smaller ones disturb
+// WithStepTokens sets the maximum number of tokens that a step computes; default 128,
+// at least the number of slots. Larger steps read prompts faster, smaller ones delay
 // running answers less.
 func WithStepTokens(tokens int) Option { return func(s *settings) { s.stepTokens = tokens } }
 
-// WithContext lowers the longest sequence, in tokens; default and most: what the
-// model and the KV cache allow.
+// WithContext lowers the maximum length of a sequence, in tokens. Default and upper
+// limit are what the model and the KV cache allow.
 func WithContext(tokens int) Option { return func(s *settings) { s.context = tokens } }
 
 // deepestQueue is deeper than any queue and far from where sums overflow.

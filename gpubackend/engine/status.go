@@ -16,7 +16,7 @@ type Totals struct {
 	Rows            uint64        // tokens computed in all steps
 	Busy            time.Duration // of all steps: the sum of all Usage.Inference
 	FailedSteps     uint64
-	FailuresInRow   int       // steps that failed, or gave nobody numbers, since the last good one
+	FailuresInRow   int       // steps since the last good one that failed or gave no request numbers
 	LastFailure     time.Time // the last of those; zero if there was none
 }
 
@@ -28,8 +28,8 @@ type Status struct {
 	Waiting      int
 	QueueDepth   int
 	QueueWait    time.Duration
-	DrainPerSec  float64       // slots that came free, per second
-	RetryAfter   time.Duration // what a refused request would be told now
+	DrainPerSec  float64       // slots that become free, per second
+	RetryAfter   time.Duration // of a request that is refused now
 	Pages        int
 	PagesInUse   int
 	PagesCached  int           // idle pages that the prefix cache keeps

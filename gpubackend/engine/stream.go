@@ -38,8 +38,8 @@ func newStream(request *Request) *Stream {
 	}
 }
 
-// MaxTokens is the most tokens that the answer can have: what was asked for,
-// lowered to what the context leaves.
+// MaxTokens is the maximum number of tokens in the answer: what was asked for, lowered
+// to what the context leaves.
 func (s *Stream) MaxTokens() int { return s.maxTokens }
 
 // Usage says what the request has consumed so far.
@@ -49,9 +49,10 @@ func (s *Stream) Usage() Usage {
 	return s.usage
 }
 
-// Next waits for an update. The first one comes when the request gets its slot
-// and may be empty. After the last one Next returns io.EOF; if the request could
-// not be finished, the reason.
+// Next waits for an update. The first one comes when the request gets its slot and may
+// be empty. After the last update Next returns io.EOF, or the reason if the request
+// could not be finished: ErrEngine, ErrClosed, a *BusyError, or the cause of a context
+// that ended.
 func (s *Stream) Next(ctx context.Context) (Update, error) {
 	select {
 	case <-s.changed:
@@ -83,7 +84,7 @@ func (s *Stream) signal() {
 	}
 }
 
-// started records the slot and the pages that the cache had.
+// started records that the request got its slot and how many tokens were cached.
 func (s *Stream) started(queued time.Duration, cached int) {
 	s.mu.Lock()
 	s.usage.Queued, s.usage.Cached = queued, cached
@@ -98,7 +99,7 @@ func (s *Stream) spent(share time.Duration) {
 	s.mu.Unlock()
 }
 
-// generated adds a token and the text that became certain with it.
+// generated adds a token and the text that is certain now.
 func (s *Stream) generated(text string, token Token, keep bool) {
 	s.mu.Lock()
 	if s.usage.Generated++; s.usage.Generated == 1 {

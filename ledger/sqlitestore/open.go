@@ -1,6 +1,3 @@
-// Package sqlitestore keeps a ledger's log in one SQLite file: an append-only table
-// of entries, written in batches with one durable commit each, and snapshots of
-// the state beside it. Any sqlite3 program can read it, also while it is in use.
 package sqlitestore
 
 import (
@@ -36,16 +33,18 @@ type Store struct {
 	readers *sql.DB
 }
 
-// ErrForeign says that a file is something else than a ledger.
+// ErrForeign says that a file is not a ledger.
 var ErrForeign = errors.New("file is not a ledger")
 
-// ErrNewer says that a newer version of this program wrote the file.
+// ErrNewer says that a newer version of the program wrote the file.
 var ErrNewer = errors.New("ledger was written by a newer version")
 
-// Open opens the ledger in a directory, or in a file if path ends in .db or
-// .sqlite. What is missing is made: directories with mode 0700, files with 0600.
-// ledger.ErrLocked, ErrForeign and ErrNewer say why a file cannot be used; other errors
-// name the path and what the system said.
+// Open opens the ledger in a directory, or in the file itself if path ends in .db,
+// .sqlite or .sqlite3. It makes directories (mode 0700) and the file (mode 0600) where
+// they do not exist, and brings an older schema up to date.
+//
+// Its errors name the file and wrap ledger.ErrLocked, ErrForeign, ErrNewer,
+// ledger.ErrCorrupt or the system's error.
 func Open(ctx context.Context, path string) (*Store, error) {
 	file, err := prepare(path)
 	if err != nil {
@@ -62,8 +61,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReader opens a ledger for reading, also while another process has it open.
-// Writing methods fail. It changes nothing and migrates nothing.
+// OpenReader opens an existing ledger for reading, also while another process has it
+// open. Methods that write fail. The file is not changed, so an older schema is an error
+// and not brought up to date. Other errors are those of Open.
 func OpenReader(ctx context.Context, path string) (*Store, error) {
 	file := FilePath(path)
 	s := &Store{path: file}
@@ -92,7 +92,8 @@ func (s *Store) openReader(ctx context.Context) (err error) {
 	return nil
 }
 
-// FilePath returns the file that Open uses for a path.
+// FilePath returns the file that Open uses for a path: the path itself if it ends in
+// .db, .sqlite or .sqlite3, and FileName in that directory otherwise.
 func FilePath(path string) string {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".db", ".sqlite", ".sqlite3":
@@ -101,9 +102,8 @@ func FilePath(path string) string {
 	return filepath.Join(path, FileName)
 }
 
-// prepare makes the directory and the file with narrow permissions before SQLite
-// sees them: it would take those of the umask, and gives its side files those of
-// the main file.
+// prepare makes the directory and the file before SQLite does, which would give the
+// file the permissions of the umask. SQLite gives its side files those of the main file.
 func prepare(path string) (string, error) {
 	file := FilePath(path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -119,7 +119,7 @@ func prepare(path string) (string, error) {
 	if err = errors.Join(err, handle.Close()); err != nil {
 		return "", err
 	}
-	// SQLite would take such a rest of a file for an empty one and start anew.
+	// SQLite takes a file that is too short to be a database for an empty one.
 	if size := info.Size(); size > 0 && size < smallestFile {
 		return "", fmt.Errorf("%w: %s has %d bytes", ErrForeign, file, size)
 	}
@@ -167,7 +167,7 @@ func dataSource(path, mode string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
 }
 
-// plain puts what SQLite says about unusable files into our words.
+// plain wraps SQLite's errors about unusable files in ErrForeign or ledger.ErrCorrupt.
 func plain(err error) error {
 	if text := err.Error(); strings.Contains(text, "file is not a database") {
 		return fmt.Errorf("%w: %w", ErrForeign, err)
@@ -178,7 +178,8 @@ func plain(err error) error {
 	return err
 }
 
-// Close gives the file back. Everything that was appended is durable already.
+// Close closes the file and releases its lock. It may be called twice. What was appended
+// is durable already.
 func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

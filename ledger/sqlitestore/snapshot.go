@@ -20,14 +20,14 @@ const partSize = 1 << 20
 
 const secondsPerDay = 86400
 
-// SaveSnapshot keeps a state. It writes in several commits, and entries go in
-// between; the last one makes the snapshot valid and removes those it replaces.
+// SaveSnapshot keeps a state. It writes several commits, between which entries may be
+// appended; the last commit makes the snapshot valid and removes those it replaces.
 func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) error {
-	// One after the other, because the parts of a snapshot that is still being
-	// written look like such left-overs too.
+	// One at a time, because the parts of a snapshot that is still being written have
+	// no owner yet and would be deleted here.
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	// Parts that no snapshot owns are left from a process that died while writing.
+	// Parts without a snapshot were left by a process that died while it wrote them.
 	if err := s.write(ctx, "DELETE FROM snapshot_part WHERE snapshot NOT IN (SELECT seq FROM snapshot)"); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) erro
 		if err != nil {
 			return err
 		}
-		// Two of the ordinary ones, in case the newest cannot be read.
+		// Two ordinary snapshots are kept, in case the newest cannot be read.
 		old := "DELETE FROM snapshot WHERE baseline = 0 AND seq NOT IN (SELECT seq FROM snapshot WHERE baseline = 0 ORDER BY seq DESC LIMIT 2)"
 		if snapshot.Baseline {
 			old = fmt.Sprintf("DELETE FROM snapshot WHERE baseline = 1 AND seq < %d", snapshot.Sequence)
@@ -61,7 +61,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) erro
 	})
 }
 
-// partWriter writes each block that it gets as one row.
+// partWriter writes each block as one or more rows of at most partSize bytes.
 type partWriter struct {
 	ctx      context.Context
 	store    *Store
@@ -82,7 +82,7 @@ func (p *partWriter) Write(block []byte) (int, error) {
 	return len(block), nil
 }
 
-// saveUsage keeps usage rows of days that are over. The same rows may come again.
+// saveUsage keeps usage rows of days that are over. Rows that are there are replaced.
 func (s *Store) saveUsage(ctx context.Context, rows []ledger.UsageRow) error {
 	const perCommit = 5000
 	for len(rows) > 0 {
@@ -145,12 +145,12 @@ func (s *Store) ClosedUsage(ctx context.Context, query ledger.UsageQuery) ([]led
 	return usage, rows.Err()
 }
 
-// floorDay returns the UTC day of a moment, counted from 1970-01-01.
+// floorDay returns the UTC day of a moment, as days since 1970-01-01.
 func floorDay(moment time.Time) int64 {
 	return moment.UTC().Truncate(24*time.Hour).Unix() / secondsPerDay
 }
 
-// Snapshots lists what snapshots there are, newest first.
+// Snapshots lists the snapshots, newest first.
 func (s *Store) Snapshots(ctx context.Context) ([]ledger.SnapshotInfo, error) {
 	rows, err := s.readers.QueryContext(ctx, "SELECT seq, baseline, sha256 FROM snapshot ORDER BY seq DESC")
 	if err != nil {
@@ -170,7 +170,8 @@ func (s *Store) Snapshots(ctx context.Context) ([]ledger.SnapshotInfo, error) {
 	return list, rows.Err()
 }
 
-// ReadSnapshot gives a snapshot to use and checks its hash.
+// ReadSnapshot calls use with a reader of the snapshot's bytes, and then checks their
+// hash. It returns ledger.ErrSnapshotDamaged if they are not those that were written.
 func (s *Store) ReadSnapshot(ctx context.Context, sequence int64, use func(io.Reader) error) error {
 	var want []byte
 	var parts int64
@@ -216,8 +217,8 @@ func (p *partReader) Read(target []byte) (int, error) {
 	return n, nil
 }
 
-// Prune removes the entries up to a sequence number, some at a time so that new
-// ones need not wait long.
+// Prune removes the entries up to and including a sequence number. It does so in several
+// commits, so that new entries need not wait long.
 func (s *Store) Prune(ctx context.Context, through int64) error {
 	const perCommit = 20_000
 	for {
@@ -231,7 +232,7 @@ func (s *Store) Prune(ctx context.Context, through int64) error {
 		}
 		upTo := min(first+perCommit-1, through)
 		err = s.transaction(ctx, func(w *writer) error {
-			// What the view of balances needs of the entries that go.
+			// The view balances still needs the last balance of each account.
 			err := w.exec(ctx, `INSERT OR REPLACE INTO closed_balance (account, balance, at)
 				SELECT account, balance, at FROM entry WHERE seq IN (
 					SELECT max(seq) FROM entry WHERE seq <= ? AND kind IN ('topup', 'adjust', 'settle', 'void') GROUP BY account)`, upTo)

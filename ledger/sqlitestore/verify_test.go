@@ -209,3 +209,45 @@ func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
 		t.Errorf("verify: %+v, %v", report, err)
 	}
 }
+
+func TestVerifyNamesTheFirstEntryThatWasTamperedWith(t *testing.T) {
+	for name, statement := range map[string]string{
+		"a charge":          "UPDATE entry SET amount = amount + 1 WHERE seq = 7",
+		"a balance":         "UPDATE entry SET balance = balance + 1 WHERE seq = 7",
+		"a removed entry":   "DELETE FROM entry WHERE seq = 7",
+		"a time":            "UPDATE entry SET at = 1 WHERE seq = 7",
+		"a kind":            "UPDATE entry SET kind = 'gift' WHERE seq = 7",
+		"an account":        "UPDATE entry SET account = 'other' WHERE seq = 7",
+		"a doubled call":    "UPDATE entry SET hold = (SELECT hold FROM entry WHERE seq = 6) WHERE seq = 7",
+		"a quantity":        "UPDATE entry SET duration_us = duration_us + 60 WHERE seq = 7",
+		"an unknown price":  "UPDATE entry SET price_version = 9 WHERE seq = 7",
+		"a foreign epoch":   "UPDATE entry SET hold = hold + (1 << 50) WHERE seq = 7",
+		"a changed key":     "UPDATE entry SET key_id = 'AAAAAAAAAA' WHERE seq = 7",
+		"a charge for free": "UPDATE entry SET kind = 'void' WHERE seq = 7",
+		"a negative count":  "UPDATE entry SET input_tokens = -3 WHERE seq = 7",
+		"no number":         "UPDATE entry SET amount = 'much' WHERE seq = 7",
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory := t.TempDir()
+			l, store, _ := fill(t, directory, 10)
+			if report, err := ledger.Verify(t.Context(), store); err != nil || report.Calls != 10 || report.Last != 14 {
+				t.Fatalf("before: %+v, %v", report, err)
+			}
+			if err := store.writer.exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			reader, err := OpenReader(t.Context(), directory)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			_, err = ledger.Verify(t.Context(), reader)
+			if !errors.Is(err, ledger.ErrCorrupt) || !(strings.Contains(err.Error(), "entry 7:") || strings.Contains(err.Error(), "entry 8:")) {
+				t.Errorf("verify: %v", err)
+			}
+		})
+	}
+}

@@ -49,8 +49,8 @@ const (
 	VALUES `
 	entryValues  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	entryColumns = 19
-	// mostRows is how many entries one statement inserts at most: running a
-	// statement costs about half as much as the values of an entry.
+	// mostRows is the maximum number of entries in one INSERT. Running a statement
+	// costs about half as much as binding the values of one entry.
 	mostRows = 16
 )
 
@@ -148,8 +148,8 @@ func (w *writer) exec(ctx context.Context, statement string, arguments ...any) e
 	return err
 }
 
-// transaction runs work, all or nothing. What begins and ends it does not listen to
-// ctx: a transaction that was left open would take all later entries with it.
+// transaction runs work in one transaction. Canceling ctx does not interrupt BEGIN,
+// COMMIT and ROLLBACK: later entries would fall into a transaction that was left open.
 func (w *writer) transaction(ctx context.Context, work func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -141,20 +141,17 @@ func (h *Handler) me(c *rest.Call) error {
 func versionTag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
 
 // versionRead returns the version that the caller read, from the body or from
-// If-Match. It is required: without it a second administrator could undo unnoticed what
-// the first one did.
+// If-Match, 0 if it gives none. A caller that gives it is told if the key was changed
+// since; for one that does not, the last change wins.
 func versionRead(c *rest.Call, f *rest.Fields) int64 {
 	version, inBody := f.Integer("version", 1, schema.MaxInteger)
 	tag := c.Request.Header.Get("If-Match")
-	if tag == "" {
-		if !inBody {
-			f.Refuse("version", "required: the version of the key as it was read")
-		}
+	if tag == "" || tag == "*" {
 		return version
 	}
 	tagged, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
 	if err != nil || tagged < 1 || inBody && tagged != version {
-		f.Refuse("version", "If-Match is not the version of the key as it was read")
+		f.Refuse("If-Match", "%s is not the version of the key as it was read", rest.Shown(tag))
 	}
 	return tagged
 }

@@ -49,7 +49,7 @@ func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
 	s := newServer(t, WithBounds(limits.Bounds{limits.RPM: {Min: 0, Max: 600}}))
 	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","limits":{"rpm":1}}`).Want(201).Text("id")
 	for body, param := range map[string]string{
-		`{}`: "version", `{"version":0}`: "version", `{"version":"1"}`: "version", `{"version":1,"name":null}`: "name",
+		`{"version":0}`: "version", `{"version":"1"}`: "version", `{"version":1,"name":null}`: "name",
 		`{"version":1,"name":""}`: "name", `{"version":1,"role":"admin"}`: "role", `{"version":1,"owner":"x"}`: "owner",
 		`{"version":1,"limits":{"rpm":601}}`: "limits.rpm", `{"version":1,"limits":{"rpm":-1}}`: "limits.rpm",
 		`{"version":1,"effective":"later"}`: "effective", `{"version":1,"expires_at":"2020-01-01T00:00:00Z"}`: "expires_at",
@@ -67,6 +67,30 @@ func TestAPatchNamesTheFieldThatIsWrong(t *testing.T) {
 	s.Call("DELETE", path, s.Admin, "").Want(200)
 	if got := s.Call("PATCH", path, s.Admin, `{"version":2,"name":"b"}`).Want(409); got.ErrorCode() != "key_revoked" {
 		t.Error(got.Body)
+	}
+}
+
+func TestAVersionIsOptionalAndHonouredWhereItIsGiven(t *testing.T) {
+	s := newServer(t)
+	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201).Text("id")
+	for i, headers := range [][]string{nil, {"If-Match", "*"}, {"If-Match", `"3"`}} {
+		got := s.Call("PATCH", path, s.Admin, fmt.Sprintf(`{"name":"b%d"}`, i), headers...).Want(200)
+		if got.Text("name") != fmt.Sprintf("b%d", i) || got.Number("version") != float64(i+2) {
+			t.Errorf("with %v: %s", headers, got.Body)
+		}
+	}
+	for _, old := range []admintest.Reply{
+		s.Call("PATCH", path, s.Admin, `{"name":"c","version":3}`),
+		s.Call("PATCH", path, s.Admin, `{"name":"c"}`, "If-Match", `"3"`),
+	} {
+		if old.Want(409).ErrorCode() != "version_conflict" || old.Number("current_version") != 4 {
+			t.Error(old.Body)
+		}
+	}
+	for _, tag := range []string{`"x"`, `"5"`, `"0"`} {
+		if got := s.Call("PATCH", path, s.Admin, `{"name":"c","version":4}`, "If-Match", tag).Want(400); got.Param() != "If-Match" {
+			t.Errorf("If-Match %s: %s", tag, got.Body)
+		}
 	}
 }
 

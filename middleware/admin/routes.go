@@ -54,7 +54,7 @@ func (h *Handler) keyRoutes() []rest.Route {
 		{Method: "GET", Path: key, Access: rest.AccessAdmin, Handle: h.getKey, Summary: "Show a key.", Reply: keyView{}},
 		{
 			Method: "PATCH", Path: key, Access: rest.AccessAdmin, Handle: h.patchKey,
-			Summary: "Change a key. The version that was read goes into the body or into If-Match; null removes a limit.",
+			Summary: "Change a key; null removes a limit. With a version, in the body or in If-Match, only that version is changed.",
 			Request: keyPatchSchema(), Reply: keyView{},
 		},
 		{

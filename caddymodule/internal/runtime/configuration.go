@@ -2,11 +2,11 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 )
@@ -20,6 +20,8 @@ type Configuration struct {
 	DefaultPrice ledger.Price
 	// FixedCosts are those of all gates, by path.
 	FixedCosts map[string]ledger.Micro
+	// CommitWait is the longest that a charge waits for company.
+	CommitWait time.Duration
 	// Notifier is where alerts go.
 	Notifier *Notifier
 
@@ -28,7 +30,7 @@ type Configuration struct {
 	stopped  bool           // it cannot take effect any more
 }
 
-// Apply puts the prices of a configuration into effect and remembers the one
+// Apply puts the settings of a configuration into effect and remembers the one
 // before, in case the new configuration fails to start.
 func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 	e.mu.Lock()
@@ -37,6 +39,12 @@ func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 		return ErrRetired
 	}
 	c.previous, e.current = e.current, c
+	return e.enact(ctx, c)
+}
+
+// enact makes a configuration the one in effect. The caller holds the lock.
+func (e *Engine) enact(ctx context.Context, c *Configuration) error {
+	e.Ledger.SetCommitWait(c.CommitWait)
 	if err := e.setPrices(ctx, c); err != nil {
 		return err
 	}
@@ -44,7 +52,7 @@ func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 }
 
 // Stop says that a configuration stops, because another one is in effect, or
-// because it failed to start itself. Then the prices before it come back.
+// because it failed to start itself. Then the settings before it come back.
 func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,7 +67,7 @@ func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
 	if e.current == nil {
 		return nil
 	}
-	return errors.Join(e.setPrices(ctx, e.current), e.current.Notifier.use(e))
+	return e.enact(ctx, e.current)
 }
 
 // setPrices makes the ledger's prices those of a configuration.

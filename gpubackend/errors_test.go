@@ -5,8 +5,54 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/penstockhq/penstock/gpubackend/engine"
 )
+
+func TestFullQueueSaysWhenToComeBack(t *testing.T) {
+	leave := make(chan struct{})
+	s, front := startGated(t, func(*engine.Batch) error { <-leave; return nil }, WithSlots(1), WithQueue(1, 50*time.Millisecond))
+	var clients sync.WaitGroup
+	codes := make(chan string, 2)
+	send := func() {
+		clients.Go(func() {
+			reply, text := post(t, front, "/infer", `{"prompt":"Hi","max_tokens":2}`)
+			codes <- code(text)
+			if reply.StatusCode == http.StatusServiceUnavailable && reply.Header.Get("Retry-After-Ms") == "" {
+				t.Error("a 503 without Retry-After-Ms")
+			}
+		})
+	}
+	send()
+	eventually(t, "the first runs", func() bool { return s.scheduler.Status().Running == 1 })
+	send()
+	eventually(t, "the second waits", func() bool { return s.scheduler.Status().Waiting == 1 })
+	for path, want := range map[string]int{"/infer": 503, "/v1/chat/completions": 503} {
+		body := strings.Replace(endlessChat, `"stream"`, `"prompt":"Hi","stream"`, 1)
+		reply, text := post(t, front, path, body)
+		if reply.StatusCode != want || code(text) != "queue_full" || reply.Header.Get("Retry-After") == "" {
+			t.Errorf("%s on a full queue: %d %v %s", path, reply.StatusCode, reply.Header, text)
+		}
+	}
+	reply, err := front.Client().Get(front.URL + "/ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Body.Close(); reply.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/ready on a full queue: %d", reply.StatusCode)
+	}
+	if got := <-codes; got != "queue_timeout" {
+		t.Errorf("the waiting request ended with %q", got)
+	}
+	close(leave)
+	if got := <-codes; got != "" {
+		t.Errorf("the running request ended with %q", got)
+	}
+	clients.Wait()
+}
 
 func TestBadRequestsGetOneClearError(t *testing.T) {
 	s, front := start(t, WithMaxBody(1<<20), WithContext(256))
@@ -101,30 +147,48 @@ func TestBadRequestsGetOneClearError(t *testing.T) {
 	decode(t, front, "/infer", `{"prompt":"Hi","max_tokens":2}`, &body)
 }
 
-func TestMaxTokensBeyondTheContextIsLoweredAndSaid(t *testing.T) {
-	_, front := start(t, WithContext(64))
-	var body struct {
-		TokensIn  int `json:"tokens_in"`
-		TokensOut int `json:"tokens_out"`
-		Warnings  []string
-	}
-	reply := decode(t, front, "/infer", `{"prompt":"Hi","max_tokens":100000,"ignore_eos":true}`, &body)
-	if body.TokensIn+body.TokensOut != 64 || reply.Header.Get("X-Backend-Max-Tokens") != fmt.Sprint(body.TokensOut) {
-		t.Errorf("%+v, header %v", body, reply.Header)
-	}
-	if len(body.Warnings) != 1 || !strings.Contains(body.Warnings[0], "max_tokens 100000 lowered to") {
-		t.Errorf("warnings: %q", body.Warnings)
-	}
-	_, list := events(t, front, "/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":100000,"ignore_eos":true,"stream":true}`)
-	if last := list[len(list)-2]; !strings.Contains(last, "lowered to") {
-		t.Errorf("the stream's last event is %s", last)
+// A member that is understood but not supported is named, and nothing else.
+func TestUnsupportedMembersAreNamed(t *testing.T) {
+	_, front := start(t)
+	for want, request := range map[string][2]string{
+		"tools":           {"/v1/chat/completions", `{"tools":[{"type":"function"}]}`},
+		"functions":       {"/v1/chat/completions", `{"functions":[{"name":"f"}]}`},
+		"response_format": {"/v1/chat/completions", `{"response_format":{"type":"json_schema"}}`},
+		"best_of":         {"/v1/completions", `{"prompt":"Hi","best_of":3}`},
+		"echo":            {"/v1/completions", `{"prompt":"Hi","echo":true}`},
+		"n":               {"/infer", `{"prompt":"Hi","n":2}`},
+		"dimensions":      {"/v1/embeddings", `{"input":"Hi","dimensions":3}`},
+	} {
+		_, text := post(t, front, request[0], request[1])
+		var reply struct{ Error errorBody }
+		if err := json.Unmarshal(text, &reply); err != nil {
+			t.Fatal(err)
+		}
+		if reply.Error.Code != "unsupported_parameter" || reply.Error.Param != want || !strings.HasPrefix(reply.Error.Message, want) {
+			t.Errorf("%s: %s, want the param %q", request[1], text, want)
+		}
 	}
 }
 
-func TestHugePromptOfOneWordIsRefusedUnread(t *testing.T) {
+// A refusal quotes what is wrong, but not a megabyte of it.
+func TestRefusalsAreShortHoweverLongTheMember(t *testing.T) {
 	_, front := start(t)
-	reply, text := post(t, front, "/infer", `{"prompt":"`+strings.Repeat("a", 8<<20)+`"}`)
-	if reply.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "has at least") {
-		t.Errorf("%d %.300s", reply.StatusCode, text)
+	long := strings.Repeat("1", 1<<20)
+	for name, request := range map[string][2]string{
+		"number":          {"/infer", `{"prompt":"Hi","max_tokens":` + long + `}`},
+		"key of a map":    {"/infer", `{"prompt":"Hi","logit_bias":{"` + long + `":"x"}}`},
+		"unknown bias":    {"/infer", `{"prompt":"Hi","logit_bias":{"` + long + `":1}}`},
+		"model":           {"/infer", `{"prompt":"Hi","model":"` + long + `"}`},
+		"role":            {"/infer", `{"messages":[{"role":"` + long + `"}]}`},
+		"part":            {"/infer", `{"messages":[{"role":"user","content":[{"type":"` + long + `"}]}]}`},
+		"response format": {"/v1/chat/completions", `{"response_format":{"type":"` + long + `"}}`},
+		"encoding":        {"/v1/embeddings", `{"input":"Hi","encoding_format":"` + long + `"}`},
+		"token":           {"/v1/completions", `{"prompt":[` + long + `]}`},
+		"salt":            {"/infer", `{"prompt":"Hi","cache_salt":"` + long + `"}`},
+	} {
+		reply, text := post(t, front, request[0], request[1])
+		if reply.StatusCode < 400 || reply.StatusCode >= 500 || len(text) > 1000 {
+			t.Errorf("%s: %d with %d bytes, %.200s", name, reply.StatusCode, len(text), text)
+		}
 	}
 }

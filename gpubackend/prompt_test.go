@@ -76,3 +76,11 @@ func TestLongTextsAreReadAFewAtATime(t *testing.T) {
 		t.Errorf("%d texts were read at once on %d cores", most, runtime.GOMAXPROCS(0))
 	}
 }
+
+func TestHugePromptOfOneWordIsRefusedUnread(t *testing.T) {
+	_, front := start(t)
+	reply, text := post(t, front, "/infer", `{"prompt":"`+strings.Repeat("a", 8<<20)+`"}`)
+	if reply.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "has at least") {
+		t.Errorf("%d %.300s", reply.StatusCode, text)
+	}
+}

@@ -3,6 +3,7 @@ package gpubackend
 import (
 	"encoding/json"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -57,10 +58,30 @@ func TestModelIsServedWhateverItsFileCallsIt(t *testing.T) {
 	}
 }
 
-func TestNamesThatNobodyCouldSendAreRefused(t *testing.T) {
-	for _, name := range []string{"", "a\xffb"} {
-		if _, err := New(WithModelName("good", name)); err == nil || !strings.Contains(err.Error(), "model names") {
-			t.Errorf("%q: %v", name, err)
-		}
+func TestModelWithoutANameIsNotFound(t *testing.T) {
+	_, front := start(t)
+	reply, err := front.Client().Get(front.URL + "/v1/models/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	if text, _ := io.ReadAll(reply.Body); reply.StatusCode != http.StatusNotFound {
+		t.Errorf("%d %s", reply.StatusCode, text)
+	}
+}
+
+func TestModelsSayThatTheModelIsADemonstration(t *testing.T) {
+	_, front := start(t)
+	reply, err := front.Client().Get(front.URL + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	var body struct{ Data []modelBody }
+	if err := json.NewDecoder(reply.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	if len(body.Data) != 1 || body.Data[0].ID != "tiny" || !body.Data[0].Demonstration || body.Data[0].Description == "" {
+		t.Errorf("models: %+v", body.Data)
 	}
 }
