@@ -47,6 +47,9 @@ type App struct {
 	// 0 turns the wait off. At most a second. Default: `10ms`.
 	CommitWait *caddy.Duration `json:"commit_wait,omitempty"`
 
+	// How calls are counted towards limits. Default: the defaults of its fields.
+	Limiter *Limiter `json:"limiter,omitempty"`
+
 	// The limits of a key that is created without limits of its own.
 	// Default: no limits.
 	DefaultLimits *Limits `json:"default_limits,omitempty"`
@@ -155,7 +158,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // loaded perhaps, and those calls must not run at the prices of before.
 func (a *App) begin() error {
 	a.beginning.Do(func() {
-		if a.failure = a.engine.Open(a.zone, a.log); a.failure == nil {
+		if a.failure = a.engine.Open(a.zone, a.Limiter.counting(), a.log); a.failure == nil {
 			a.failure = a.enforce(context.Background())
 		}
 	})
@@ -171,6 +174,9 @@ func (a *App) Start() error {
 	if a.engine.Zone.String() != a.zone.String() {
 		a.log.Warn("the new time zone takes effect when the process is restarted",
 			"zone", a.zone.String(), "in_force", a.engine.Zone.String())
+	}
+	if a.engine.Counting != a.Limiter.counting() {
+		a.log.Warn("the new settings of limiter take effect when the process is restarted")
 	}
 	return nil
 }
@@ -233,6 +239,9 @@ func (a *App) Validate() error {
 	}
 	if err := validateCommitWait(a.CommitWait); err != nil {
 		return err
+	}
+	if err := a.Limiter.validate(); err != nil {
+		return fmt.Errorf("limiter: %w", err)
 	}
 	if err := a.validateModels(); err != nil {
 		return err

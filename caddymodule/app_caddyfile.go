@@ -19,7 +19,7 @@ func init() {
 
 // appOptions lists the words of the global option, for error messages.
 var appOptions = []string{
-	"ledger", "zone", "commit_wait", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+	"ledger", "zone", "commit_wait", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
 }
 
 // modelOptions lists the words of a block model, for error messages.
@@ -44,6 +44,11 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    ledger         <store> [<options...>]
 //	    zone           <name>
 //	    commit_wait    <duration>
+//	    limiter {
+//	        strict
+//	        max_scopes  <n>
+//	        log_entries <n>
+//	    }
 //	    default_limits <limit> <value> [<limit> <value>...]
 //	    bounds         <limit> <min> <max>
 //	    model <name> {
@@ -88,6 +93,12 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			}
 		case "commit_wait":
 			err = a.unmarshalCommitWait(d)
+		case "limiter":
+			if a.Limiter != nil {
+				return d.Err("limiter is already specified")
+			}
+			a.Limiter = new(Limiter)
+			err = a.Limiter.unmarshal(d)
 		case "default_limits":
 			defaults = *d
 			err = a.unmarshalDefaultLimits(d)

@@ -40,6 +40,8 @@ type Engine struct {
 	Alerts  *alerts.Monitor
 	Zone    *time.Location
 
+	Counting Counting // as the process began to count
+
 	store   Store
 	opening sync.Once
 	failure error // of opening
@@ -52,14 +54,14 @@ type Engine struct {
 // Open opens the ledger and the limiter, once. Provisioning a configuration must
 // not do it, because checking a configuration provisions it too; starting it
 // does, or the first call, as the servers may start first.
-func (e *Engine) Open(zone *time.Location, log *slog.Logger) error {
+func (e *Engine) Open(zone *time.Location, counting Counting, log *slog.Logger) error {
 	e.opening.Do(func() {
 		ctx := context.Background() // an open ledger outlives the configuration
-		e.Zone = zone
+		e.Zone, e.Counting = zone, counting
 		if e.failure = e.openLedger(ctx); e.failure != nil {
 			return
 		}
-		e.Limiter = limiter.New(limiter.WithZone(zone))
+		e.Limiter = limiter.New(counting.options(zone)...)
 		if err := e.restoreCounters(ctx, log); err != nil {
 			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.Limiter.Close(), e.Ledger.Close(ctx))
 			return
