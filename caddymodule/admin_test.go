@@ -58,9 +58,11 @@ func TestAReloadGivesNoNewTriesToGuessAKey(t *testing.T) {
 		}
 	}
 	g.reload(demoOptions+"\n\t\tbounds rpm 1 600", "penstock_admin")
-	// The address is shut out for seconds, also with the right key.
-	reply := call(t, "GET", g.url+"/admin/v1/keys", g.key("admin.key"), "")
+	reply := call(t, "GET", g.url+"/admin/v1/keys", "wrong", "")
 	if reply.status != 429 || !strings.Contains(reply.body, "too_many_failures") {
 		t.Errorf("after %d tries and a reload: %d %s", tries, reply.status, reply.body)
+	}
+	if reply := call(t, "GET", g.url+"/admin/v1/keys", g.key("admin.key"), ""); reply.status != 200 {
+		t.Errorf("the right key from that address: %d %s", reply.status, reply.body)
 	}
 }

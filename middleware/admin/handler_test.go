@@ -81,24 +81,47 @@ func TestFailuresToAuthenticateAreThrottledByAddress(t *testing.T) {
 	for range rest.FailureBurst {
 		s.Call("GET", "/admin/v1/keys", "wrong", "").Want(401)
 	}
-	got := s.Call("GET", "/admin/v1/keys", s.Admin, "").Want(429)
+	got := s.Call("GET", "/admin/v1/keys", "wrong", "").Want(429)
 	if got.ErrorCode() != "too_many_failures" || got.Header.Get("Retry-After") != "6" || got.Number("retry_after_ms") != 6000 {
 		t.Errorf("%v %s", got.Header, got.Body)
 	}
 	s.Advance(rest.FailureInterval)
-	s.Call("GET", "/admin/v1/keys", s.Admin, "").Want(200)
+	s.Call("GET", "/admin/v1/keys", "wrong", "").Want(401)
+	s.Call("GET", "/admin/v1/keys", "wrong", "").Want(429)
 }
 
-func TestCallsWithoutAKeyShutNobodyOut(t *testing.T) {
+func TestAValidKeyPassesHoweverManyOthersFailed(t *testing.T) {
+	const configured = "correct horse battery staple"
+	s := newServer(t, WithAdminKeySHA256(sha256Of(configured)))
+	member := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"member"}`).Want(201).Text("key")
+	for range 2 * rest.FailureBurst {
+		s.Call("GET", "/admin/v1/keys", "wrong", "")
+	}
+	s.Call("GET", "/admin/v1/keys", "wrong", "").Want(429)
+	s.Call("GET", "/admin/v1/keys", s.Admin, "").Want(200)
+	s.Call("GET", "/admin/v1/keys", configured, "").Want(200)
+	s.Call("GET", "/admin/v1/me", member, "").Want(200)
+}
+
+func TestWhatAKeyMayNotDoIsNoFailureToAuthenticate(t *testing.T) {
+	s := newServer(t)
+	member := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"member"}`).Want(201).Text("key")
+	for range 2 * rest.FailureBurst {
+		s.Call("GET", "/admin/v1/keys", member, "").Want(403)
+	}
+	s.Call("GET", "/admin/v1/me", "pk_m_wrong", "").Want(401)
+}
+
+func TestCallsWithoutAKeyAreNotThrottled(t *testing.T) {
 	s := newServer(t)
 	for range 2 * rest.FailureBurst {
 		s.Call("GET", "/admin/v1/me", "", "").Want(401)
 	}
-	s.Call("GET", "/admin/v1/me", s.Admin, "").Want(200)
 	for range rest.FailureBurst {
 		s.Call("GET", "/admin/v1/me", "pk_m_wrong", "").Want(401)
 	}
-	s.Call("GET", "/admin/v1/me", s.Admin, "").Want(429)
+	s.Call("GET", "/admin/v1/me", "pk_m_wrong", "").Want(429)
+	s.Call("GET", "/admin/v1/me", "", "").Want(401)
 }
 
 // faultyStore is a real store whose writes fail or wait when a test says so.

@@ -11,8 +11,9 @@ import (
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
 )
 
-// Throttle refuses addresses that keep failing to authenticate. Handlers that share
-// one, or replace each other, count together. It is safe for concurrent use.
+// Throttle slows the attempts of addresses that keep failing to authenticate; a valid key
+// is never slowed. Handlers that share one, or replace each other, count together. It is
+// safe for concurrent use.
 type Throttle = rest.Throttle
 
 // NewThrottle returns a throttle that has seen no failure.

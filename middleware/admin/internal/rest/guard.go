@@ -33,21 +33,11 @@ func (g *Guard) identify(r *http.Request, need Access) (ledger.Key, error) {
 	if need == AccessAnyone {
 		return ledger.Key{}, nil
 	}
-	now, client := g.Now(), g.ClientAddress(r).Unmap()
-	address := network(client)
-	if wait := g.Throttle.wait(address, now); wait > 0 {
-		return ledger.Key{}, &Problem{
-			Status: http.StatusTooManyRequests, Code: "too_many_failures", RetryAfter: wait,
-			Message: "too many failed attempts to authenticate from this address",
-		}
-	}
+	client := g.ClientAddress(r).Unmap()
 	text := middleware.Credential(r.Header)
 	caller, err := g.authenticate(text)
 	if errors.Is(err, ledger.ErrUnknownKey) {
-		if text != "" { // a probe without a key guesses nothing
-			g.Throttle.fail(address, now)
-		}
-		return ledger.Key{}, unauthorized()
+		return ledger.Key{}, g.failed(text, network(client))
 	}
 	if err != nil {
 		return ledger.Key{}, err
@@ -61,6 +51,24 @@ func (g *Guard) identify(r *http.Request, need Access) (ledger.Key, error) {
 		return ledger.Key{}, Forbidden("all_owners_required", "Forbidden: this needs an admin key for all owners")
 	}
 	return caller, nil
+}
+
+// failed answers a key that is not valid. A valid key passes however many others failed
+// from its address: behind a proxy or a NAT many callers share one, and nobody guesses
+// a key of 190 random bits.
+func (g *Guard) failed(text string, address netip.Addr) error {
+	if text == "" {
+		return unauthorized() // a probe without a key guesses nothing
+	}
+	now := g.Now()
+	if wait := g.Throttle.wait(address, now); wait > 0 {
+		return &Problem{
+			Status: http.StatusTooManyRequests, Code: "too_many_failures", RetryAfter: wait,
+			Message: "too many failed attempts to authenticate from this address",
+		}
+	}
+	g.Throttle.fail(address, now)
+	return unauthorized()
 }
 
 // authenticate returns the key whose text this is.

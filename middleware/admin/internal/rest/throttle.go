@@ -17,8 +17,9 @@ const (
 	maxAddresses = 10_000
 )
 
-// Throttle refuses addresses that keep failing to authenticate. Handlers that
-// share one, or replace each other, count together. It is safe for concurrent use.
+// Throttle slows the attempts of addresses that keep failing to authenticate. A valid
+// key is never slowed. Handlers that share one, or replace each other, count together.
+// It is safe for concurrent use.
 type Throttle struct {
 	mu sync.Mutex
 	// paidUntil is the time at which all failures of an address are forgotten. It
@@ -29,7 +30,8 @@ type Throttle struct {
 // NewThrottle returns a throttle that has seen no failure.
 func NewThrottle() *Throttle { return &Throttle{paidUntil: make(map[netip.Addr]time.Time)} }
 
-// wait returns for how long an address is refused; zero if it is not.
+// wait returns how long an address has to wait until another failure is answered as
+// one; zero if it need not.
 func (t *Throttle) wait(address netip.Addr, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
