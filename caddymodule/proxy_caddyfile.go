@@ -21,11 +21,6 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("penstock_proxy", httpcaddyfile.After, "reverse_proxy")
 }
 
-// idleConnectionsPerHost is how many idle connections to one upstream
-// penstock_proxy keeps if the operator does not say. Caddy's 32 makes a gateway
-// with a few hundred streaming clients dial anew all the time.
-const idleConnectionsPerHost = 1024
-
 // parseProxy reads the directive penstock_proxy, which is a gate in front of a
 // reverse proxy:
 //
@@ -37,8 +32,8 @@ const idleConnectionsPerHost = 1024
 //	}
 //
 // It becomes one route with the two handlers. Unless told otherwise the proxy
-// balances with the policy penstock and keeps enough idle connections for many
-// streams.
+// balances with the policy penstock, tries another upstream for a call that reached
+// none, and keeps enough idle connections for many streams.
 //
 // In a named route, &(name), it needs a matcher, such as /*: where all routes of
 // one have no matcher, Caddy 2.11.9 keeps only the first handler of the first route,
@@ -77,7 +72,7 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := checkPolicy(h, proxy, proxyTokens); err != nil {
 		return nil, err
 	}
-	if err := setProxyDefaults(proxy); err != nil {
+	if err := setProxyDefaults(proxy, optionsOf(proxyTokens)); err != nil {
 		return nil, err
 	}
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{
@@ -111,42 +106,6 @@ func splitGate(tokens []caddyfile.Token) (gate, proxy []caddyfile.Token, err err
 		gate = d.NextSegment()
 	}
 	return gate, append(proxy, tokens[len(tokens)-1]), nil
-}
-
-// setProxyDefaults sets what the operator left open.
-func setProxyDefaults(proxy *reverseproxy.Handler) error {
-	if proxy.LoadBalancing == nil {
-		proxy.LoadBalancing = new(reverseproxy.LoadBalancing)
-	}
-	if proxy.LoadBalancing.SelectionPolicyRaw == nil {
-		policy := caddyconfig.JSONModuleObject(new(balance.Policy), "policy", "penstock", nil)
-		proxy.LoadBalancing.SelectionPolicyRaw = policy
-	}
-	transport := new(reverseproxy.HTTPTransport)
-	if proxy.TransportRaw != nil {
-		var named struct {
-			Protocol string `json:"protocol"`
-		}
-		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
-			return fmt.Errorf("reading the transport: %w", err)
-		}
-		if named.Protocol != "http" {
-			return nil // other transports have settings of their own
-		}
-		if err := json.Unmarshal(proxy.TransportRaw, transport); err != nil {
-			return fmt.Errorf("reading the transport: %w", err)
-		}
-	}
-	if transport.KeepAlive == nil {
-		transport.KeepAlive = new(reverseproxy.KeepAlive)
-	}
-	disabled := transport.KeepAlive.Enabled != nil && !*transport.KeepAlive.Enabled
-	if disabled || transport.KeepAlive.MaxIdleConnsPerHost != 0 {
-		return nil
-	}
-	transport.KeepAlive.MaxIdleConnsPerHost = idleConnectionsPerHost
-	proxy.TransportRaw = caddyconfig.JSONModuleObject(transport, "protocol", "http", nil)
-	return nil
 }
 
 // checkPolicy compares the upstreams that the policy penstock names with those

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -106,6 +107,19 @@ type Upstream struct {
 	// charged even where they exceed what the call asked for, as far as balance and
 	// budget reach.
 	Trusted bool
+	// Observer is told how the attempt went. Default: nobody.
+	Observer UpstreamObserver
+}
+
+// UpstreamObserver learns how one upstream serves its calls. At most one of its methods is
+// called for an attempt, and none if the caller left or the gate ended the call before the
+// upstream answered. It must be quick and safe for concurrent use.
+type UpstreamObserver interface {
+	// Answered says that the upstream is alive: it answered, whatever it said.
+	Answered()
+	// Failed says that the upstream was not reached, died, or answered with 502, 503
+	// or 504: a call elsewhere might succeed.
+	Failed()
 }
 
 // NoteUpstream reports which upstream a call goes to. A policy calls it for each
@@ -116,6 +130,47 @@ func NoteUpstream(ctx context.Context, upstream Upstream) {
 		x.feedback.known.upstream = upstream
 		x.feedback.mutex.Unlock()
 	}
+}
+
+// NoteRetry reports that another upstream is about to be chosen for a call. It returns
+// the one that was noted last, which therefore failed; the first time it does nothing
+// and returns the zero value, as it does outside the gate.
+func NoteRetry(ctx context.Context) Upstream {
+	x := exchangeFrom(ctx)
+	if x == nil {
+		return Upstream{}
+	}
+	x.feedback.mutex.Lock()
+	failed := x.feedback.known.upstream
+	x.feedback.known.upstream.Observer = nil // it is told now, and only once
+	x.feedback.mutex.Unlock()
+	if failed.Observer != nil {
+		failed.Observer.Failed()
+	}
+	return failed
+}
+
+// tellUpstream tells the observer of the upstream how the call went there.
+func (e *evidence) tellUpstream() {
+	observer := e.facts.upstream.Observer
+	if observer == nil {
+		return
+	}
+	switch {
+	case e.clientGone || e.cause != nil:
+		if e.reply.produced {
+			observer.Answered()
+		}
+	case !e.returned || !e.reply.wrote || e.facts.failure != nil || unavailable(e.reply.status):
+		observer.Failed()
+	default:
+		observer.Answered()
+	}
+}
+
+// unavailable says that a status means that the server cannot serve now.
+func unavailable(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
 // ReportFailure reports that the handler could not answer and wrote nothing: no

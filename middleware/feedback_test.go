@@ -80,3 +80,64 @@ func TestAPolicySeesTheCall(t *testing.T) {
 	}, middleware.WithModels(middleware.Model{Name: "tiny", UpstreamName: "org/tiny"}))
 	h.post("/v1/chat/completions", streamBody)
 }
+
+// attempts counts what an upstream's observer is told.
+type attempts struct{ answered, failed int }
+
+func (a *attempts) Answered() { a.answered++ }
+func (a *attempts) Failed()   { a.failed++ }
+
+func TestAPolicyLearnsHowItsUpstreamsServe(t *testing.T) {
+	answer := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
+	for _, test := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    attempts
+	}{
+		{"answers", chat, attempts{answered: 1}},
+		{"refuses", answer(http.StatusBadRequest), attempts{answered: 1}},
+		{"has an error", answer(http.StatusInternalServerError), attempts{answered: 1}},
+		{"cannot serve", answer(http.StatusServiceUnavailable), attempts{failed: 1}},
+		{"is not reached", func(_ http.ResponseWriter, r *http.Request) {
+			middleware.ReportFailure(r.Context(), http.StatusBadGateway, io.ErrUnexpectedEOF)
+		}, attempts{failed: 1}},
+		{"is not reached, another answers", func(w http.ResponseWriter, r *http.Request) {
+			if failed := middleware.NoteRetry(r.Context()); failed.Address != "a" {
+				t.Errorf("%q was noted before", failed.Address)
+			}
+			chat(w, r)
+		}, attempts{failed: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := build(t, chat, ledger.NewKey{})
+			var got attempts
+			h.wrap(func(w http.ResponseWriter, r *http.Request) {
+				if first := middleware.NoteRetry(r.Context()); first.Address != "" {
+					t.Errorf("%q was noted before anything was chosen", first.Address)
+				}
+				middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: &got})
+				test.handler(w, r)
+			})
+			h.post("/v1/chat/completions", plainBody)
+			if got != test.want {
+				t.Errorf("the policy learns %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestACallerThatLeavesSaysNothingOfTheUpstream(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	var got attempts
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: &got})
+		<-r.Context().Done()
+		w.WriteHeader(499) // as Caddy's proxy does
+	}, middleware.WithHoldTimeout(10*time.Millisecond))
+	h.post("/v1/chat/completions", plainBody)
+	if got != (attempts{}) {
+		t.Errorf("the policy learns %+v", got)
+	}
+}

@@ -84,6 +84,7 @@ func (x *exchange) finish(seen evidence) {
 	}
 	r.drain(seen.returned)
 	seen.reply, seen.facts = r.reading(), x.feedback.facts()
+	seen.tellUpstream()
 	end := decide(&seen)
 	x.settle(&end, seen.wall)
 	x.warn(&seen, &end)

@@ -1,18 +1,17 @@
 package balance
 
-// Caddy's side of the package: the module, its Caddyfile syntax, and the upstreams of a proxy seen
-// as a Pool. No other file knows Caddy.
+// Caddy's side of the package: the module, and the upstreams of a proxy seen as a Pool. Its
+// Caddyfile syntax is in caddyfile.go. No other file knows Caddy.
 
 import (
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/penstockhq/penstock/middleware"
@@ -28,16 +27,27 @@ func init() {
 // proportions of the others.
 //
 // The policy tells the gate which upstream it chose, so that the gate knows
-// whether to believe its figures. Without a gate in front it works for calls of every
-// model alike.
+// whether to believe its figures, and learns from the gate which upstreams fail:
+// these get no calls for a while, unless no other is left. Without a gate in front
+// it works for calls of every model alike, and learns nothing.
 type Policy struct {
 	// What is known about the upstreams. Default: an upstream of the proxy that is
 	// not listed has the weight 1, serves every model and is not trusted.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 
+	// How long an upstream gets no calls after one that it did not answer. After
+	// that one call at a time tries it, and each failure doubles the wait. A negative
+	// duration switches this off. It needs the gate in front. Default: 1s.
+	CoolDown caddy.Duration `json:"cool_down,omitempty"`
+
+	// The longest that an upstream gets no calls. Default: 30s.
+	MaxCoolDown caddy.Duration `json:"max_cool_down,omitempty"`
+
 	listed    listing
-	addresses []string  // of the proxy's own upstreams
-	weighted  *Weighted // for exactly these addresses
+	addresses []string   // of the proxy's own upstreams
+	weighted  *Weighted  // for exactly these addresses
+	cooling   []*Cooling // for exactly these addresses
+	coolings  coolings
 }
 
 // CaddyModule implements caddy.Module.
@@ -63,6 +73,7 @@ func (p *Policy) Provision(ctx caddy.Context) error {
 	if err := p.checkModels(ctx); err != nil {
 		return err
 	}
+	p.coolings.first, p.coolings.longest = p.coolDowns()
 	for _, module := range slices.Backward(ctx.Modules()) {
 		if proxy, ok := module.(*reverseproxy.Handler); ok {
 			return p.bind(proxy)
@@ -95,6 +106,7 @@ func (p *Policy) bind(proxy *reverseproxy.Handler) error {
 	known := make(map[string]bool)
 	for _, upstream := range proxy.Upstreams {
 		p.addresses = append(p.addresses, upstream.Dial)
+		p.cooling = append(p.cooling, p.coolings.find(upstream.Dial))
 		known[upstream.Dial] = true
 	}
 	if proxy.DynamicUpstreamsRaw == nil {
@@ -119,22 +131,61 @@ func (p *Policy) describe(pool reverseproxy.UpstreamPool) []Upstream {
 	return described
 }
 
-// Select implements reverseproxy.Selector.
+// coolDowns returns the first and the longest wait after failures, with the defaults.
+func (p *Policy) coolDowns() (first, longest time.Duration) {
+	first, longest = time.Duration(p.CoolDown), time.Duration(p.MaxCoolDown)
+	if first == 0 {
+		first = DefaultCoolDown
+	}
+	if longest == 0 {
+		longest = DefaultMaxCoolDown
+	}
+	return first, longest
+}
+
+// Select implements reverseproxy.Selector. A second choice for the same call means that
+// the first one failed.
 func (p *Policy) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ http.ResponseWriter) *reverseproxy.Upstream {
-	weighted := p.weighted
+	failed := middleware.NoteRetry(r.Context())
+	weighted, cooling := p.weighted, p.cooling
 	if !p.isBound(pool) {
 		// Dynamic upstreams: the pool of this very call.
 		var err error
 		if weighted, err = NewWeighted(p.describe(pool)); err != nil {
 			return nil
 		}
+		cooling = make([]*Cooling, len(pool))
+		for i, upstream := range pool {
+			cooling[i] = p.coolings.find(upstream.Dial)
+		}
 	}
-	i, ok := weighted.Pick(modelOf(r), upstreams(pool))
+	i, ok := pick(weighted, modelOf(r), pool, cooling, failed.Address)
 	if !ok {
 		return nil
 	}
-	note(r, &weighted.upstreams[i])
+	note(r, &weighted.upstreams[i], cooling[i])
 	return pool[i]
+}
+
+// pick chooses among the upstreams that do not cool down. If none is left it is better
+// to try one that does than to refuse the call, and better another one than that which
+// has just failed.
+func pick(weighted *Weighted, model string, pool reverseproxy.UpstreamPool, cooling []*Cooling, failed string) (int, bool) {
+	for range len(pool) {
+		i, ok := weighted.Pick(model, ready{pool, cooling})
+		if !ok {
+			break
+		}
+		if cooling[i].Take() {
+			return i, true
+		} // else another call has just gone to find out how it is
+	}
+	if failed != "" {
+		if i, ok := weighted.Pick(model, others{pool, failed}); ok {
+			return i, true
+		}
+	}
+	return weighted.Pick(model, upstreams(pool))
 }
 
 // isBound reports whether a pool has just the upstreams that the choice was
@@ -160,151 +211,47 @@ func (u upstreams) Available(i int) bool { return u[i].Available() }
 // InFlight implements Pool.
 func (u upstreams) InFlight(i int) int { return u[i].NumRequests() }
 
+// ready is a Pool of the upstreams that do not cool down.
+type ready struct {
+	upstreams reverseproxy.UpstreamPool
+	cooling   []*Cooling
+}
+
+// Available implements Pool.
+func (r ready) Available(i int) bool { return r.cooling[i].Ready() && r.upstreams[i].Available() }
+
+// InFlight implements Pool.
+func (r ready) InFlight(i int) int { return r.upstreams[i].NumRequests() }
+
+// others is a Pool of all upstreams but one.
+type others struct {
+	upstreams reverseproxy.UpstreamPool
+	except    string // address
+}
+
+// Available implements Pool.
+func (o others) Available(i int) bool {
+	return o.upstreams[i].Dial != o.except && o.upstreams[i].Available()
+}
+
+// InFlight implements Pool.
+func (o others) InFlight(i int) int { return o.upstreams[i].NumRequests() }
+
 // modelOf returns the model that a request's call runs, empty if it runs none.
 func modelOf(r *http.Request) string {
 	call, _ := middleware.CallFrom(r.Context())
 	return call.Model
 }
 
-// note tells the gate which upstream gets the call.
-func note(r *http.Request, chosen *Upstream) {
+// note tells the gate which upstream gets the call, and who wants to know how it went.
+func note(r *http.Request, chosen *Upstream, cooling *Cooling) {
 	middleware.NoteUpstream(r.Context(), middleware.Upstream{
-		Address: chosen.Address, Kind: string(chosen.Kind), Trusted: chosen.IsTrusted(),
+		Address: chosen.Address, Kind: string(chosen.Kind), Trusted: chosen.IsTrusted(), Observer: cooling,
 	})
-}
-
-// words are the properties of an upstream. They end a list of models, so a
-// model cannot have one of these names.
-var words = []string{"weight", "slots", "models", "kind", "trusted", "untrusted"}
-
-// UnmarshalCaddyfile sets up the policy from Caddyfile tokens. Syntax:
-//
-//	lb_policy penstock {
-//	    upstream <address> [weight <n>] [slots <n>] [models <names...>] [kind <kind>] [trusted|untrusted]
-//	}
-//
-// An address is written as reverse_proxy takes it; a range of ports stands for
-// all of them. A kind is penstock, vllm, sglang, llamacpp, ollama or tgi.
-func (p *Policy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the policy's name
-	if d.NextArg() {
-		return d.Errf("lb_policy penstock: unexpected argument %q; upstreams go into a block", d.Val())
-	}
-	for d.NextBlock(0) {
-		if d.Val() != "upstream" {
-			return d.Errf("unknown option of lb_policy penstock: %q; known: upstream", d.Val())
-		}
-		if err := p.unmarshalUpstream(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *Policy) unmarshalUpstream(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	addresses, err := dialAddresses(d)
-	if err != nil {
-		return err
-	}
-	upstream := Upstream{Address: d.Val()}
-	seen := make(map[string]bool)
-	for d.NextArg() {
-		word := d.Val()
-		property := word
-		if word == "untrusted" {
-			property = "trusted"
-		}
-		if seen[property] {
-			return d.Errf("upstream %s: %s is already specified", upstream.Address, property)
-		}
-		seen[property] = true
-		if err := upstream.unmarshalProperty(d, word); err != nil {
-			return err
-		}
-	}
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("upstream %s takes no block", upstream.Address)
-	}
-	for _, address := range addresses {
-		upstream.Address = address
-		if err := upstream.Validate(); err != nil {
-			return d.WrapErr(err)
-		}
-		if slices.ContainsFunc(p.Upstreams, func(u Upstream) bool { return u.Address == address }) {
-			return d.Errf("upstream %s is already specified", address)
-		}
-		p.Upstreams = append(p.Upstreams, upstream)
-	}
-	return nil
-}
-
-func (u *Upstream) unmarshalProperty(d *caddyfile.Dispenser, word string) error {
-	switch word {
-	case "weight":
-		return u.wholeNumber(d, word, MaxWeight, &u.Weight)
-	case "slots":
-		return u.wholeNumber(d, word, 1<<31-1, &u.Slots)
-	case "models":
-		for d.NextArg() {
-			if slices.Contains(words, d.Val()) {
-				d.Prev()
-				break
-			}
-			u.Models = append(u.Models, d.Val())
-		}
-		if len(u.Models) == 0 {
-			return d.Errf("upstream %s: models has no value", u.Address)
-		}
-		return nil
-	case "kind":
-		if !d.NextArg() {
-			return d.Errf("upstream %s: kind has no value", u.Address)
-		}
-		u.Kind = Kind(d.Val())
-		return nil
-	case "trusted", "untrusted":
-		trusted := word == "trusted"
-		u.Trusted = &trusted
-		return nil
-	}
-	return d.Errf("upstream %s: unknown property %q; known: %s", u.Address, word, strings.Join(words, ", "))
-}
-
-func (u *Upstream) wholeNumber(d *caddyfile.Dispenser, word string, maximum int, value *int) error {
-	if !d.NextArg() {
-		return d.Errf("upstream %s: %s has no value", u.Address, word)
-	}
-	number, err := strconv.Atoi(d.Val())
-	if err != nil || number < 1 || number > maximum {
-		return d.Errf("upstream %s: %s: %q is not a whole number from 1 to %d", u.Address, word, d.Val(), maximum)
-	}
-	*value = number
-	return nil
-}
-
-// dialAddresses returns the addresses that reverse_proxy makes of the current
-// token. Its own parser reads the token, so that "http://localhost" here is the
-// same upstream as there.
-func dialAddresses(d *caddyfile.Dispenser) ([]string, error) {
-	directive, address := d.Token(), d.Token()
-	directive.Text = "reverse_proxy"
-	proxy := new(reverseproxy.Handler)
-	if err := proxy.UnmarshalCaddyfile(caddyfile.NewDispenser([]caddyfile.Token{directive, address})); err != nil {
-		return nil, err
-	}
-	addresses := make([]string, len(proxy.Upstreams))
-	for i, upstream := range proxy.Upstreams {
-		addresses[i] = upstream.Dial
-	}
-	return addresses, nil
 }
 
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Policy)(nil)
-	_ caddyfile.Unmarshaler = (*Policy)(nil)
 	_ reverseproxy.Selector = (*Policy)(nil)
 )

@@ -12,9 +12,12 @@
 //
 // The choice itself knows nothing of Caddy. [Upstream] is what an operator says about one server;
 // [NewWeighted] prepares the choice among a list of them; [Weighted.Pick] chooses, given a [Pool]
-// that knows what is available at this moment. Only caddy.go knows Caddy: it reads the
-// configuration, shows a proxy's upstreams as a Pool, and tells the gate which upstream was chosen.
+// that knows what is available at this moment. Only caddy.go and caddyfile.go know Caddy: they
+// read the configuration, show a proxy's upstreams as a Pool, and tell the gate which upstream was chosen.
 // Another policy is another type beside Weighted, and its options in that file.
+//
+// An upstream that fails gets no calls for a while: [Cooling] says when the next call may find out
+// how it is. The gate tells it how calls went, as a middleware.UpstreamObserver.
 //
 // # Caveats
 //
