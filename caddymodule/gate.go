@@ -75,6 +75,11 @@ type Gate struct {
 	// the start. Default: false.
 	StrictEstimate bool `json:"strict_estimate,omitempty"`
 
+	// Whether to refuse a body with a member that none of the servers known to speak on
+	// its path has, so that no new setting of a server passes unread that multiplies the
+	// work of a call. Default: false.
+	StrictMembers bool `json:"strict_members,omitempty"`
+
 	// Whether a call without a cap on its output gets the model's cap written into
 	// it. Without a cap an upstream may produce more than the call has reserved.
 	// Default: true.
@@ -202,6 +207,9 @@ func (g *Gate) options() []middleware.Option {
 	}
 	if g.StrictEstimate {
 		options = append(options, middleware.WithStrictEstimate())
+	}
+	if g.StrictMembers {
+		options = append(options, middleware.WithStrictMembers())
 	}
 	if g.InjectMaxTokens != nil {
 		options = append(options, middleware.WithInjectMaxTokens(*g.InjectMaxTokens))

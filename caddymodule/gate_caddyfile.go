@@ -31,6 +31,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 	"dialect":           (*Gate).unmarshalDialect,
 	"errors":            func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.Errors, errorsPassthrough) },
 	"strict_estimate":   func(g *Gate, d *caddyfile.Dispenser) error { g.StrictEstimate = true; return noArgument(d) },
+	"strict_members":    func(g *Gate, d *caddyfile.Dispenser) error { g.StrictMembers = true; return noArgument(d) },
 	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
 	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
 	"fixed_cost":        (*Gate).unmarshalFixedCost,
@@ -45,6 +46,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 //	    dialect           openai|anthropic|aquin|aixplain|ollama|llamacpp|tgi|sglang
 //	    errors            passthrough
 //	    strict_estimate
+//	    strict_members
 //	    inject_max_tokens on|off
 //	    allow_unmetered   <paths...>
 //	    fixed_cost        <path> <credits>

@@ -26,6 +26,7 @@ type Gate struct {
 	dialect       *dialect.Name
 	respond       func(http.ResponseWriter, *http.Request, Refused)
 	strict        bool
+	reader        dialect.Reader
 	logger        *slog.Logger
 	now           func() time.Time
 	observer      Observer

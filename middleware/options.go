@@ -92,6 +92,11 @@ func WithErrorsPassthrough(respond func(http.ResponseWriter, *http.Request, Refu
 // byte, instead of one for four bytes. The credit hold covers them from the start.
 func WithStrictEstimate() Option { return func(g *Gate) { g.strict = true } }
 
+// WithStrictMembers refuses a body with a member that no server known to speak on its
+// path has. A new setting of a server that multiplies the work of a call cannot pass
+// unread then.
+func WithStrictMembers() Option { return func(g *Gate) { g.reader.StrictMembers = true } }
+
 // WithLogger sets where the gate logs. The default is to log nothing.
 func WithLogger(logger *slog.Logger) Option { return func(g *Gate) { g.logger = logger } }
 

@@ -48,7 +48,7 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 	if refusal := q.body.read(w, r, g.maxBody); refusal != nil {
 		return refusal
 	}
-	call, err := dialect.ReadRequest(q.call.Route, q.body.received)
+	call, err := g.reader.Read(q.call.Route, q.body.received)
 	if err != nil {
 		return refuseBody(err)
 	}
@@ -135,6 +135,12 @@ func (q *request) chooseCap() *dialect.Refusal {
 		return refuseBody(&dialect.RequestError{
 			Param:   "max_tokens",
 			Message: fmt.Sprintf("the model %q produces at most %d tokens, the call asks for %d", q.model.Name, maximum, tokens),
+		})
+	}
+	if q.call.OutputFloor > tokens {
+		return refuseBody(&dialect.RequestError{
+			Param:   "max_tokens",
+			Message: fmt.Sprintf("the call asks for at least %d tokens, and the cap of a call that sets none is %d: set one", q.call.OutputFloor, tokens),
 		})
 	}
 	if tokens > dialect.MaxOutputTokens/q.call.Answers {

@@ -177,3 +177,31 @@ func TestHostileCallers(t *testing.T) {
 	}
 	h.untouched()
 }
+
+// A call with a floor of its own must leave room for it under the cap that it gets.
+func TestAFloorAboveTheCapIsRefused(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	for body, want := range map[string]int{
+		`{"model":"tiny","messages":[],"min_tokens":513}`:                  400,
+		`{"model":"tiny","messages":[],"min_tokens":512}`:                  200,
+		`{"model":"tiny","messages":[],"min_tokens":600,"max_tokens":600}`: 200,
+		`{"model":"tiny","messages":[],"min_tokens":600,"max_tokens":599}`: 400,
+		`{"model":"tiny","messages":[],"n_cmpl":900}`:                      400,
+	} {
+		if got := h.post("/v1/chat/completions", body); got.status != want {
+			t.Errorf("%s: %d %s, want %d", body, got.status, got.body, want)
+		}
+	}
+}
+
+func TestStrictMembersIsAnOption(t *testing.T) {
+	const body = `{"model":"tiny","messages":[],"copies":900}`
+	h := build(t, chat, ledger.NewKey{})
+	if got := h.post("/v1/chat/completions", body); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h = build(t, chat, ledger.NewKey{}, middleware.WithStrictMembers())
+	if got := h.post("/v1/chat/completions", body); got.status != 400 || !strings.Contains(got.body, "copies") {
+		t.Errorf("strict: %d %s", got.status, got.body)
+	}
+}

@@ -17,8 +17,6 @@ const (
 	memberMaxCompletionTokens
 	memberMaxOutputTokens
 	memberPredict
-	memberN
-	memberBestOf
 	memberMessages
 	memberPrompt
 	memberInput
@@ -35,6 +33,9 @@ const (
 	memberPreviousResponse
 	memberConversation
 	memberImages
+	memberExtraBody
+	memberQuery
+	memberDocuments
 	memberCount
 )
 
@@ -60,8 +61,6 @@ var memberNames = [memberCount]string{
 	memberMaxCompletionTokens: "max_completion_tokens",
 	memberMaxOutputTokens:     "max_output_tokens",
 	memberPredict:             "n_predict",
-	memberN:                   "n",
-	memberBestOf:              "best_of",
 	memberMessages:            "messages",
 	memberPrompt:              "prompt",
 	memberInput:               "input",
@@ -78,6 +77,9 @@ var memberNames = [memberCount]string{
 	memberPreviousResponse:    "previous_response_id",
 	memberConversation:        "conversation",
 	memberImages:              "images",
+	memberExtraBody:           "extra_body",
+	memberQuery:               "query",
+	memberDocuments:           "documents",
 }
 
 // memberByName has one case for each name; the compiler turns the switch into
@@ -96,10 +98,6 @@ func memberByName(name []byte) memberID {
 		return memberMaxOutputTokens
 	case "n_predict":
 		return memberPredict
-	case "n":
-		return memberN
-	case "best_of":
-		return memberBestOf
 	case "messages":
 		return memberMessages
 	case "prompt":
@@ -132,6 +130,12 @@ func memberByName(name []byte) memberID {
 		return memberConversation
 	case "images":
 		return memberImages
+	case "extra_body":
+		return memberExtraBody
+	case "query":
+		return memberQuery
+	case "documents":
+		return memberDocuments
 	}
 	return memberNone
 }
@@ -146,8 +150,14 @@ func refuseLookalike(raw []byte) error {
 			}
 		}
 	}
+	for i := range workMembers {
+		if known := workMembers[i].name; strings.EqualFold(name, known) {
+			return badMember(known, "must be spelled exactly so")
+		}
+	}
 	return nil
 }
 
-// nestedNames are the names of nested members that the gate reads.
-var nestedNames = []string{"include_usage", "continuous_usage_stats", "num_predict", "max_new_tokens", "details"}
+// nestedNames are the names of nested members that the gate reads, beside those of
+// workMembers.
+var nestedNames = []string{"include_usage", "continuous_usage_stats", "details"}

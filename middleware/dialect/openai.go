@@ -48,6 +48,7 @@ var responsesSpec = Spec{
 			memberBackground:       "is not supported: an answer that is produced in the background cannot be metered",
 			memberPreviousResponse: remembered,
 			memberConversation:     remembered,
+			memberPrompt:           remembered, // a template by its id; a text is none of this API's
 		},
 	},
 	reply: meter.Shape{

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxChoices limits n and best_of, as OpenAI does.
+	// maxChoices limits n and its like, as OpenAI does.
 	maxChoices = 128
 	// MaxOutputTokens limits every output cap, so that no product overflows.
 	MaxOutputTokens = 1 << 30
@@ -37,8 +37,11 @@ type Call struct {
 	Stream bool   // the answer comes in pieces
 	// OutputCap is the maximum of tokens of one answer that the caller set; 0: none.
 	OutputCap int64
-	// Answers is how many answers one call produces: n or best_of, times the
-	// prompts of a batch. At least 1.
+	// OutputFloor is the minimum of tokens of one answer that the caller asks for; it
+	// is never above an OutputCap that is not 0.
+	OutputFloor int64
+	// Answers is how many answers one call produces: the largest of n, best_of and
+	// other servers' words for it, times the prompts of a batch. At least 1.
 	Answers int64
 	// TextBytes is the size of the body without images and audio.
 	TextBytes int64
@@ -79,12 +82,21 @@ type fields struct {
 // pass. The body must be one JSON object in UTF-8. Members that the gate reads
 // must not be repeated and must be spelled exactly: a body that two parsers
 // could read in two ways is refused.
-func ReadRequest(route Route, body []byte) (Call, error) {
+func ReadRequest(route Route, body []byte) (Call, error) { return Reader{}.Read(route, body) }
+
+// Reader reads requests. The zero Reader passes members on that it does not know.
+type Reader struct {
+	// StrictMembers refuses members that none of the servers of a path knows.
+	StrictMembers bool
+}
+
+// Read is [ReadRequest] with the reader's rules.
+func (o Reader) Read(route Route, body []byte) (Call, error) {
 	call := Call{Route: route, Answers: 1, TextBytes: int64(len(body))}
 	if !utf8.Valid(body) {
 		return call, &RequestError{Message: "the body is not valid UTF-8"}
 	}
-	reader := requestReader{call: &call, shape: &route.Spec.request, body: body, prompts: 1}
+	reader := requestReader{call: &call, shape: &route.Spec.request, body: body, prompts: 1, strict: o.StrictMembers}
 	if err := reader.read(); err != nil {
 		return call, err
 	}
@@ -97,10 +109,15 @@ type requestReader struct {
 	shape   *requestShape
 	body    []byte
 	seen    [memberCount]bool
+	worked  workSet // members of workMembers that were seen
 	choices int64
-	bestOf  int64
 	prompts int64
 	stream  bool // a stream member was there
+	strict  bool // unknown members are refused
+
+	floorName string // member that set the floor
+	query     int64  // bytes of the query, where each document is read with it
+	documents int64
 }
 
 func (r *requestReader) read() error {
@@ -116,15 +133,16 @@ func (r *requestReader) read() error {
 		}
 		id := memberByName(name)
 		if id == memberNone {
-			if jsonscan.Unusual(name) {
-				if err := refuseLookalike(name); err != nil {
-					return err
-				}
+			if err := r.other(name, value); err != nil {
+				return err
 			}
 			continue
 		}
 		if r.seen[id] {
 			return badMember(string(name), "appears twice")
+		}
+		if r.strict && !r.call.Route.Spec.knows(memberNames[id]) {
+			return badMember(memberNames[id], unknownMember)
 		}
 		r.seen[id] = true
 		if err := r.member(id, value); err != nil {
@@ -141,6 +159,28 @@ func (r *requestReader) read() error {
 	return nil
 }
 
+const unknownMember = "is known to no server on this path"
+
+// other reads a member that has no number of its own.
+func (r *requestReader) other(name []byte, value jsonscan.Span) error {
+	if i, ok := workByName[string(name)]; ok {
+		if r.worked&(1<<i) != 0 {
+			return badMember(string(name), "appears twice")
+		}
+		r.worked |= 1 << i
+		return r.work(&workMembers[i], workMembers[i].name, value)
+	}
+	if jsonscan.Unusual(name) {
+		if err := refuseLookalike(name); err != nil {
+			return err
+		}
+	}
+	if r.strict && !r.call.Route.Spec.knows(jsonscan.UnescapeName(name)) {
+		return badMember(jsonscan.UnescapeName(name), unknownMember)
+	}
+	return unknownDraft(name)
+}
+
 func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 	name, raw := memberNames[id], value.Of(r.body)
 	switch id {
@@ -151,10 +191,6 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		return readBool(name, raw, &r.call.Stream)
 	case memberMaxTokens, memberMaxCompletionTokens, memberMaxOutputTokens, memberPredict:
 		return r.outputCap(id, name, value)
-	case memberN:
-		return readCount(name, raw, &r.choices)
-	case memberBestOf:
-		return readCount(name, raw, &r.bestOf)
 	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
 		return r.prompt(id, value)
 	case memberImages:
@@ -169,14 +205,20 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		if background {
 			return r.refuse(id)
 		}
+	case memberQuery:
+		r.query = int64(len(raw))
+	case memberDocuments:
+		if raw[0] == '[' {
+			r.documents = countElements(r.body, value)
+		}
 	case memberPreviousResponse, memberConversation:
 		if !jsonscan.IsNull(raw) {
 			return r.refuse(id)
 		}
 	case memberStreamOptions:
 		return r.streamOptions(value)
-	case memberOptions, memberParameters, memberSamplingParams:
-		return r.nested(id, name, value)
+	case memberOptions, memberParameters, memberSamplingParams, memberExtraBody:
+		return r.nested(id, name, value, 1)
 	}
 	return nil
 }
@@ -235,6 +277,9 @@ func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span)
 
 func (r *requestReader) prompt(id memberID, value jsonscan.Span) error {
 	raw := value.Of(r.body)
+	if id == memberPrompt && raw[0] == '{' && r.shape.refuses[id] != "" {
+		return r.refuse(id)
+	}
 	if span := &r.call.fields.prompt; span.End == 0 {
 		*span = value
 	} else if id != memberSystem {
@@ -281,14 +326,23 @@ func (r *requestReader) finish() error {
 	case streamIgnored:
 		call.Stream = false
 	}
+	if r.shape.pairs && r.documents > 1 {
+		call.TextBytes += (r.documents - 1) * r.query
+	}
 	if call.Route.Spec.NoOutput {
-		call.OutputCap = 0
+		call.OutputCap, call.OutputFloor = 0, 0
 		return nil
+	}
+	if call.OutputCap > 0 && call.OutputFloor > call.OutputCap {
+		return badMember(r.floorName, "must not be above the cap of the output, %d tokens", call.OutputCap)
 	}
 	if call.OutputCap == 0 {
 		call.OutputCap = r.shape.cap.absent
 	}
-	call.Answers = max(1, r.choices, r.bestOf) * r.prompts
+	if call.Route.Translated() {
+		r.choices = 1 // whatever was asked for
+	}
+	call.Answers = max(1, r.choices) * r.prompts
 	if call.Answers > maxChoices*16 {
 		return badMember("n", "asks for too many answers")
 	}
@@ -328,18 +382,5 @@ func readBool(name string, raw []byte, into *bool) error {
 	default:
 		return badMember(name, "must be true or false")
 	}
-	return nil
-}
-
-// readCount reads n or best_of.
-func readCount(name string, raw []byte, into *int64) error {
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	number, ok := jsonscan.ParseInteger(raw)
-	if !ok || number < 1 || number > maxChoices {
-		return badMember(name, "must be a whole number from 1 to %d", maxChoices)
-	}
-	*into = number
 	return nil
 }

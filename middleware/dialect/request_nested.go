@@ -24,36 +24,60 @@ func (r *requestReader) streamOptions(value jsonscan.Span) error {
 	})
 }
 
-// nested reads the objects in which some servers keep the output cap.
-func (r *requestReader) nested(id memberID, name string, value jsonscan.Span) error {
-	if !r.shape.options.has(id) {
+// maxNesting limits how deep objects of options may stand in each other.
+const maxNesting = 4
+
+// nested reads an object of options: the one in which the operation's servers keep
+// theirs, or one in which other servers do.
+func (r *requestReader) nested(id memberID, path string, value jsonscan.Span, depth int) error {
+	own := depth == 1 && r.shape.options.has(id)
+	raw := value.Of(r.body)
+	if !own && (raw[0] != '{' || r.call.Route.Translated()) {
 		return nil
 	}
-	r.call.fields.options = value
-	if jsonscan.IsNull(value.Of(r.body)) {
+	if own {
+		r.call.fields.options = value
+	}
+	if jsonscan.IsNull(raw) {
 		return nil
 	}
-	return r.object(name, value, func(member []byte, at jsonscan.Span) error {
-		raw := at.Of(r.body)
+	if depth > maxNesting {
+		return badMember(path, "stands too deep")
+	}
+	return r.object(path, value, func(member []byte, at jsonscan.Span) error {
+		name := path + "." + string(member)
+		if own && string(member) == r.shape.cap.name {
+			return r.nestedCap(name, at)
+		}
+		if i, ok := workByName[string(member)]; ok {
+			return r.work(&workMembers[i], name, at)
+		}
 		switch string(member) {
-		case "num_predict", "max_new_tokens":
-			return r.nestedCap(name+"."+string(member), at)
-		case "n":
-			return readCount(name+".n", raw, &r.choices)
-		case "best_of":
-			return readCount(name+".best_of", raw, &r.bestOf)
 		case "stream":
-			if r.shape.streamInOptions && string(raw) == "true" {
+			if r.shape.streamInOptions && string(at.Of(r.body)) == "true" {
 				r.call.Stream = true
 			}
 		case "details":
-			r.call.fields.details = at
-			return readBool(name+".details", raw, &r.call.IncludeUsage)
+			if own {
+				r.call.fields.details = at
+				return readBool(name, at.Of(r.body), &r.call.IncludeUsage)
+			}
+		}
+		switch inner := memberByName(member); inner {
+		case memberNone:
+			return unknownDraft(member)
+		case memberOptions, memberParameters, memberSamplingParams, memberExtraBody:
+			return r.nested(inner, name, at, depth+1)
+		case memberModel, memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs:
+			if id == memberExtraBody {
+				return badMember(name, "must stand in the body itself")
+			}
 		}
 		return nil
 	})
 }
 
+// nestedCap reads the cap that the operation's servers obey.
 func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
 	raw := value.Of(r.body)
 	number, ok := jsonscan.ParseInteger(raw)
@@ -61,10 +85,9 @@ func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
 		r.call.fields.cap = value
 		return nil
 	}
-	if !ok || number < 1 || number > MaxOutputTokens {
-		return badMember(name, "must be a whole number from 1 to %d", MaxOutputTokens)
+	if err := r.largestCap(name, raw); err != nil {
+		return err
 	}
-	r.call.OutputCap = max(r.call.OutputCap, number)
 	r.call.fields.capped = true
 	return nil
 }
@@ -113,6 +136,15 @@ func countPrompts(body []byte, value jsonscan.Span) int64 {
 		switch body[element.Start] {
 		case '"', '[', '{':
 			batch++
+		}
+	}
+}
+
+// countElements returns how many elements an array has.
+func countElements(body []byte, value jsonscan.Span) (count int64) {
+	for scanner := jsonscan.ScanArray(body[:value.End], value.Start); ; count++ {
+		if _, ok := scanner.Next(); !ok {
+			return count
 		}
 	}
 }

@@ -9,6 +9,6 @@ import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
 var rerankSpec = Spec{
 	Dialect: OpenAI, Class: "rerank", Method: "POST", Paths: []string{"/v1/rerank", "/rerank"},
 	Permission: PermissionRAG, NoOutput: true,
-	request: requestShape{stream: streamRefused},
+	request: requestShape{stream: streamRefused, pairs: true},
 	reply:   meter.Shape{TotalIsInput: true},
 }

@@ -61,6 +61,8 @@ type requestShape struct {
 	streamInOptions bool
 	// images says that the body has a list of images beside the prompt.
 	images bool
+	// pairs says that each document is read together with the query.
+	pairs bool
 	// oneAnswerStream says that a stream carries one answer only.
 	oneAnswerStream bool
 	// refuses are members with which the call could not be metered, and the error
