@@ -31,3 +31,16 @@ func TestTheLedgerIsVerifiedAndExported(t *testing.T) {
 		t.Error("an export replaced a file")
 	}
 }
+
+func TestKeysAreNotCreatedInAnEmptiedLedger(t *testing.T) {
+	s := newTerminal(t)
+	s.must("keys", "create", "a", "--admin")
+	if err := os.Truncate(filepath.Join(s.data, "ledger.db"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, arguments := range [][]string{{"keys", "create", "b", "--admin"}, {"ledger", "verify"}} {
+		if _, err := s.run(arguments...); err == nil || !strings.Contains(err.Error(), "ledger is lost: the file is empty") {
+			t.Errorf("%v: %v", arguments, err)
+		}
+	}
+}

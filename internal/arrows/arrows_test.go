@@ -18,7 +18,7 @@ var allowed = map[string]string{
 	"alerts":             "internal/replace",
 	"limiter":            "limits",
 	"ledger":             "limits internal/clip",
-	"ledger/sqlitestore": "ledger",
+	"ledger/sqlitestore": "ledger internal/replace",
 
 	"middleware/dialect":                   "middleware/dialect/internal/jsonscan middleware/dialect/internal/meter",
 	"middleware/dialect/internal/jsonscan": "",

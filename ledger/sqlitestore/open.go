@@ -43,7 +43,7 @@ var ErrNewer = errors.New("ledger was written by a newer version")
 // .sqlite or .sqlite3. It makes directories (mode 0700) and the file (mode 0600) where
 // they do not exist, and brings an older schema up to date.
 //
-// Its errors name the file and wrap ledger.ErrLocked, ErrForeign, ErrNewer,
+// Its errors name the file and wrap ledger.ErrLocked, ErrForeign, ErrNewer, ErrLost,
 // ledger.ErrCorrupt or the system's error.
 func Open(ctx context.Context, path string) (*Store, error) {
 	file, err := prepare(path)
@@ -75,6 +75,9 @@ func OpenReader(ctx context.Context, path string) (*Store, error) {
 }
 
 func (s *Store) openReader(ctx context.Context) (err error) {
+	if err := refuseLoss(s.path); err != nil {
+		return err
+	}
 	if _, err := os.Stat(s.path); err != nil {
 		return err
 	}
@@ -84,6 +87,9 @@ func (s *Store) openReader(ctx context.Context) (err error) {
 	version, err := checkFile(ctx, s.readers)
 	if err != nil {
 		return plain(err)
+	}
+	if err := s.refuseBlank(version); err != nil {
+		return err
 	}
 	if version < int64(len(migrations)) {
 		return fmt.Errorf("its schema is version %d, this program reads version %d: start the program once to bring it up to date",
@@ -109,6 +115,9 @@ func prepare(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", err
 	}
+	if err := refuseLoss(file); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
 	handle, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", err
@@ -132,8 +141,12 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.readers, err = openReaders(s.path); err != nil {
 		return err
 	}
-	if _, err := checkFile(ctx, s.readers); err != nil {
+	version, err := checkFile(ctx, s.readers)
+	if err != nil {
 		return plain(err)
+	}
+	if err := s.refuseBlank(version); err != nil {
+		return err
 	}
 	if err := os.Chmod(s.path, 0o600); err != nil {
 		return err
@@ -146,6 +159,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	s.writer = writer
 	if err := s.migrate(ctx); err != nil {
 		return plain(err)
+	}
+	if err := s.mark(); err != nil {
+		return err
 	}
 	return s.writer.prepare(ctx)
 }
