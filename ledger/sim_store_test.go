@@ -185,5 +185,11 @@ func (s *simStore) Prune(_ context.Context, through int64) error {
 	})
 }
 
+func (s *simStore) Head(context.Context) (Head, error) {
+	return Head{Sequence: s.disk.first + int64(len(s.disk.entries)) - 1}, nil
+}
+
+func (s *simStore) Check(context.Context) error { return nil }
+
 func (s *simStore) Room() (int64, error) { return s.room, nil }
 func (s *simStore) Close() error         { return nil }

@@ -13,7 +13,8 @@ type Store interface {
 	// an error it is unknown whether they are; the ledger then never writes again.
 	Append(ctx context.Context, entries []Entry) error
 	// Replay calls use for the entries after a sequence number, in order. The entry
-	// is only valid during the call.
+	// is only valid during the call. An error that wraps ErrCorrupt names an entry that
+	// is not as it was written, or is missing; use may have been called before.
 	Replay(ctx context.Context, after int64, use func(*Entry) error) error
 	// Entries returns at most limit entries after a sequence number, in order.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)
@@ -34,11 +35,25 @@ type Store interface {
 	// Prune removes the entries up to a sequence number for good.
 	Prune(ctx context.Context, through int64) error
 
+	// Head returns the hash over all that was ever appended.
+	Head(ctx context.Context) (Head, error)
+	// Check looks at everything that Replay does not read: snapshots, what is left of
+	// pruned days, and the structure of the store itself. An error that wraps
+	// ErrCorrupt says what is not as it was written.
+	Check(ctx context.Context) error
+
 	// Room returns how many bytes the store can still grow.
 	Room() (int64, error)
 	// Close gives the store back. It writes nothing but what SQLite-like stores
 	// write to tidy up.
 	Close() error
+}
+
+// Head identifies a log up to an entry: two logs with the same head have the same
+// entries. Whoever keeps it elsewhere can prove that nothing was changed since.
+type Head struct {
+	Sequence int64    // of the last entry; 0: there is none
+	Hash     [32]byte // SHA-256 over the last commit and the hash before it
 }
 
 // Snapshot is the state after an entry.

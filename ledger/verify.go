@@ -16,14 +16,16 @@ type Report struct {
 	Deposited      Micro // top-ups and adjustments
 	Spent          Micro
 	WriteOff       Micro
-	Snapshots      int // that agree with the log
+	Snapshots      int  // that agree with the log
+	Head           Head // of the log, perhaps some entries after Last if it is in use
 }
 
 // Verify reads the whole log of a store, in use or not, and checks everything that
 // must hold: entries without gaps, balances that follow from each other, no hold
 // resolved twice, charges that are what the price says, all accounts summing to
-// zero, and snapshots and usage rows that agree with the log. The error wraps
-// ErrCorrupt and names the first bad entry.
+// zero, snapshots and usage rows that agree with the log, and a store in which nothing
+// was changed since it was written. The error wraps ErrCorrupt and names the first bad
+// entry.
 func Verify(ctx context.Context, store Store) (Report, error) {
 	start, err := baseline(ctx, store)
 	if err != nil {
@@ -57,7 +59,11 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 	if err := v.closedUsage(ctx, store, startsAt); err != nil {
 		return v.report, err
 	}
-	return v.finish(), nil
+	if err := store.Check(ctx); err != nil {
+		return v.report, err
+	}
+	v.report.Head, err = store.Head(ctx)
+	return v.finish(), err
 }
 
 // verifier replays a log and remembers what the state does not need.

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -22,79 +23,153 @@ func (s *Store) Append(ctx context.Context, entries []ledger.Entry) error {
 
 var errClosed = errors.New("store is closed")
 
-const selectEntries = `SELECT seq, at, kind, account, key_id, model, request_id, reference, hold,
-	input_tokens, cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail
-	FROM entry WHERE seq > ? ORDER BY seq`
-
-// Replay calls use for the entries after a sequence number, in order.
+// Replay calls use for the entries after a sequence number, in order. It checks every
+// entry, and that the chain goes on to its end, and returns an error that wraps
+// ledger.ErrCorrupt and names the entry that is not as it was written.
 func (s *Store) Replay(ctx context.Context, after int64, use func(*ledger.Entry) error) error {
-	return s.each(ctx, use, selectEntries, after)
+	return s.reading(ctx, func(from queryer) error {
+		start, err := startOf(ctx, from, after)
+		if err != nil {
+			return err
+		}
+		end, err := readHead(ctx, from)
+		if err != nil {
+			return err
+		}
+		c := newChecker(start, end)
+		if err := c.each(ctx, from, after, use); err != nil {
+			return err
+		}
+		return c.finish()
+	})
 }
 
-// Entries returns at most limit entries after a sequence number, in order.
-func (s *Store) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
-	var entries []ledger.Entry
-	err := s.each(ctx, func(e *ledger.Entry) error {
-		entries = append(entries, *e)
-		return nil
-	}, selectEntries+" LIMIT ?", after, limit)
-	return entries, err
+// checker compares entries, as they are read in order, with the chain.
+type checker struct {
+	*linker
+	end    ledger.Head // of the chain
+	before int64       // sequence number of the entry before
+	first  int64       // of the link that is being made
+	buffer []byte
 }
 
-// each runs a query for entries.
-func (s *Store) each(ctx context.Context, use func(*ledger.Entry) error, query string, arguments ...any) error {
-	rows, err := s.readers.QueryContext(ctx, query, arguments...)
+func newChecker(start, end ledger.Head) *checker {
+	return &checker{linker: newLinker(start), end: end, before: start.Sequence, first: start.Sequence + 1}
+}
+
+// each reads the entries that the checker's start is followed by. It calls use for
+// those after a sequence number.
+func (c *checker) each(ctx context.Context, from queryer, after int64, use func(*ledger.Entry) error) error {
+	rows, err := from.QueryContext(ctx, "SELECT "+columnList+", chain.sha256 FROM entry LEFT JOIN chain ON chain.last = entry.seq "+
+		"WHERE seq > ? ORDER BY seq", c.before)
 	if err != nil {
 		return fmt.Errorf("read entries: %w", plain(err))
 	}
 	defer rows.Close()
-	last := int64(0)
+	var r row
+	var link []byte
+	targets := append(r.targets(), &link)
 	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
-			return fmt.Errorf("read entries: %w", err)
+		link = nil
+		if err := rows.Scan(targets...); err != nil {
+			return fmt.Errorf("read entries after %d: %w", c.before, err)
 		}
-		if err := use(e); err != nil {
+		e, err := r.entry()
+		if err == nil {
+			err = c.check(&r, e)
+		}
+		if err == nil && e.Sequence > after {
+			err = use(e)
+		}
+		if err == nil && link != nil {
+			err = c.close(link)
+		}
+		if err != nil {
 			return err
 		}
-		last = e.Sequence
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read entries after %d: %w", last, plain(err))
+		return fmt.Errorf("read entries after %d: %w", c.before, plain(err))
 	}
 	return nil
 }
 
-// scan reads one row.
-func scan(rows *sql.Rows) (*ledger.Entry, error) {
-	var (
-		e                                                     ledger.Entry
-		at                                                    int64
-		kind                                                  string
-		account, key, model, request, reference, usage, state sql.NullString
-		hold, input, cached, output, duration                 sql.NullInt64
-		amount, balance, price                                sql.NullInt64
-	)
-	err := rows.Scan(&e.Sequence, &at, &kind, &account, &key, &model, &request, &reference, &hold,
-		&input, &cached, &output, &duration, &amount, &balance, &price, &usage, &state, &e.Detail)
+// check takes an entry into the link that is being made, if it is what it should be by
+// itself.
+func (c *checker) check(r *row, e *ledger.Entry) error {
+	if e.Sequence != c.before+1 {
+		return corrupt(e.Sequence, "follows entry %d", c.before)
+	}
+	c.buffer = r.body(c.buffer[:0])
+	// Those of version 1 have no checksum.
+	if want, sum := r[columnChecksum], checksum(c.buffer); want != nil && want != sum {
+		return corrupt(e.Sequence, "is not what was written: its checksum is %d, not %v", sum, want)
+	}
+	c.before = e.Sequence
+	c.buffer = r.finish(c.buffer)
+	c.add(e.Sequence, e.At, c.buffer)
+	return nil
+}
+
+// close compares the link that ends here with what the chain has.
+func (c *checker) close(want []byte) error {
+	first, head := c.first, c.linker.finish()
+	c.first = head.Sequence + 1
+	switch {
+	case len(want) == sha256.Size && [sha256.Size]byte(want) == head.Hash:
+		return nil
+	case first == head.Sequence:
+		return corrupt(first, "is not what was written: its hash is not that of the chain")
+	default:
+		return corrupt(first, "or one up to entry %d is not what was written: their hash is not that of the chain", head.Sequence)
+	}
+}
+
+// finish checks that log and chain end together.
+func (c *checker) finish() error {
+	switch {
+	case c.last != 0:
+		return corrupt(c.first, "is not in the chain of hashes")
+	case c.end.Sequence > c.before:
+		return corrupt(c.before+1, "is missing: the chain of hashes goes on to entry %d", c.end.Sequence)
+	default:
+		return nil
+	}
+}
+
+// targets are where Scan puts the values of a row.
+func (r *row) targets() []any {
+	targets := make([]any, 0, len(r)+1)
+	for i := range r {
+		targets = append(targets, &r[i])
+	}
+	return targets
+}
+
+// Entries returns at most limit entries after a sequence number, in order.
+func (s *Store) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
+	rows, err := s.readers.QueryContext(ctx, "SELECT "+columnList+" FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
 	if err != nil {
-		// A value of another type; the sequence number is read before the others.
-		return nil, fmt.Errorf("%w: entry %d: %w", ledger.ErrCorrupt, e.Sequence, err)
+		return nil, fmt.Errorf("read entries: %w", plain(err))
 	}
-	if e.Kind, err = ledger.ParseKind(kind); err != nil {
-		return nil, fmt.Errorf("entry %d: %w", e.Sequence, err)
+	defer rows.Close()
+	var entries []ledger.Entry
+	var r row
+	targets := r.targets()
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return nil, fmt.Errorf("read entries: %w", plain(err))
+		}
+		e, err := r.entry()
+		if err != nil {
+			return nil, fmt.Errorf("read entries: %w", err)
+		}
+		entries = append(entries, *e)
 	}
-	e.At = time.UnixMicro(at).UTC()
-	e.Account, e.KeyID, e.Model = account.String, key.String, model.String
-	e.RequestID, e.Reference = request.String, reference.String
-	e.Hold = ledger.HoldID(hold.Int64)
-	e.Quantity = ledger.Quantity{
-		InputTokens: input.Int64, CachedTokens: cached.Int64, OutputTokens: output.Int64,
-		Duration: time.Duration(duration.Int64) * time.Microsecond,
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read entries: %w", plain(err))
 	}
-	e.Amount, e.Balance, e.PriceVersion = ledger.Micro(amount.Int64), ledger.Micro(balance.Int64), price.Int64
-	e.Usage, e.Outcome = ledger.ParseUsageSource(usage.String), ledger.ParseOutcome(state.String)
-	return &e, nil
+	return entries, nil
 }
 
 // Since returns the sequence number of the last entry before a moment. Times never

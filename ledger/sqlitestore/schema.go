@@ -1,17 +1,20 @@
 package sqlitestore
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-)
+import "context"
 
 // applicationID marks the file as a ledger for the file(1) program and for Open.
 const applicationID = 0x504e7374 // "PNst"
 
 // migrations bring a file from one schema version to the next. Version n is what
 // the first n of them made. They are never changed, only added to.
-var migrations = []string{schema1}
+var migrations = []struct {
+	statements string
+	// fill, if there is one, gives what is new its content.
+	fill func(context.Context, *writer) error
+}{
+	{schema1, nil},
+	{schema2, chainOldEntries},
+}
 
 const schema1 = `
 CREATE TABLE entry (
@@ -106,56 +109,30 @@ CREATE VIEW entries AS
 	FROM entry;
 `
 
-// migrate brings the file to the newest schema. It runs inside one transaction, so
-// that a crash leaves either the old or the new one.
-func (s *Store) migrate(ctx context.Context) error {
-	version, err := checkFile(ctx, s.writer.held)
-	if err != nil {
-		return err
-	}
-	if version == int64(len(migrations)) {
-		return nil
-	}
-	return s.writer.transaction(ctx, func() error {
-		for _, statement := range migrations[version:] {
-			if err := s.writer.exec(ctx, statement); err != nil {
-				return fmt.Errorf("migrate from schema version %d: %w", version, err)
-			}
-		}
-		if err := s.writer.exec(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-			return err
-		}
-		return s.writer.exec(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations)))
-	})
-}
+// schema2 adds the chain of hashes, and mends the sign of amounts above -1 credit.
+const schema2 = `
+ALTER TABLE entry ADD COLUMN checksum INTEGER; -- CRC-32C of the other columns; NULL: written by version 1
 
-// checkFile tells a ledger from other files and returns its schema version, 0 for
-// an empty file.
-func checkFile(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, arguments ...any) *sql.Row
-},
-) (int64, error) {
-	var version, application, tables int64
-	for _, query := range []struct {
-		text   string
-		target *int64
-	}{
-		{"PRAGMA user_version", &version},
-		{"PRAGMA application_id", &application},
-		{"SELECT count(*) FROM sqlite_schema", &tables},
-	} {
-		if err := db.QueryRowContext(ctx, query.text).Scan(query.target); err != nil {
-			return 0, err
-		}
-	}
-	if tables > 0 && application != applicationID {
-		return 0, fmt.Errorf("%w: it is a SQLite file of another program", ErrForeign)
-	}
-	if version < 0 {
-		return 0, fmt.Errorf("%w: its schema is version %d", ErrForeign, version)
-	}
-	if version > int64(len(migrations)) {
-		return 0, fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, version, len(migrations))
-	}
-	return version, nil
-}
+-- The SHA-256 of each commit's entries and the hash before it, see chain.go.
+CREATE TABLE chain (
+	last   INTEGER PRIMARY KEY, -- sequence number of the commit's last entry
+	sha256 BLOB NOT NULL
+);
+
+-- What is left of pruned entries: one row, or none.
+CREATE TABLE pruned (
+	through         INTEGER PRIMARY KEY, -- the last pruned entry, which the baseline snapshot stands for
+	usage_day       INTEGER NOT NULL,    -- the last day whose closed_usage follows from no entry any more
+	usage_sha256    BLOB    NOT NULL,    -- of the closed_usage of those days
+	balances_sha256 BLOB    NOT NULL     -- of closed_balance
+);
+
+DROP VIEW entries;
+CREATE VIEW entries AS
+	SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000000.0, 'unixepoch') AS at, kind, account, key_id, model, request_id,
+		reference, coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens,
+		coalesce(duration_us, 0) AS duration_us,
+		printf('%s%d.%06d', iif(amount < 0, '-', ''), abs(amount) / 1000000, abs(amount) % 1000000) AS amount,
+		balance AS balance_micro, usage, outcome
+	FROM entry;
+`

@@ -27,6 +27,13 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) erro
 	// no owner yet and would be deleted here.
 	s.saving.Lock()
 	defer s.saving.Unlock()
+	var gone remains
+	if snapshot.Baseline {
+		var err error
+		if gone, err = s.remains(ctx, snapshot); err != nil {
+			return err
+		}
+	}
 	// Parts without a snapshot were left by a process that died while it wrote them.
 	if err := s.write(ctx, "DELETE FROM snapshot_part WHERE snapshot NOT IN (SELECT seq FROM snapshot)"); err != nil {
 		return err
@@ -56,6 +63,11 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot ledger.Snapshot) erro
 		}
 		if err := w.exec(ctx, old); err != nil {
 			return err
+		}
+		if snapshot.Baseline {
+			if err := gone.keep(ctx, w); err != nil {
+				return err
+			}
 		}
 		return w.exec(ctx, "DELETE FROM snapshot_part WHERE snapshot NOT IN (SELECT seq FROM snapshot)")
 	})
@@ -152,7 +164,11 @@ func floorDay(moment time.Time) int64 {
 
 // Snapshots lists the snapshots, newest first.
 func (s *Store) Snapshots(ctx context.Context) ([]ledger.SnapshotInfo, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT seq, baseline, sha256 FROM snapshot ORDER BY seq DESC")
+	return listSnapshots(ctx, s.readers)
+}
+
+func listSnapshots(ctx context.Context, from queryer) ([]ledger.SnapshotInfo, error) {
+	rows, err := from.QueryContext(ctx, "SELECT seq, baseline, sha256 FROM snapshot ORDER BY seq DESC")
 	if err != nil {
 		return nil, fmt.Errorf("read snapshots: %w", err)
 	}
@@ -173,14 +189,18 @@ func (s *Store) Snapshots(ctx context.Context) ([]ledger.SnapshotInfo, error) {
 // ReadSnapshot calls use with a reader of the snapshot's bytes, and then checks their
 // hash. It returns ledger.ErrSnapshotDamaged if they are not those that were written.
 func (s *Store) ReadSnapshot(ctx context.Context, sequence int64, use func(io.Reader) error) error {
+	return readSnapshot(ctx, s.readers, sequence, use)
+}
+
+func readSnapshot(ctx context.Context, from queryer, sequence int64, use func(io.Reader) error) error {
 	var want []byte
 	var parts int64
-	err := s.readers.QueryRowContext(ctx, "SELECT sha256, parts FROM snapshot WHERE seq = ?", sequence).Scan(&want, &parts)
+	err := from.QueryRowContext(ctx, "SELECT sha256, parts FROM snapshot WHERE seq = ?", sequence).Scan(&want, &parts)
 	if err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
 	hash := sha256.New()
-	source := io.TeeReader(&partReader{ctx: ctx, store: s, snapshot: sequence, count: parts}, hash)
+	source := io.TeeReader(&partReader{ctx: ctx, from: from, snapshot: sequence, count: parts}, hash)
 	err = use(source)
 	if err == nil {
 		_, err = io.Copy(io.Discard, source)
@@ -194,7 +214,7 @@ func (s *Store) ReadSnapshot(ctx context.Context, sequence int64, use func(io.Re
 // partReader reads a snapshot's rows one after the other.
 type partReader struct {
 	ctx         context.Context
-	store       *Store
+	from        queryer
 	snapshot    int64
 	next, count int64
 	rest        []byte
@@ -205,7 +225,7 @@ func (p *partReader) Read(target []byte) (int, error) {
 		if p.next == p.count {
 			return 0, io.EOF
 		}
-		err := p.store.readers.QueryRowContext(p.ctx, "SELECT data FROM snapshot_part WHERE snapshot = ? AND part = ?",
+		err := p.from.QueryRowContext(p.ctx, "SELECT data FROM snapshot_part WHERE snapshot = ? AND part = ?",
 			p.snapshot, p.next).Scan(&p.rest)
 		if err != nil || len(p.rest) == 0 {
 			return 0, errors.Join(ledger.ErrSnapshotDamaged, err)
@@ -215,36 +235,6 @@ func (p *partReader) Read(target []byte) (int, error) {
 	n := copy(target, p.rest)
 	p.rest = p.rest[n:]
 	return n, nil
-}
-
-// Prune removes the entries up to and including a sequence number. It does so in several
-// commits, so that new entries need not wait long.
-func (s *Store) Prune(ctx context.Context, through int64) error {
-	const perCommit = 20_000
-	for {
-		var first int64
-		err := s.readers.QueryRowContext(ctx, "SELECT coalesce(min(seq), ?) FROM entry", through+1).Scan(&first)
-		if err != nil {
-			return fmt.Errorf("prune: %w", err)
-		}
-		if first > through {
-			return nil
-		}
-		upTo := min(first+perCommit-1, through)
-		err = s.transaction(ctx, func(w *writer) error {
-			// The view balances still needs the last balance of each account.
-			err := w.exec(ctx, `INSERT OR REPLACE INTO closed_balance (account, balance, at)
-				SELECT account, balance, at FROM entry WHERE seq IN (
-					SELECT max(seq) FROM entry WHERE seq <= ? AND kind IN ('topup', 'adjust', 'settle', 'void') GROUP BY account)`, upTo)
-			if err != nil {
-				return err
-			}
-			return w.exec(ctx, "DELETE FROM entry WHERE seq <= ?", upTo)
-		})
-		if err != nil {
-			return fmt.Errorf("prune: %w", err)
-		}
-	}
 }
 
 // write runs one statement in a commit of its own.

@@ -33,6 +33,17 @@ func execute(t *testing.T, store *Store, statement string) {
 	}
 }
 
+// reseal makes checksums and chain fit what the log says now, as somebody would who
+// wants to hide a change.
+func reseal(t *testing.T, store *Store) {
+	t.Helper()
+	execute(t, store, "UPDATE entry SET checksum = NULL")
+	execute(t, store, "DELETE FROM chain")
+	if err := store.transaction(t.Context(), func(w *writer) error { return chainOldEntries(t.Context(), w) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestVerifyFindsWriteOffsThatAreMissingOrTooMany(t *testing.T) {
 	l, store, key := fill(t, t.TempDir(), 1)
 	hold, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: ledger.Quantity{Duration: time.Second}})
@@ -47,9 +58,11 @@ func TestVerifyFindsWriteOffsThatAreMissingOrTooMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, store, `INSERT INTO entry SELECT seq + 1, at, kind, account, key_id, model, request_id, reference, hold, input_tokens,
-		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail FROM entry WHERE seq = 7`)
+		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail, NULL FROM entry WHERE seq = 7`)
+	reseal(t, store)
 	wantCorrupt(t, store, "entry 8: writes off 100001000 micro-credits that no call left unpaid")
 	execute(t, store, "DELETE FROM entry WHERE seq > 6")
+	reseal(t, store)
 	wantCorrupt(t, store, "entry 6: is not followed by the write-off of 100001000 micro-credits")
 }
 
@@ -66,9 +79,11 @@ func TestVerifyChecksWhatStreamsReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, store, `INSERT INTO entry SELECT 8, (SELECT max(at) FROM entry), kind, account, key_id, model, request_id, reference, hold, input_tokens,
-		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail FROM entry WHERE seq = 6`)
+		cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail, NULL FROM entry WHERE seq = 6`)
+	reseal(t, store)
 	wantCorrupt(t, store, "entry 8: hold "+hold.ID.String()+" was resolved before")
 	execute(t, store, "UPDATE entry SET balance = balance - 1 WHERE seq = 6")
+	reseal(t, store)
 	wantCorrupt(t, store, "entry 6: balance is 99999000, not 99998999")
 }
 
@@ -86,6 +101,7 @@ func TestVerifyKnowsWhichModelAPriceIsOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, store, "UPDATE entry SET model = 'dear' WHERE seq = 8")
+	reseal(t, store)
 	wantCorrupt(t, store, "entry 8: price version 1 is not one of model")
 }
 

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -21,6 +22,13 @@ type writer struct {
 	begin  driver.StmtExecContext
 	commit driver.StmtExecContext
 	values []driver.NamedValue
+
+	addLink    driver.StmtExecContext
+	linkValues []driver.NamedValue
+	linkHash   [sha256.Size]byte // the second of linkValues
+	chain      *linker
+	row        row
+	buffer     []byte
 }
 
 // openWriter connects.
@@ -43,22 +51,18 @@ func openWriter(ctx context.Context, source string) (*writer, error) {
 	return w, nil
 }
 
-const (
-	insertEntry = `INSERT INTO entry (seq, at, kind, account, key_id, model, request_id, reference, hold,
-	input_tokens, cached_tokens, output_tokens, duration_us, amount, balance, price_version, usage, outcome, detail)
-	VALUES `
-	entryValues  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	entryColumns = 19
-	// mostRows is the maximum number of entries in one INSERT. Running a statement
-	// costs about half as much as binding the values of one entry.
-	mostRows = 16
-)
+// mostRows is the maximum number of entries in one INSERT. Running a statement
+// costs about half as much as binding the values of one entry.
+const mostRows = 16
 
-// prepare compiles the statements of the hot path.
+// prepare compiles the statements of the hot path and finds the chain's head.
 func (w *writer) prepare(ctx context.Context) error {
-	texts := map[*driver.StmtExecContext]string{&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT"}
+	values := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	texts := map[*driver.StmtExecContext]string{
+		&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT", &w.addLink: "INSERT INTO chain (last, sha256) VALUES (?, ?)",
+	}
 	for rows := 1; rows <= mostRows; rows++ {
-		texts[&w.insert[rows]] = insertEntry + strings.Repeat(entryValues+", ", rows-1) + entryValues
+		texts[&w.insert[rows]] = "INSERT INTO entry (" + columnList + ") VALUES " + strings.Repeat(values+", ", rows-1) + values
 	}
 	for target, text := range texts {
 		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, text)
@@ -67,79 +71,78 @@ func (w *writer) prepare(ctx context.Context) error {
 		}
 		*target = compiled.(driver.StmtExecContext)
 	}
-	w.values = make([]driver.NamedValue, mostRows*entryColumns)
+	w.values = make([]driver.NamedValue, mostRows*len(columns))
 	for i := range w.values {
 		w.values[i].Ordinal = i + 1
 	}
-	return nil
+	w.linkValues = []driver.NamedValue{{Ordinal: 1}, {Ordinal: 2, Value: w.linkHash[:]}}
+	head, err := readHead(ctx, w.held)
+	w.chain = newLinker(head)
+	return err
 }
 
-// append writes entries in one transaction.
+// append writes entries, and what they add to the chain, in one transaction.
 func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	if _, err := w.begin.ExecContext(ctx, nil); err != nil {
 		return err
 	}
+	before := w.chain.head
+	err := w.insertAll(ctx, entries)
+	if err == nil {
+		if _, err := w.commit.ExecContext(ctx, nil); err != nil {
+			return err
+		}
+		return nil
+	}
+	w.chain.restart(before)
+	return errors.Join(err, w.exec(ctx, "ROLLBACK"))
+}
+
+// insertAll inserts entries and links.
+func (w *writer) insertAll(ctx context.Context, entries []ledger.Entry) error {
 	for rest := entries; len(rest) > 0; {
 		rows := min(len(rest), mostRows)
 		for i := range rows {
-			bind(w.values[i*entryColumns:], &rest[i])
+			if err := w.bind(ctx, w.values[i*len(columns):], &rest[i]); err != nil {
+				return fmt.Errorf("entry %d: %w", rest[i].Sequence, err)
+			}
 		}
-		if _, err := w.insert[rows].ExecContext(ctx, w.values[:rows*entryColumns]); err != nil {
-			return errors.Join(fmt.Errorf("entry %d: %w", rest[0].Sequence, err), w.exec(ctx, "ROLLBACK"))
+		if _, err := w.insert[rows].ExecContext(ctx, w.values[:rows*len(columns)]); err != nil {
+			return fmt.Errorf("entry %d: %w", rest[0].Sequence, err)
 		}
 		rest = rest[rows:]
 	}
-	if _, err := w.commit.ExecContext(ctx, nil); err != nil {
-		return err
+	return w.finishLink(ctx)
+}
+
+// bind sets the values of one entry and takes it into the chain.
+func (w *writer) bind(ctx context.Context, v []driver.NamedValue, e *ledger.Entry) error {
+	if !w.chain.fits(e.At) {
+		if err := w.finishLink(ctx); err != nil {
+			return err
+		}
+	}
+	w.row.set(e)
+	w.buffer = w.row.body(w.buffer[:0])
+	w.row[columnChecksum] = checksum(w.buffer)
+	w.buffer = w.row.finish(w.buffer)
+	w.chain.add(e.Sequence, e.At, w.buffer)
+	for i, value := range w.row {
+		v[i].Value = value
 	}
 	return nil
 }
 
-// bind sets the values of one entry. Zero values become NULL, which SQLite stores
-// in no space at all.
-func bind(v []driver.NamedValue, e *ledger.Entry) {
-	v[0].Value = e.Sequence
-	v[1].Value = e.At.UnixMicro()
-	v[2].Value = e.Kind.String()
-	v[3].Value = text(e.Account)
-	v[4].Value = text(e.KeyID)
-	v[5].Value = text(e.Model)
-	v[6].Value = text(e.RequestID)
-	v[7].Value = text(e.Reference)
-	v[8].Value = number(int64(e.Hold))
-	v[9].Value = number(e.Quantity.InputTokens)
-	v[10].Value = number(e.Quantity.CachedTokens)
-	v[11].Value = number(e.Quantity.OutputTokens)
-	v[12].Value = number(e.Quantity.Duration.Microseconds())
-	v[13].Value = number(int64(e.Amount))
-	v[14].Value = nil
-	if e.Account != "" {
-		v[14].Value = int64(e.Balance)
-	}
-	v[15].Value = number(e.PriceVersion)
-	v[16].Value, v[17].Value = nil, nil
-	switch e.Kind {
-	case ledger.KindSettle, ledger.KindVoid, ledger.KindCheckpoint:
-		v[16].Value, v[17].Value = e.Usage.String(), e.Outcome.String()
-	}
-	v[18].Value = nil
-	if len(e.Detail) > 0 {
-		v[18].Value = string(e.Detail)
-	}
-}
-
-func text(s string) driver.Value {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func number(n int64) driver.Value {
-	if n == 0 {
-		return nil
-	}
-	return n
+// finishLink adds the link that was being made to the chain.
+func (w *writer) finishLink(ctx context.Context) error {
+	head := w.chain.finish()
+	w.linkHash = head.Hash
+	w.linkValues[0].Value = head.Sequence
+	_, err := w.addLink.ExecContext(ctx, w.linkValues)
+	return err
 }
 
 // exec runs statements that return nothing.
@@ -167,7 +170,7 @@ func (w *writer) transaction(ctx context.Context, work func() error) error {
 // close ends the connection.
 func (w *writer) close() error {
 	var problems []error
-	for _, statement := range append(w.insert[:], w.begin, w.commit) {
+	for _, statement := range append(w.insert[:], w.begin, w.commit, w.addLink) {
 		if compiled, ok := statement.(driver.Stmt); ok {
 			problems = append(problems, compiled.Close())
 		}
