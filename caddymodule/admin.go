@@ -54,35 +54,36 @@ func (a *Admin) ready() (*admin.Handler, error) {
 	if err := a.app.begin(); err != nil {
 		return nil, err
 	}
-	a.build.Do(func() { a.handler = admin.New(a.app.engine.Ledger, a.app.engine.Limiter, a.options()...) })
+	a.build.Do(func() { a.handler = admin.New(a.app.engine.Ledger, a.app.engine.Limiter, a.app.administration()...) })
 	return a.handler, nil
 }
 
-// options returns the administration's options.
-func (a *Admin) options() []admin.Option {
+// administration returns the options of the administration.
+func (a *App) administration() []admin.Option {
 	options := []admin.Option{
-		admin.WithLogger(runtime.LastingLog(string(a.CaddyModule().ID))),
+		admin.WithLogger(runtime.LastingLog(string(new(Admin).CaddyModule().ID))),
 		admin.WithClientAddress(runtime.ClientAddress),
-		admin.WithThrottle(a.app.engine.Throttle),
-		admin.WithZone(a.app.engine.Zone),
-		admin.WithBounds(limitBounds(a.app.Bounds)),
-		admin.WithModels(a.models()...),
-		admin.WithAlerts(a.app.engine.Alerts),
+		admin.WithThrottle(a.engine.Throttle),
+		admin.WithZone(a.engine.Zone),
+		admin.WithBounds(limitBounds(a.Bounds)),
+		admin.WithModels(a.administered()...),
+		admin.WithAlerts(a.engine.Alerts),
 	}
-	if rows := a.app.keyLimits(); len(rows) > 0 {
+	if rows := a.keyLimits(); len(rows) > 0 {
 		options = append(options, admin.WithDefaultLimits(rows[0]))
 	}
-	if hash, err := parseHash(a.app.AdminKeySHA256); err == nil {
+	if hash, err := parseHash(a.AdminKeySHA256); err == nil {
 		options = append(options, admin.WithAdminKeySHA256(hash))
 	}
 	return options
 }
 
-func (a *Admin) models() []admin.Model {
+// administered returns the models as the administration shows them.
+func (a *App) administered() []admin.Model {
 	var models []admin.Model
-	for _, model := range a.app.catalog() {
+	for _, model := range a.catalog() {
 		known := admin.Model{ID: model.Name, Description: model.Description, MaxOutputTokens: model.MaxOutputTokens}
-		if configured := a.app.Models[model.Name]; configured != nil {
+		if configured := a.Models[model.Name]; configured != nil {
 			known.Path = configured.Path
 		}
 		models = append(models, known)

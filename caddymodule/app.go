@@ -18,6 +18,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
+	"github.com/penstockhq/penstock/middleware/admin"
 )
 
 func init() {
@@ -186,6 +187,10 @@ func (a *App) enforce(ctx context.Context) error {
 	var err error
 	if a.configuration.Prices, err = a.prices(); err != nil {
 		return err
+	}
+	if hash, ok := a.engine.SocketKey(); ok {
+		options := append(a.administration(), admin.WithAdminKeySHA256(hash))
+		a.configuration.Administration = admin.New(a.engine.Ledger, a.engine.Limiter, options...)
 	}
 	if err := a.engine.Apply(ctx, a.configuration); err != nil {
 		return err

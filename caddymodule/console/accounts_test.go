@@ -9,8 +9,8 @@ func TestAccountsAreToppedUpOnce(t *testing.T) {
 	s := newTerminal(t)
 	s.must("accounts", "create", "acme", "--name", "Acme Ltd")
 	s.must("accounts", "topup", "acme", "12.5", "--idempotency-key", "invoice 1")
-	if output := s.must("accounts", "topup", "acme", "12.5", "--idempotency-key", "invoice 1"); !strings.Contains(output, "already been made") {
-		t.Errorf("a repeated top-up prints %s", output)
+	if s.must("accounts", "topup", "acme", "12.5", "--idempotency-key", "invoice 1"); !strings.Contains(s.told, "already been made") {
+		t.Errorf("a repeated top-up says %s", s.told)
 	}
 	s.must("accounts", "topup", "acme", "1")
 	if list := s.must("accounts", "list"); !strings.Contains(list, "13.500000") {

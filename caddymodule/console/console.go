@@ -13,15 +13,19 @@ func Command() caddycmd.Command {
 		Short: "Manages API keys, accounts and the ledger of Penstock",
 		Long: `Creates, limits, tops up, rotates and revokes API keys, and reports what they used.
 
-If a Penstock instance runs on the data directory, the command talks to its
-administration (penstock_admin) at --address, with an admin key from --key-file,
-the variable PENSTOCK_ADMIN_KEY, or the file admin.key in the data directory. If
-none runs, it opens the data directory itself; the defaults and bounds of a
-Caddyfile do not apply then.
+With --address a command talks to the administration (penstock_admin) of that
+instance, with an admin key from --key-file, the variable PENSTOCK_ADMIN_KEY, or
+the file admin.key in the data directory.
 
-The first admin key:
+Otherwise it goes to the data directory. If an instance runs there, the command
+finds it by the socket admin.sock, which only the user of the service and root
+can open, and needs no key. If none runs, it opens the ledger itself; the
+defaults and bounds of a Caddyfile do not apply then. PENSTOCK_ADDRESS is the
+instance if no data directory is named, or if there is no ledger in it.
 
-	$ caddy penstock keys create --admin
+The first admin key, before or after the start:
+
+	$ caddy penstock keys create --admin --data /var/lib/penstock
 
 A key is printed once, when it is created or rotated. It cannot be shown again.`,
 		CobraFunc: addCommands,
@@ -39,7 +43,7 @@ func addCommands(penstock *cobra.Command) {
 	c := new(console)
 	flags := penstock.PersistentFlags()
 	flags.StringVar(&c.address, "address", "",
-		"URL of the running instance (default: $PENSTOCK_ADDRESS or http://localhost:8080)")
+		"URL of the running instance (default: $PENSTOCK_ADDRESS, or the one that runs on the data directory)")
 	flags.StringVar(&c.data, "data", "", "data directory (default: $PENSTOCK_DATA or ./penstock-data)")
 	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key; - is standard input")
 	flags.BoolVar(&c.json, "json", false, "print JSON instead of tables")

@@ -15,8 +15,9 @@ import (
 // terminal runs commands as a shell would.
 type terminal struct {
 	t     *testing.T
-	data  string
+	data  string // of --data, which is not given if this is empty
 	stdin string
+	told  string // what the last command wrote to standard error
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -33,12 +34,17 @@ func (s *terminal) run(arguments ...string) (string, error) {
 	penstock := &cobra.Command{Use: "penstock"}
 	addCommands(penstock)
 	root.AddCommand(penstock)
-	var output bytes.Buffer
+	var output, told bytes.Buffer
 	root.SetOut(&output)
-	root.SetErr(&output)
+	root.SetErr(&told)
 	root.SetIn(strings.NewReader(s.stdin))
-	root.SetArgs(append(append([]string{"penstock"}, arguments...), "--data", s.data))
+	arguments = append([]string{"penstock"}, arguments...)
+	if s.data != "" {
+		arguments = append(arguments, "--data", s.data)
+	}
+	root.SetArgs(arguments)
 	err := root.ExecuteContext(s.t.Context())
+	s.told = told.String()
 	return output.String(), err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type Configuration struct {
 	CommitWait time.Duration
 	// Notifier is where alerts go.
 	Notifier *Notifier
+	// Administration serves the commands that come through the socket.
+	Administration http.Handler
 
 	// Both are guarded by the engine.
 	previous *Configuration // whose prices come back if this one fails to start
@@ -44,6 +47,7 @@ func (e *Engine) Apply(ctx context.Context, c *Configuration) error {
 
 // enact makes a configuration the one in effect. The caller holds the lock.
 func (e *Engine) enact(ctx context.Context, c *Configuration) error {
+	e.administer()
 	e.Ledger.SetCommitWait(c.CommitWait)
 	if err := e.setPrices(ctx, c); err != nil {
 		return err
@@ -64,6 +68,7 @@ func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
 		return nil
 	}
 	e.current, c.previous = c.previous, nil
+	e.administer()
 	if e.current == nil {
 		return nil
 	}

@@ -43,6 +43,7 @@ type Engine struct {
 	Counting Counting // as the process began to count
 
 	store   Store
+	socket  *socket // nil if there is none
 	opening sync.Once
 	failure error // of opening
 	closing sync.Once
@@ -68,7 +69,9 @@ func (e *Engine) Open(zone *time.Location, counting Counting, log *slog.Logger) 
 		}
 		if e.Alerts, e.failure = e.watch(LastingLog("penstock")); e.failure != nil {
 			e.failure = errors.Join(e.failure, e.Limiter.Close(), e.Ledger.Close(ctx))
+			return
 		}
+		e.listen(log)
 	})
 	return e.failure
 }
@@ -129,7 +132,10 @@ func (e *Engine) Destruct() error {
 		defer cancel()
 		// Calls in the background end first, so that they are charged. Then nothing
 		// counts any more, and what was counted can be saved.
-		err = e.Runs.Wait(ctx)
+		if e.socket != nil {
+			err = e.socket.close()
+		}
+		err = errors.Join(err, e.Runs.Wait(ctx))
 		e.Alerts.Close()
 		err = errors.Join(err, e.Limiter.Close(), e.saveCounters(), e.Ledger.Close(ctx))
 	})
