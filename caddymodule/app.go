@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/penstockhq/penstock/caddymodule/balance"
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
@@ -93,6 +94,8 @@ type App struct {
 	engine        *runtime.Engine
 	lease         *runtime.Lease         // nil until the engine was acquired
 	configuration *runtime.Configuration // what this configuration sets there
+
+	policies []*balance.Policy // of this configuration
 
 	beginning sync.Once
 	failure   error // of beginning
@@ -179,6 +182,7 @@ func (a *App) Start() error {
 	if a.engine.Counting != a.Limiter.counting() {
 		a.log.Warn("the new settings of limiter take effect when the process is restarted")
 	}
+	a.announce()
 	return nil
 }
 

@@ -20,6 +20,9 @@ func TestEntriesSayOnTheWireWhatHappened(t *testing.T) {
 	if l.Empty() {
 		t.Error("a ledger with a key is empty")
 	}
+	if size := l.Size(); size.Entries < 3 || size.Accounts != 1 || size.Keys != 1 {
+		t.Errorf("a ledger with an account, a key and a top-up holds %+v", size)
+	}
 	first := hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: minuteOf(1), RequestID: "r1"})
 	clock.add(time.Second)
 	quantity := ledger.Quantity{InputTokens: 3, CachedTokens: 1, OutputTokens: 4, Duration: 60 * time.Millisecond}

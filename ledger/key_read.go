@@ -171,3 +171,17 @@ func (l *Ledger) Empty() bool {
 	defer l.mu.Unlock()
 	return len(l.core.keys.rows) == 0 && len(l.core.accounts) == 0
 }
+
+// Size is how much a ledger holds.
+type Size struct {
+	Entries  int64 // that were ever written
+	Accounts int
+	Keys     int // revoked and expired ones too
+}
+
+// Size returns how much the ledger holds now.
+func (l *Ledger) Size() Size {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Size{Entries: l.core.sequence, Accounts: len(l.core.accounts), Keys: len(l.core.keys.rows)}
+}

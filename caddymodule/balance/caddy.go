@@ -47,6 +47,7 @@ type Policy struct {
 	addresses []string   // of the proxy's own upstreams
 	weighted  *Weighted  // for exactly these addresses
 	cooling   []*Cooling // for exactly these addresses
+	pool      reverseproxy.UpstreamPool
 	coolings  coolings
 }
 
@@ -58,10 +59,13 @@ func (*Policy) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// modelChecker is implemented by the app that knows the models.
-type modelChecker interface {
+// Application is implemented by the app penstock, which knows the models and says how the
+// upstreams are.
+type Application interface {
 	// CheckModel returns an error if callers cannot use a model of that name.
 	CheckModel(name string) error
+	// AddPolicy makes a policy of the same configuration known.
+	AddPolicy(policy *Policy)
 }
 
 // Provision implements caddy.Provisioner.
@@ -70,7 +74,7 @@ func (p *Policy) Provision(ctx caddy.Context) error {
 	if p.listed, err = newListing(p.Upstreams); err != nil {
 		return err
 	}
-	if err := p.checkModels(ctx); err != nil {
+	if err := p.join(ctx); err != nil {
 		return err
 	}
 	p.coolings.first, p.coolings.longest = p.coolDowns()
@@ -82,28 +86,32 @@ func (p *Policy) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// checkModels refuses models that no caller could ask for.
-func (p *Policy) checkModels(ctx caddy.Context) error {
-	app, err := ctx.AppIfConfigured("penstock")
+// join makes the policy known to the app, if there is one, and refuses models that no
+// caller could ask for.
+func (p *Policy) join(ctx caddy.Context) error {
+	module, err := ctx.AppIfConfigured("penstock")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	app := module.(Application)
 	for i := range p.Upstreams {
 		for _, model := range p.Upstreams[i].Models {
-			if err := app.(modelChecker).CheckModel(model); err != nil {
+			if err := app.CheckModel(model); err != nil {
 				return fmt.Errorf("upstream %s: %w", p.Upstreams[i].Address, err)
 			}
 		}
 	}
+	app.AddPolicy(p)
 	return nil
 }
 
 // bind prepares the choice among the static upstreams of a proxy.
 func (p *Policy) bind(proxy *reverseproxy.Handler) error {
 	known := make(map[string]bool)
+	p.pool = proxy.Upstreams
 	for _, upstream := range proxy.Upstreams {
 		p.addresses = append(p.addresses, upstream.Dial)
 		p.cooling = append(p.cooling, p.coolings.find(upstream.Dial))

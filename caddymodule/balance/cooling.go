@@ -45,6 +45,9 @@ func (c *Cooling) Ready() bool {
 	return !c.failing.Load() || !c.now().Before(c.until)
 }
 
+// Failing reports whether the upstream failed, and has not answered since.
+func (c *Cooling) Failing() bool { return c.failing.Load() }
+
 // Take claims the call that finds out how a failing upstream is. It is false if the
 // upstream is not ready, or another call has claimed it. A claim needs no release: if the
 // call tells nothing, the next one may go after as long a wait.
