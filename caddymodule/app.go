@@ -96,6 +96,7 @@ type App struct {
 	configuration *runtime.Configuration // what this configuration sets there
 
 	policies []*balance.Policy // of this configuration
+	ctx      caddy.Context
 
 	beginning sync.Once
 	failure   error // of beginning
@@ -139,7 +140,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("%s: %w", option.name, err)
 		}
 	}
-	a.log = ctx.Slogger()
+	a.log, a.ctx = ctx.Slogger(), ctx
 	if a.notifier, err = a.Alerts.notifier(ctx, a.log); err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}
@@ -183,6 +184,7 @@ func (a *App) Start() error {
 		a.log.Warn("the new settings of limiter take effect when the process is restarted")
 	}
 	a.announce()
+	a.warnOfSharing()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -172,12 +173,24 @@ func (a *App) unmarshalLedger(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	name := d.Val()
+	if stores := ledgerStores(); !slices.Contains(stores, name) {
+		return unknown(d, "kind of ledger", stores)
+	}
 	module, err := caddyfile.UnmarshalModule(d, "penstock.ledgers."+name)
 	if err != nil {
 		return err
 	}
 	a.LedgerRaw = caddyconfig.JSONModuleObject(module, "store", name, nil)
 	return nil
+}
+
+// ledgerStores returns the names of the modules that can keep a ledger.
+func ledgerStores() []string {
+	var names []string
+	for _, module := range caddy.GetModules("penstock.ledgers") {
+		names = append(names, module.ID.Name())
+	}
+	return names
 }
 
 func (a *App) unmarshalDefaultLimits(d *caddyfile.Dispenser) error {

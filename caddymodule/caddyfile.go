@@ -38,7 +38,7 @@ func oneOf(d *caddyfile.Dispenser, value *string, words ...string) error {
 		return err
 	}
 	if !slices.Contains(words, *value) {
-		return d.Errf("%s: unknown value %q; known: %s", option, *value, strings.Join(words, ", "))
+		return d.Errf("%s: unknown value %s", option, suggest(*value, words))
 	}
 	return nil
 }
@@ -122,5 +122,51 @@ func oneSize(d *caddyfile.Dispenser, value *int64) error {
 
 // unknown returns the error for a word that is not one of those that are known.
 func unknown(d *caddyfile.Dispenser, what string, known []string) error {
-	return d.Errf("unknown %s: %q; known: %s", what, d.Val(), strings.Join(known, ", "))
+	return d.Errf("unknown %s: %s", what, suggest(d.Val(), known))
+}
+
+// suggest returns a word that is not known, quoted, with the one that may have been meant
+// and all that are known.
+func suggest(word string, known []string) string {
+	text := strconv.Quote(word)
+	if near := nearest(word, known); near != "" {
+		text += ", did you mean " + near + "?"
+	}
+	return text + "; known: " + strings.Join(known, ", ")
+}
+
+// nearest returns the known word that differs from another in the fewest letters, empty if
+// even that is a different word, as short ones soon are.
+func nearest(word string, known []string) string {
+	if len(word) < 4 {
+		return ""
+	}
+	best, least := "", 1+len(word)/3
+	for _, candidate := range known {
+		if edits := distance(word, candidate); edits < least {
+			best, least = candidate, edits
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to add, drop or replace that make one word another.
+func distance(from, to string) int {
+	row := make([]int, len(to)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(from) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(to) {
+			cost := diagonal
+			if from[i] != to[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(to)]
 }

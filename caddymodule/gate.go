@@ -49,7 +49,10 @@ func init() {
 // `{penstock.limit}` | The limit that refused the call
 // `{penstock.retry_after_ms}` | When to try again, in milliseconds; 0 if never
 //
-// The last four are set only with `errors passthrough`, for the error routes. A
+// The access log of a call that was refused, with a key that is known, holds that
+// key's id as `user_id`, and as `penstock_refusal` why it was refused, as a code.
+//
+// The last four placeholders are set only with `errors passthrough`, for the error routes. A
 // limit is rpm, tpm, rpd, tpd, max_in_flight, balance or budget.
 type Gate struct {
 	// The maximum size of a request's body, also once it is decompressed; a larger
@@ -142,7 +145,7 @@ func (g *Gate) Validate() error {
 		return fmt.Errorf("hold_timeout %s is negative", time.Duration(g.HoldTimeout))
 	}
 	if _, known := dialect.ParseName(g.Dialect); g.Dialect != "" && !known {
-		return fmt.Errorf("unknown dialect %q", g.Dialect)
+		return fmt.Errorf("unknown dialect %s", suggest(g.Dialect, dialect.Names()))
 	}
 	if g.Errors != "" && g.Errors != errorsPassthrough {
 		return fmt.Errorf("errors: unknown value %q; known: %s", g.Errors, errorsPassthrough)
@@ -191,6 +194,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithObserver(app.engine.Observer(app.modelNames()...)),
 		middleware.WithClientAddress(runtime.ClientAddress),
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
+		middleware.WithRefusalHook(runtime.LogRefusal),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
 	}
 	if g.MaxBody != 0 {

@@ -64,7 +64,7 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		read, known := gateOptions[option]
 		switch {
 		case !known:
-			return unknown(d, "option of the gate", slices.Sorted(maps.Keys(gateOptions)))
+			return misplaced(d, directive)
 		case seen[option] && option != "fixed_cost" && option != "allow_unmetered":
 			return d.Errf("%s is already specified", option)
 		}
@@ -79,12 +79,21 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// misplaced returns the error for a word that is no option of the gate. In the block gate of
+// a penstock_proxy it may be one of the proxy.
+func misplaced(d *caddyfile.Dispenser, directive string) error {
+	if directive == "gate" && isProxyOption(d.Token()) {
+		return d.Errf("%s belongs into penstock_proxy, outside the block gate", d.Val())
+	}
+	return unknown(d, "option of the gate", slices.Sorted(maps.Keys(gateOptions)))
+}
+
 func (g *Gate) unmarshalDialect(d *caddyfile.Dispenser) error {
 	if err := oneArgument(d, &g.Dialect); err != nil {
 		return err
 	}
 	if _, known := dialect.ParseName(g.Dialect); !known {
-		return d.Errf("dialect: unknown value %q", g.Dialect)
+		return d.Errf("dialect: unknown value %s", suggest(g.Dialect, dialect.Names()))
 	}
 	return nil
 }

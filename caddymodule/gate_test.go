@@ -165,6 +165,7 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	}
 	call(t, "POST", g.url+"/v1/chat/completions", key, chat(false))
 	call(t, "POST", g.url+"/v1/chat/completions", admin, "x")
+	call(t, "POST", g.url+"/api/v1/execute/tiny", admin, `{"text":"x"}`)
 	created := call(t, "POST", g.url+"/admin/v1/keys", admin, `{"name":"new","owner":"demo"}`)
 	var made struct{ Key string }
 	if err := json.Unmarshal([]byte(created.body), &made); err != nil || made.Key == "" {
@@ -176,6 +177,10 @@ func TestNoLogHoldsAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	member, _ := g.engine().Ledger.Authenticate(key)
+	administrator, _ := g.engine().Ledger.Authenticate(admin)
+	if refusals := strings.Count(string(text), `"user_id":"`+administrator.ID+`"`); refusals < 2 || strings.Count(string(text), `"penstock_refusal":"`) != 2 {
+		t.Errorf("%d refusals of the admin key can be traced, want both", refusals)
+	}
 	for _, want := range []string{`"user_id":"` + member.ID + `"`, `"charged":"0.5`, `"model":"tiny"`, "upstream roundtrip"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the log has no %s", want)

@@ -57,6 +57,9 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return nil, err
 		}
 	}
+	if err := checkOptions(proxyTokens); err != nil {
+		return nil, err
+	}
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(proxyTokens)); err != nil {
 		return nil, err
@@ -106,6 +109,32 @@ func splitGate(tokens []caddyfile.Token) (gate, proxy []caddyfile.Token, err err
 		gate = d.NextSegment()
 	}
 	return gate, append(proxy, tokens[len(tokens)-1]), nil
+}
+
+// checkOptions says where an option belongs that reverse_proxy does not have.
+func checkOptions(tokens []caddyfile.Token) error {
+	d := caddyfile.NewDispenser(tokens)
+	d.Next()
+	d.RemainingArgs()
+	for d.NextBlock(0) {
+		if _, known := gateOptions[d.Val()]; known && !isProxyOption(d.Token()) {
+			return d.Errf("%s belongs into the block gate of penstock_proxy", d.Val())
+		}
+		d.NextSegment()
+	}
+	return nil
+}
+
+// isProxyOption reports whether reverse_proxy has an option of this name. Its own parser
+// knows; whatever else it says about an option without arguments does not matter.
+func isProxyOption(option caddyfile.Token) bool {
+	directive, opening, closing := option, option, option
+	directive.Text, opening.Text, closing.Text = "reverse_proxy", "{", "}"
+	option.Line++
+	closing.Line += 2
+	err := new(reverseproxy.Handler).UnmarshalCaddyfile(
+		caddyfile.NewDispenser([]caddyfile.Token{directive, opening, option, closing}))
+	return err == nil || !strings.Contains(err.Error(), "unrecognized subdirective")
 }
 
 // checkPolicy compares the upstreams that the policy penstock names with those

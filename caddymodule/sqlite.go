@@ -2,6 +2,10 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -44,6 +48,25 @@ func (s *SQLiteLedger) Provision(caddy.Context) error {
 	return err
 }
 
+// Validate implements caddy.Validator. It writes nothing, and leaves rights alone: who checks
+// a configuration need not be the user that runs it.
+func (s *SQLiteLedger) Validate() error {
+	for folder := s.Folder(); ; folder = filepath.Dir(folder) {
+		info, err := os.Stat(folder)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil
+		case err != nil && filepath.Dir(folder) == folder:
+			return fmt.Errorf("ledger: the directory %s cannot be made: %w", s.Folder(), err)
+		case err != nil:
+			continue // it would be made; what is above it says whether it can
+		case !info.IsDir():
+			return fmt.Errorf("ledger: the directory %s cannot be made: %s is a file", s.Folder(), folder)
+		}
+		return nil
+	}
+}
+
 // Identity implements LedgerStore.
 func (s *SQLiteLedger) Identity() string { return "sqlite:" + s.Directory }
 
@@ -75,6 +98,7 @@ func (s *SQLiteLedger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*SQLiteLedger)(nil)
+	_ caddy.Validator       = (*SQLiteLedger)(nil)
 	_ caddyfile.Unmarshaler = (*SQLiteLedger)(nil)
 	_ LedgerStore           = (*SQLiteLedger)(nil)
 )

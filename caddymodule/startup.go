@@ -2,9 +2,14 @@ package caddymodule
 
 import (
 	"cmp"
+	"net/netip"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/penstockhq/penstock/caddymodule/balance"
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -17,6 +22,45 @@ func (a *App) announce() {
 	a.log.Info("serving",
 		"ledger", a.engine.Identity(), "entries", size.Entries, "accounts", size.Accounts, "keys", size.Keys,
 		"models", a.priceList(), "upstreams", a.upstreamList())
+}
+
+// warnOfSharing warns of another process that listens where this configuration does. Caddy
+// lets several processes share an address, and the calls that reach the other one meet
+// other keys, limits and balances.
+func (a *App) warnOfSharing() {
+	module, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return // no servers
+	}
+	shared, err := runtime.Shared(listenAddresses(module.(*caddyhttp.App)))
+	if err != nil {
+		a.log.Debug("cannot see who else listens", "error", err)
+	}
+	for _, address := range shared {
+		a.log.Warn("another process listens on this address too and gets a part of the calls: "+
+			"a second instance with another data directory knows other keys, limits and balances", "address", address.String())
+	}
+}
+
+// listenAddresses returns the addresses of all servers that are given as numbers.
+func listenAddresses(servers *caddyhttp.App) []netip.AddrPort {
+	var addresses []netip.AddrPort
+	for _, server := range servers.Servers {
+		for _, listen := range server.Listen {
+			parsed, err := caddy.ParseNetworkAddress(listen)
+			if err != nil || parsed.IsUnixNetwork() {
+				continue
+			}
+			host, err := netip.ParseAddr(cmp.Or(parsed.Host, "0.0.0.0"))
+			if err != nil {
+				continue
+			}
+			for port := parsed.StartPort; port <= parsed.EndPort && port > 0; port++ {
+				addresses = append(addresses, netip.AddrPortFrom(host, uint16(port)))
+			}
+		}
+	}
+	return addresses
 }
 
 // priceList returns the models with their prices.

@@ -19,11 +19,15 @@ import (
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
 	status := refusal.StatusFor(x.headers.dialect)
 	x.headers.setLimits(w.Header())
+	refused := Refused{
+		Refusal: *refusal, Dialect: x.headers.dialect, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
+	}
+	if x.gate.refused != nil {
+		x.gate.refused(r, refused)
+	}
 	if x.gate.respond != nil {
 		refusal.SetHeaders(w.Header(), x.headers.dialect)
-		x.gate.respond(w, r, Refused{
-			Refusal: *refusal, Dialect: x.headers.dialect, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
-		})
+		x.gate.respond(w, r, refused)
 	} else if err := refusal.Write(w, x.headers.dialect, x.request.id); err != nil {
 		x.gate.logger.Debug("refusal not sent", "request_id", x.request.id, "error", err)
 	}

@@ -25,6 +25,7 @@ type Gate struct {
 	custom        map[string]*customPath
 	dialect       *dialect.Name
 	respond       func(http.ResponseWriter, *http.Request, Refused)
+	refused       func(*http.Request, Refused)
 	strict        bool
 	reader        dialect.Reader
 	logger        *slog.Logger

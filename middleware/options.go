@@ -88,6 +88,13 @@ func WithErrorsPassthrough(respond func(http.ResponseWriter, *http.Request, Refu
 	return func(g *Gate) { g.respond = respond }
 }
 
+// WithRefusalHook calls note for each call that is refused before it runs, with the request
+// as the gate got it and before the answer is written. It may put the key's id and the
+// reason into a log.
+func WithRefusalHook(note func(*http.Request, Refused)) Option {
+	return func(g *Gate) { g.refused = note }
+}
+
 // WithStrictEstimate reserves a true upper limit of prompt tokens, one for each
 // byte, instead of one for four bytes. The credit hold covers them from the start.
 func WithStrictEstimate() Option { return func(g *Gate) { g.strict = true } }

@@ -57,6 +57,15 @@ func (n Name) description() *description {
 // String returns the dialect's name in configuration files.
 func (n Name) String() string { return n.description().name }
 
+// Names returns the names of all dialects.
+func Names() []string {
+	names := make([]string, len(descriptions))
+	for i := range descriptions {
+		names[i] = descriptions[i].name
+	}
+	return names
+}
+
 // ParseName returns the dialect with this name.
 func ParseName(name string) (Name, bool) {
 	for i := range descriptions {

@@ -1,11 +1,15 @@
 package runtime
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/penstockhq/penstock/middleware"
 )
 
 // Detached returns the request with variables and placeholders of its own. A call
@@ -14,11 +18,31 @@ import (
 func Detached(w http.ResponseWriter, r *http.Request) *http.Request {
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	variables, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	copied := caddyhttp.PrepareRequest(r.Clone(r.Context()), caddy.NewReplacer(), w, server)
+	logged := context.WithValue(r.Context(), loggedKey{}, r)
+	copied := caddyhttp.PrepareRequest(r.Clone(logged), caddy.NewReplacer(), w, server)
 	for name, value := range variables {
 		caddyhttp.SetVar(copied.Context(), name, value)
 	}
 	return copied
+}
+
+// loggedKey is where a detached request has the one that the access log knows.
+type loggedKey struct{}
+
+// LogRefusal lets the access log say whose call was refused, and why, if the key is known.
+func LogRefusal(r *http.Request, refused middleware.Refused) {
+	if refused.KeyID == "" {
+		return
+	}
+	if logged, ok := r.Context().Value(loggedKey{}).(*http.Request); ok {
+		r = logged // a refusal comes before anything runs in the background
+	}
+	if placeholders, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		placeholders.Set(userID, refused.KeyID)
+	}
+	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		fields.Set(zap.String("penstock_refusal", refused.Refusal.CodeText()))
+	}
 }
 
 // ClientAddress returns the address that Caddy took for the client's, behind
