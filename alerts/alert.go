@@ -21,6 +21,9 @@ const (
 	// looked at. A level has Used = spent since the account was made, Limit = paid in
 	// since then, and Limit again as Period.
 	Balance Type = "balance"
+	// Exhausted is a budget or balance that refuses calls: what is left of it covers no
+	// more of them, whatever share was used.
+	Exhausted Type = "exhausted"
 )
 
 // Level is how much of a limit is used up now.
@@ -59,7 +62,7 @@ type Alert struct {
 	ID        string    `json:"id"` // the same for each attempt to deliver it
 	At        time.Time `json:"at"`
 	Type      Type      `json:"kind"`
-	Threshold int       `json:"threshold_percent"`
+	Threshold int       `json:"threshold_percent"` // 0: Exhausted has none
 	Account   string    `json:"account"`
 	KeyID     string    `json:"key_id,omitempty"`
 	Model     string    `json:"model,omitempty"`
@@ -67,6 +70,10 @@ type Alert struct {
 	Period    string    `json:"period,omitempty"`
 	Used      int64     `json:"used"`
 	Limit     int64     `json:"limit"`
+	// Of says what is Exhausted: Budget or Balance.
+	Of Type `json:"of,omitempty"`
+	// Needed is the credit that the refused call would have held, in micro-credits.
+	Needed int64 `json:"needed,omitempty"`
 }
 
 // Sink receives alerts. Deliver must not block: a sink that waits for a network has a

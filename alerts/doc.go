@@ -1,6 +1,7 @@
 // Package alerts warns people before a key or an account runs out: of its requests or
 // tokens per day, of a key's budget, of an account's balance. Each crossing of a
-// threshold is reported once to every sink, also across restarts.
+// threshold is reported once to every sink, also across restarts; so is a budget or
+// balance that refuses calls, which it does before all of it is used.
 //
 // A [Monitor] asks a [Source] for the [Level] of each limit after calls have moved it,
 // compares it with the thresholds, and hands an [Alert] to each [Sink]. A [Webhook] is
@@ -14,6 +15,7 @@
 //		alerts.WithStateFile("alerts.json"))
 //	...
 //	monitor.Observe(keyID, model) // after each call; never blocks
+//	monitor.ObserveRefusal(keyID, model, alerts.Budget, needed) // after a 402
 //
 // The package knows neither keys nor money. middleware/admin has the source that
 // reads them from a ledger and a limiter.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -36,7 +37,7 @@ type Monitor struct {
 	mu         sync.Mutex
 	thresholds []int // never changed, only replaced
 	sinks      []Sink
-	pending    map[subject]struct{}
+	pending    map[subject]refusal
 	dropped    int64
 	recent     []Alert
 
@@ -47,6 +48,13 @@ type Monitor struct {
 
 // subject is a key and a model whose levels moved.
 type subject struct{ keyID, model string }
+
+// refusal is that what a key or its account has left did not cover a call. The zero
+// value is none.
+type refusal struct {
+	of     Type // Budget or Balance
+	needed int64
+}
 
 // identity is what does not change about a level. Its JSON is in state files.
 type identity struct {
@@ -106,7 +114,7 @@ func WithStateFile(path string) Option {
 func New(source Source, options ...Option) (*Monitor, error) {
 	m := &Monitor{
 		source: source, thresholds: DefaultThresholds(), interval: time.Second, now: time.Now,
-		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]struct{}), marks: make(map[identity]mark), done: make(chan struct{}),
+		logger: slog.New(slog.DiscardHandler), pending: make(map[subject]refusal), marks: make(map[identity]mark), done: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(m)
@@ -140,14 +148,30 @@ func (m *Monitor) Configure(thresholds []int, sinks ...Sink) error {
 
 // Observe notes that a key's levels for a model moved. It never blocks. If too many
 // wait already, this one is dropped until its next call.
-func (m *Monitor) Observe(keyID, model string) {
+func (m *Monitor) Observe(keyID, model string) { m.note(subject{keyID, model}, refusal{}) }
+
+// ObserveRefusal notes that a call of a key was refused for good because it needed
+// that many micro-credits, and the key's Budget or the account's Balance, as of says,
+// does not have them. The first refusal after the budget was set, or after the last
+// top-up, raises an alert of the type Exhausted. It never blocks.
+func (m *Monitor) ObserveRefusal(keyID, model string, of Type, needed int64) {
+	m.note(subject{keyID, model}, refusal{of, needed})
+}
+
+// note lets something wait for the next look. A refusal is not forgotten because the
+// same key had a call before or afterwards.
+func (m *Monitor) note(moved subject, refused refusal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.pending) >= maxPending {
+	before, waits := m.pending[moved]
+	if !waits && len(m.pending) >= maxPending {
 		m.dropped++
 		return
 	}
-	m.pending[subject{keyID, model}] = struct{}{}
+	if refused.of == "" || waits && before.of != "" && before.needed <= refused.needed {
+		refused = before
+	}
+	m.pending[moved] = refused
 }
 
 // Recent returns the last alerts, newest first, at most limit.
@@ -191,20 +215,24 @@ func (m *Monitor) run(ctx context.Context) {
 func (m *Monitor) look(ctx context.Context) {
 	m.mu.Lock()
 	pending, dropped := m.pending, m.dropped
-	m.pending, m.dropped = make(map[subject]struct{}), 0
+	m.pending, m.dropped = make(map[subject]refusal), 0
 	m.mu.Unlock()
 	if dropped > 0 {
 		m.logger.Warn("too many keys wait for their alerts, some were dropped", slog.Int64("dropped", dropped))
 	}
 	changed := false
-	for moved := range pending {
+	for moved, refused := range pending {
 		levels, err := m.source.Levels(ctx, moved.keyID, moved.model)
 		if err != nil {
 			m.logger.Warn("could not look at a key for alerts", slog.String("key_id", moved.keyID), slog.Any("error", err))
 			continue
 		}
 		for i := range levels {
+			everPaid := levels[i].Limit
 			changed = m.compare(&levels[i]) || changed
+			if levels[i].Type == refused.of && refused.needed <= everPaid {
+				changed = m.exhaust(&levels[i], refused) || changed
+			}
 		}
 	}
 	if changed {
@@ -238,8 +266,30 @@ func (m *Monitor) compare(level *Level) bool {
 	}
 	m.remember(of, next)
 	if next.Percent > reported {
-		m.raise(level, next.Percent)
+		m.raise(&Alert{
+			Type: level.Type, Threshold: next.Percent, Account: level.Account, KeyID: level.KeyID, Model: level.Model,
+			TokenType: level.TokenType, Period: level.Period, Used: level.Used, Limit: level.Limit,
+		})
 	}
+	return true
+}
+
+// exhaust raises an alert if a level refuses calls for the first time since its
+// limit changed. It returns whether a mark changed.
+func (m *Monitor) exhaust(level *Level, refused refusal) bool {
+	of := identity{Type: Exhausted, Account: level.Account, KeyID: level.KeyID}
+	now := mark{Period: level.Period, Percent: 100}
+	if now.Period == "" {
+		now.Period = strconv.FormatInt(level.Limit, 10)
+	}
+	if m.marks[of] == now {
+		return false
+	}
+	m.remember(of, now)
+	m.raise(&Alert{
+		Type: Exhausted, Account: level.Account, KeyID: level.KeyID, Period: level.Period,
+		Used: level.Used, Limit: level.Limit, Of: refused.of, Needed: refused.needed,
+	})
 	return true
 }
 
@@ -271,23 +321,24 @@ func (m *Monitor) remember(of identity, now mark) {
 }
 
 // raise hands an alert to all sinks.
-func (m *Monitor) raise(level *Level, threshold int) {
-	alert := Alert{
-		ID: "alert_" + rand.Text(), At: m.now().UTC(), Type: level.Type, Threshold: threshold,
-		Account: level.Account, KeyID: level.KeyID, Model: level.Model, TokenType: level.TokenType,
-		Period: level.Period, Used: level.Used, Limit: level.Limit,
-	}
+func (m *Monitor) raise(alert *Alert) {
+	alert.ID, alert.At = "alert_"+rand.Text(), m.now().UTC()
 	m.mu.Lock()
 	if len(m.recent) >= maxRecent {
 		m.recent = slices.Delete(m.recent, 0, maxRecent/10)
 	}
-	m.recent = append(m.recent, alert)
+	m.recent = append(m.recent, *alert)
 	sinks := m.sinks
 	m.mu.Unlock()
-	m.logger.Warn("threshold crossed", slog.String("alert", alert.ID), slog.String("kind", string(alert.Type)),
-		slog.Int("threshold_percent", threshold), slog.String("account", alert.Account), slog.String("key_id", alert.KeyID),
-		slog.String("model", alert.Model), slog.Int64("used", alert.Used), slog.Int64("limit", alert.Limit))
+	text := "threshold crossed"
+	if alert.Type == Exhausted {
+		text = "calls are refused for lack of credit"
+	}
+	m.logger.Warn(text, slog.String("alert", alert.ID), slog.String("kind", string(alert.Type)),
+		slog.Int("threshold_percent", alert.Threshold), slog.String("account", alert.Account), slog.String("key_id", alert.KeyID),
+		slog.String("model", alert.Model), slog.Int64("used", alert.Used), slog.Int64("limit", alert.Limit),
+		slog.String("of", string(alert.Of)), slog.Int64("needed", alert.Needed))
 	for _, sink := range sinks {
-		sink.Deliver(alert)
+		sink.Deliver(*alert)
 	}
 }

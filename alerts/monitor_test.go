@@ -128,6 +128,52 @@ func TestABalanceIsMeasuredFromItsLastTopUpOn(t *testing.T) {
 	}
 }
 
+func TestWhatRefusesCallsIsReportedOnce(t *testing.T) {
+	g, file := new(gauge), filepath.Join(t.TempDir(), "alerts.json")
+	m, sink := watched(t, g, WithStateFile(file))
+	for _, step := range []struct {
+		budget, spent, ever int64
+		of                  Type
+		needed              int64
+		want                string
+	}{
+		{100, 72, 1000, Budget, 30, "[exhausted k 0% 72/100]"},
+		{100, 72, 1000, Budget, 30, "[]"},
+		{100, 73, 1000, "", 0, "[]"}, // a smaller call has run
+		{100, 73, 1000, Budget, 28, "[]"},
+		{200, 73, 1000, Budget, 128, "[exhausted k 0% 73/200]"}, // the budget was raised, and does not do
+		{200, 73, 1000, Budget, 201, "[]"},
+		{200, 73, 1000, Balance, 928, "[exhausted  0% 1/928]"},
+		{200, 73, 1000, Balance, 928, "[]"},
+		{200, 73, 1100, Balance, 1101, "[]"}, // no balance there was would have done
+		{200, 73, 1100, Balance, 1099, "[exhausted  0% 0/1027]"},
+	} {
+		g.set(Level{Type: Budget, Account: "a", KeyID: "k", Used: step.spent, Limit: step.budget},
+			Level{Type: Balance, Account: "a", Used: step.spent, Limit: step.ever, Period: fmt.Sprint(step.ever)})
+		if step.of == "" {
+			m.Observe("k", "m")
+		} else {
+			m.ObserveRefusal("k", "m", step.of, step.needed)
+			m.Observe("k", "m")
+		}
+		m.look(t.Context())
+		if got := sink.take(); got != step.want {
+			t.Errorf("%+v reported %s", step, got)
+		}
+	}
+	if last := m.Recent(1)[0]; last.Type != Exhausted || last.Of != Balance || last.Needed != 1099 || last.Account != "a" {
+		t.Errorf("%+v", last)
+	}
+	m.Close()
+	m, sink = watched(t, g, WithStateFile(file))
+	defer m.Close()
+	m.ObserveRefusal("k", "m", Balance, 1099)
+	m.look(t.Context())
+	if got := sink.take(); got != "[]" {
+		t.Errorf("after a restart reported %s", got)
+	}
+}
+
 func TestARestartDoesNotReportAgain(t *testing.T) {
 	g, file := new(gauge), filepath.Join(t.TempDir(), "alerts.json")
 	g.set(Level{Type: Budget, Account: "a", KeyID: "k", Used: 9, Limit: 10},

@@ -37,7 +37,7 @@ func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *diale
 	report := x.report()
 	report.Refused, report.Status, report.Reason = true, status, refusal.CodeText()
 	if refusal.Bound != nil {
-		report.Rule = refusal.Bound.Rule
+		report.Rule, report.Needed = refusal.Bound.Rule, refusal.Bound.Needed
 	}
 	x.gate.observer.Observe(report)
 }

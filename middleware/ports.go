@@ -77,6 +77,7 @@ type Report struct {
 	Refused bool
 	Reason  string // of a refusal: the error's code
 	Rule    string // of a refusal by a limit or for credit: rpm, tpm, ..., balance, budget
+	Needed  int64  // by the refused call, in what the rule counts
 	Outcome ledger.Outcome
 	Status  int // sent to the client; 0 if it left before
 	Stream  bool

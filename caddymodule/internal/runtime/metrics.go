@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,7 +54,7 @@ func newMetrics() *Metrics {
 			"Tokens that upstreams which are not trusted reported beyond what their calls can have used; not charged.",
 			"model", "direction"),
 		alerts: counter("alerts_total",
-			"Thresholds that a key or an account crossed.", "kind", "threshold_percent"),
+			"Thresholds that a key or an account crossed, and budgets and balances that refuse calls.", "kind", "threshold_percent"),
 		firstByte: histogram("time_to_first_byte_seconds",
 			"From dispatch to the upstream's first byte.", "model"),
 		duration: histogram("request_duration_seconds",
@@ -122,6 +123,9 @@ func (o *observer) Observe(report middleware.Report) {
 	}
 	if report.Refused {
 		o.metrics.refusals.WithLabelValues(report.Operation, model.name, report.Reason, report.Rule).Inc()
+		if credit := alerts.Type(report.Rule); report.Status == http.StatusPaymentRequired && (credit == alerts.Budget || credit == alerts.Balance) {
+			o.alerts.ObserveRefusal(report.KeyID, report.Model, credit, report.Needed)
+		}
 		return
 	}
 	o.alerts.Observe(report.KeyID, report.Model)

@@ -91,6 +91,32 @@ func quiet(t *testing.T) *alerts.Monitor {
 	return monitor
 }
 
+func TestACreditRefusalIsAnAlert(t *testing.T) {
+	monitor, err := alerts.New(spent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	observe := (&Engine{Metrics: newMetrics(), Alerts: monitor}).Observer("tiny").Observe
+	refused := middleware.Report{KeyID: "k", Model: "tiny", Refused: true, Status: 429, Reason: "credit_held", Rule: "budget", Needed: 30}
+	observe(refused) // may fit once other calls end
+	refused.KeyID, refused.Status, refused.Reason = "poor", 402, "insufficient_quota"
+	observe(refused)
+	refused.Rule = "rpm"
+	observe(refused)
+	monitor.Close()
+	recent := monitor.Recent(10)
+	if len(recent) != 1 || recent[0].Type != alerts.Exhausted || recent[0].KeyID != "poor" || recent[0].Needed != 30 || recent[0].Of != alerts.Budget {
+		t.Errorf("%+v", recent)
+	}
+}
+
+// spent is a source whose keys have spent most of their budgets.
+type spent struct{}
+
+func (spent) Levels(_ context.Context, keyID, _ string) ([]alerts.Level, error) {
+	return []alerts.Level{{Type: alerts.Budget, Account: "a", KeyID: keyID, Used: 72, Limit: 100}}, nil
+}
+
 type nothing struct{}
 
 func (nothing) Levels(context.Context, string, string) ([]alerts.Level, error) { return nil, nil }

@@ -60,6 +60,7 @@ func (n *Notifier) emit(alert alerts.Alert) {
 	n.events.Emit(n.ctx, eventAlert, map[string]any{
 		"id": alert.ID, "kind": string(alert.Type), "threshold_percent": alert.Threshold, "account": alert.Account,
 		"key_id": alert.KeyID, "model": alert.Model, "used": alert.Used, "limit": alert.Limit,
+		"of": string(alert.Of), "needed": alert.Needed,
 	})
 }
 
