@@ -50,6 +50,9 @@ func TestExampleAnswersItsFirstCalls(t *testing.T) {
 	if reply := call(t, "GET", url+"/admin/v1/keys", g.key("admin.key"), ""); reply.status != 200 {
 		t.Errorf("admin: %+v", reply)
 	}
+	if reply := call(t, "GET", url+"/health", "", ""); reply.status != 200 {
+		t.Errorf("health: %+v", reply)
+	}
 	before, _ := g.engine().Ledger.Account("demo")
 	if before.Spent == 0 {
 		t.Error("three calls cost nothing")

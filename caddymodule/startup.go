@@ -19,7 +19,7 @@ func (a *App) AddPolicy(policy *balance.Policy) { a.policies = append(a.policies
 // announce logs what this configuration serves, once it does.
 func (a *App) announce() {
 	size := a.engine.Ledger.Size()
-	a.log.Info("serving",
+	a.log.Info("serving", "version", runtime.Version(),
 		"ledger", a.engine.Identity(), "entries", size.Entries, "accounts", size.Accounts, "keys", size.Keys,
 		"models", a.priceList(), "upstreams", a.upstreamList())
 }

@@ -46,7 +46,7 @@ http://`+freeAddress(t)+` {
 }
 `)
 	for _, want := range []string{
-		`"msg":"serving"`, `"ledger":"sqlite:` + data + `"`, `"accounts":1`, `"keys":2`,
+		`"msg":"serving"`, `"version":"`, `"ledger":"sqlite:` + data + `"`, `"accounts":1`, `"keys":2`,
 		`"models":["large: 1.000000 a minute","tiny: 0.200000 a million input tokens, 0.600000 a million output tokens"]`,
 		`"upstreams":["127.0.0.1:1 (vllm)","127.0.0.1:2 (any kind)"]`,
 	} {

@@ -3,6 +3,8 @@ package console
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 )
 
 // Command returns the command penstock with its subcommands, to be registered with Caddy.
@@ -41,6 +43,7 @@ type console struct {
 // addCommands adds all subcommands to the command penstock.
 func addCommands(penstock *cobra.Command) {
 	c := new(console)
+	penstock.Version = runtime.Version()
 	flags := penstock.PersistentFlags()
 	flags.StringVar(&c.address, "address", "",
 		"URL of the running instance (default: $PENSTOCK_ADDRESS, or the one that runs on the data directory)")

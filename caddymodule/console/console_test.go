@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 )
 
 // terminal runs commands as a shell would.
@@ -122,4 +124,11 @@ func keyID(t *testing.T, s *terminal) string {
 		t.Fatalf("%d keys: %v", len(keys), err)
 	}
 	return keys[0].text("id")
+}
+
+func TestTheVersionIsShown(t *testing.T) {
+	s := newTerminal(t)
+	if printed := s.must("--version"); !strings.Contains(printed, "penstock version "+runtime.Version()) {
+		t.Errorf("the command prints %s", printed)
+	}
 }
