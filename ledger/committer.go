@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -185,8 +186,11 @@ func (l *Ledger) janitorLoop() {
 }
 
 // checkRoom stops admissions while the disk is nearly full, so that the charges of
-// running calls still find room.
+// running calls still find room, and for good if the file is not the ledger any more.
 func (l *Ledger) checkRoom() {
+	if l.checkPlace() != nil {
+		return
+	}
 	room, err := l.store.Room()
 	switch {
 	case err != nil:
@@ -197,6 +201,17 @@ func (l *Ledger) checkRoom() {
 	l.mu.Lock()
 	l.lowRoom = err
 	l.mu.Unlock()
+}
+
+// checkPlace fails the ledger if its file was deleted or replaced: charges would go
+// into nothing, and the next start would not know them. What memory knows stays.
+func (l *Ledger) checkPlace() error {
+	err := l.store.InPlace()
+	if errors.Is(err, ErrReplaced) {
+		l.fail(err)
+		return err
+	}
+	return nil
 }
 
 // expire resolves holds whose calls should have ended long ago: a stream is charged

@@ -68,6 +68,9 @@ func (l *Ledger) prune(ctx context.Context, before time.Time) (int64, error) {
 		last = moment(l.core.at)
 		return nil, nil
 	})
+	if err == nil {
+		err = l.checkPlace()
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -189,6 +189,8 @@ func (s *simStore) Head(context.Context) (Head, error) {
 	return Head{Sequence: s.disk.first + int64(len(s.disk.entries)) - 1}, nil
 }
 
+func (s *simStore) InPlace() error { return nil }
+
 func (s *simStore) Check(context.Context) error { return nil }
 
 func (s *simStore) Room() (int64, error) { return s.room, nil }

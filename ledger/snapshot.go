@@ -103,6 +103,9 @@ func (l *Ledger) snapshot(ctx context.Context) error {
 	if b != nil && !l.committed(b) {
 		return nil
 	}
+	if err := l.checkPlace(); err != nil {
+		return err
+	}
 	err := l.store.SaveSnapshot(ctx, Snapshot{Sequence: c.sequence, Closed: c.closedUsage(), Encode: c.encode})
 	if ctx.Err() != nil {
 		return nil // the next one will do

@@ -42,6 +42,9 @@ type Store interface {
 	// ErrCorrupt says what is not as it was written.
 	Check(ctx context.Context) error
 
+	// InPlace returns nil if what the store writes is what the next process to open it
+	// will read. An error that wraps ErrReplaced says that it is not.
+	InPlace() error
 	// Room returns how many bytes the store can still grow.
 	Room() (int64, error)
 	// Close gives the store back. It writes nothing but what SQLite-like stores
@@ -76,6 +79,10 @@ type SnapshotInfo struct {
 // ErrLocked says that another process has the ledger open. A store that only one
 // process can have open returns it, wrapped, from what opens it.
 var ErrLocked = errors.New("another process has the ledger open")
+
+// ErrReplaced says that the file of a ledger in use was deleted or replaced: whatever
+// is written goes where nobody will find it.
+var ErrReplaced = errors.New("ledger file was deleted or replaced while in use")
 
 // ErrSnapshotDamaged says that a snapshot does not have the bytes that were written.
 var ErrSnapshotDamaged = errors.New("snapshot is damaged")

@@ -31,6 +31,9 @@ type Store struct {
 	writing sync.Mutex // one transaction at a time
 	writer  *writer
 	readers *sql.DB
+
+	stat  func(name string) (os.FileInfo, error) // os.Stat, but for tests
+	inUse map[string]os.FileInfo                 // the files that are in use, by name
 }
 
 // ErrForeign says that a file is not a ledger.
@@ -54,7 +57,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", file, err)
 	}
-	s := &Store{path: file, lock: lock}
+	s := &Store{path: file, lock: lock, stat: os.Stat}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", file, errors.Join(err, s.Close()))
 	}
@@ -135,35 +138,45 @@ func prepare(path string) (string, error) {
 	return file, nil
 }
 
-// open connects the writer and the readers.
-func (s *Store) open(ctx context.Context) (err error) {
-	// The readers look first: a file that is not ours must not be changed.
-	if s.readers, err = openReaders(s.path); err != nil {
+// open connects the writer and the readers, and brings the file up to date.
+func (s *Store) open(ctx context.Context) error {
+	if _, err := s.connect(ctx); err != nil {
 		return err
 	}
-	version, err := checkFile(ctx, s.readers)
-	if err != nil {
-		return plain(err)
-	}
-	if err := s.refuseBlank(version); err != nil {
-		return err
-	}
-	if err := os.Chmod(s.path, 0o600); err != nil {
-		return err
-	}
-	writer, err := openWriter(ctx, dataSource(s.path, "rwc",
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"))
-	if err != nil {
-		return plain(err)
-	}
-	s.writer = writer
 	if err := s.migrate(ctx); err != nil {
 		return plain(err)
 	}
 	if err := s.mark(); err != nil {
 		return err
 	}
-	return s.writer.prepare(ctx)
+	if err := s.writer.prepare(ctx); err != nil {
+		return err
+	}
+	return s.remember()
+}
+
+// connect connects the writer and the readers. It returns the schema's version.
+func (s *Store) connect(ctx context.Context) (version int64, err error) {
+	// The readers look first: a file that is not ours must not be changed.
+	if s.readers, err = openReaders(s.path); err != nil {
+		return 0, err
+	}
+	if version, err = checkFile(ctx, s.readers); err != nil {
+		return 0, plain(err)
+	}
+	if err := s.refuseBlank(version); err != nil {
+		return 0, err
+	}
+	if err := os.Chmod(s.path, 0o600); err != nil {
+		return 0, err
+	}
+	s.writer, err = openWriter(ctx, dataSource(s.path, "rwc",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"))
+	if err != nil {
+		s.writer = nil
+		return 0, plain(err)
+	}
+	return version, nil
 }
 
 // openReaders connects a small pool that cannot write. In WAL mode its readers
