@@ -3,6 +3,7 @@ package console
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +18,12 @@ import (
 )
 
 func (c *console) ledgerCommand() *cobra.Command {
-	return group("ledger", "Checks and exports the ledger of a data directory, whether in use or not",
-		c.ledgerVerify(), c.ledgerExport())
+	return group("ledger", "Checks, exports, backs up and restores the ledger of a data directory",
+		c.ledgerVerify(), c.ledgerHead(), c.ledgerExport(), c.ledgerBackup(), c.ledgerRestore())
 }
 
-// read calls use with the data directory's log, open for reading only.
-func (c *console) read(ctx context.Context, use func(ledger.Store) error) error {
+// read calls use with the data directory's log, open for reading only. It may be in use.
+func (c *console) read(ctx context.Context, use func(*sqlitestore.Store) error) error {
 	store, err := sqlitestore.OpenReader(ctx, c.directory())
 	if err != nil {
 		return err
@@ -31,11 +32,24 @@ func (c *console) read(ctx context.Context, use func(ledger.Store) error) error 
 }
 
 func (c *console) ledgerVerify() *cobra.Command {
-	return &cobra.Command{
-		Use: "verify", Short: "Checks that every entry and balance adds up", Args: cobra.NoArgs,
+	var kept string
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Checks that nothing was changed, and that every entry and balance adds up", Args: cobra.NoArgs,
+		Long: `Checks that nothing in the ledger was changed, and that every entry and balance adds up. The first
+entry that is wrong is named. The ledger may be in use.
+
+With --head it also checks that the ledger goes on from a head that "ledger head" printed earlier. Keep
+heads where nobody who can write the ledger can: whoever rewrote its chain of hashes is found by them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.read(cmd.Context(), func(store ledger.Store) error {
-				report, err := ledger.Verify(cmd.Context(), store)
+			head, err := parseHead(kept)
+			if err != nil {
+				return err
+			}
+			return c.read(cmd.Context(), func(store *sqlitestore.Store) error {
+				report, err := sqlitestore.Verify(cmd.Context(), store, printProgress(cmd.ErrOrStderr()))
+				if err == nil {
+					err = checkHead(cmd.Context(), store, head)
+				}
 				if err != nil {
 					return err
 				}
@@ -43,6 +57,8 @@ func (c *console) ledgerVerify() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVar(&kept, "head", "", "head that was kept earlier, <seq>:<sha256>")
+	return cmd
 }
 
 // printReport prints what a ledger that adds up holds.
@@ -52,6 +68,7 @@ func (c *console) printReport(cmd *cobra.Command, report ledger.Report) error {
 			"first_seq": report.First, "last_seq": report.Last, "snapshots": report.Snapshots,
 			"accounts": report.Accounts, "keys": report.Keys, "calls": report.Calls,
 			"deposited_micro": report.Deposited, "spent_micro": report.Spent, "written_off_micro": report.WriteOff,
+			"head_seq": report.Head.Sequence, "head_sha256": hex.EncodeToString(report.Head.Hash[:]),
 		})
 	}
 	t := newTable(cmd.OutOrStdout(), "the ledger adds up")
@@ -63,6 +80,7 @@ func (c *console) printReport(cmd *cobra.Command, report ledger.Report) error {
 	t.row("spent", report.Spent.String())
 	t.row("written off", report.WriteOff.String())
 	t.row("snapshots", strconv.Itoa(report.Snapshots))
+	t.row("head", formatHead(report.Head))
 	return t.flush()
 }
 
@@ -79,7 +97,7 @@ func (c *console) ledgerExport() *cobra.Command {
 					return fmt.Errorf("--before %q is not a time such as 2030-01-31T12:00:00Z", before)
 				}
 			}
-			return c.read(cmd.Context(), func(store ledger.Store) error {
+			return c.read(cmd.Context(), func(store *sqlitestore.Store) error {
 				return toFile(cmd.OutOrStdout(), file, func(to io.Writer) error {
 					last, err := ledger.Export(cmd.Context(), store, to, after, until)
 					if err == nil {

@@ -39,7 +39,7 @@
 // network file systems do not provide reliably.
 //
 // Do not copy ledger.db alone while it is in use: the newest entries are in ledger.db-wal.
-// The sqlite3 command .backup and the statement VACUUM INTO make a copy that is whole.
+// Backup makes a copy that is whole, and verifies it.
 //
 // An entry is durable when Append returns: each batch is one commit with one sync. A disk
 // that reports a sync before the data is safe breaks that promise.
