@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestACallThatReachedNoUpstreamGoesToAnother(t *testing.T) {
@@ -23,6 +24,9 @@ func TestACallThatReachedNoUpstreamGoesToAnother(t *testing.T) {
 				call(t, "POST", g.url+"/v1/chat/completions", key, chat(false))
 			}
 			dies.Close()
+			// A call that is written to a connection in the moment in which the other side
+			// closes it may have reached the upstream, and fails: wait until these are seen.
+			time.Sleep(500 * time.Millisecond)
 			var callers sync.WaitGroup
 			for range 10 {
 				callers.Go(func() {
