@@ -52,6 +52,19 @@ type App struct {
 	// How calls are counted towards limits. Default: the defaults of its fields.
 	Limiter *Limiter `json:"limiter,omitempty"`
 
+	// What a stream is charged that ran when the process died: what its last
+	// `checkpoint` says, nothing (`release`), or its whole hold (`full`). Other calls
+	// are charged nothing. Default: `checkpoint`.
+	OnCrash string `json:"on_crash,omitempty"`
+
+	// The free disk space in bytes below which no call is admitted, so that the
+	// charges of running calls find room. Default: 64 MiB.
+	DiskReserve int64 `json:"disk_reserve,omitempty"`
+
+	// How many entries of the ledger come between two snapshots. Fewer make the next
+	// start faster. Default: `50000`.
+	SnapshotEvery int64 `json:"snapshot_every,omitempty"`
+
 	// The limits of a key that is created without limits of its own.
 	// Default: no limits.
 	DefaultLimits *Limits `json:"default_limits,omitempty"`
@@ -163,7 +176,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // loaded perhaps, and those calls must not run at the prices of before.
 func (a *App) begin() error {
 	a.beginning.Do(func() {
-		if a.failure = a.engine.Open(a.zone, a.Limiter.counting(), a.log); a.failure == nil {
+		if a.failure = a.engine.Open(a.settings(), a.log); a.failure == nil {
 			a.failure = a.enforce(context.Background())
 		}
 	})
@@ -176,16 +189,25 @@ func (a *App) Start() error {
 		// Caddy stops only the apps that did start.
 		return errors.Join(err, a.Stop())
 	}
-	if a.engine.Zone.String() != a.zone.String() {
-		a.log.Warn("the new time zone takes effect when the process is restarted",
-			"zone", a.zone.String(), "in_force", a.engine.Zone.String())
-	}
-	if a.engine.Counting != a.Limiter.counting() {
-		a.log.Warn("the new settings of limiter take effect when the process is restarted")
+	settings := a.settings()
+	if changed := a.engine.Changed(&settings); len(changed) > 0 {
+		a.log.Warn("new values of some options take effect when the process is restarted", "options", changed)
 	}
 	a.announce()
 	a.warnOfSharing()
 	return nil
+}
+
+// settings returns what holds for as long as the process lives.
+func (a *App) settings() runtime.Settings {
+	settings := runtime.Settings{Zone: a.zone, DiskReserve: a.DiskReserve, SnapshotEvery: a.SnapshotEvery}
+	if a.OnCrash != "" {
+		settings.OnCrash, _ = ledger.ParseCrashPolicy(a.OnCrash) // Validate has
+	}
+	if a.Limiter != nil {
+		settings.Strict, settings.MaxScopes, settings.LogEntries = a.Limiter.Strict, a.Limiter.MaxScopes, a.Limiter.LogEntries
+	}
+	return settings
 }
 
 // enforce puts the configuration into effect.
@@ -225,6 +247,22 @@ func (a *App) Cleanup() (err error) {
 	return err
 }
 
+// validateSettings checks what holds for as long as the process lives.
+func (a *App) validateSettings() error {
+	if a.OnCrash != "" {
+		if _, err := ledger.ParseCrashPolicy(a.OnCrash); err != nil {
+			return err
+		}
+	}
+	switch {
+	case a.DiskReserve < 0:
+		return fmt.Errorf("disk_reserve: %d is negative", a.DiskReserve)
+	case a.SnapshotEvery < 0:
+		return fmt.Errorf("snapshot_every: %d is negative", a.SnapshotEvery)
+	}
+	return nil
+}
+
 // maxCommitWait bounds what every answer of a long call waits for.
 const maxCommitWait = time.Second
 
@@ -249,6 +287,9 @@ func (a *App) Validate() error {
 		}
 	}
 	if err := validateCommitWait(a.CommitWait); err != nil {
+		return err
+	}
+	if err := a.validateSettings(); err != nil {
 		return err
 	}
 	if err := a.Limiter.validate(); err != nil {

@@ -20,7 +20,7 @@ func init() {
 
 // appOptions lists the words of the global option, for error messages.
 var appOptions = []string{
-	"ledger", "zone", "commit_wait", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+	"ledger", "zone", "commit_wait", "on_crash", "disk_reserve", "snapshot_every", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
 }
 
 // modelOptions lists the words of a block model, for error messages.
@@ -45,6 +45,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    ledger         <store> [<options...>]
 //	    zone           <name>
 //	    commit_wait    <duration>
+//	    on_crash       checkpoint|release|full
+//	    disk_reserve   <size>
+//	    snapshot_every <entries>
 //	    limiter {
 //	        strict
 //	        max_scopes  <n>
@@ -94,6 +97,12 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			}
 		case "commit_wait":
 			err = a.unmarshalCommitWait(d)
+		case "on_crash":
+			err = oneOf(d, &a.OnCrash, ledger.CrashPolicies()...)
+		case "disk_reserve":
+			err = oneSize(d, &a.DiskReserve)
+		case "snapshot_every":
+			err = a.unmarshalSnapshotEvery(d)
 		case "limiter":
 			if a.Limiter != nil {
 				return d.Err("limiter is already specified")
@@ -128,6 +137,17 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func (a *App) unmarshalSnapshotEvery(d *caddyfile.Dispenser) error {
+	if a.SnapshotEvery != 0 {
+		return d.Err("snapshot_every is already specified")
+	}
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	return parseWhole(d, "snapshot_every", text, 1, &a.SnapshotEvery)
 }
 
 func (a *App) unmarshalCommitWait(d *caddyfile.Dispenser) error {

@@ -45,8 +45,8 @@
 //
 //   - The gate must stand before every handler that could answer a call without it. Paths that it
 //     cannot measure are refused with 404; in a site that serves other paths too, give it a matcher.
-//   - A time zone and the settings of limiter take effect when the process is restarted, not at a
-//     reload.
+//   - New values of zone, on_crash, disk_reserve, snapshot_every and limiter take effect when the
+//     process is restarted, not at a reload.
 //   - One process at a time has an SQLite ledger open.
 //
 // The pairs of a Caddyfile and its JSON in testdata/adapt are examples of every option.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 )
 
 // Limiter sets how calls are counted towards limits. Like a time zone, a change
@@ -49,14 +47,6 @@ func (l *Limiter) validate() error {
 		return fmt.Errorf("log_entries: %d is not a power of two from %d to %d", l.LogEntries, minLogEntries, maxLogEntries)
 	}
 	return nil
-}
-
-// counting returns the settings as the engine takes them.
-func (l *Limiter) counting() runtime.Counting {
-	if l == nil {
-		return runtime.Counting{}
-	}
-	return runtime.Counting{Strict: l.Strict, MaxScopes: l.MaxScopes, LogEntries: l.LogEntries}
 }
 
 // unmarshal reads the block.

@@ -17,14 +17,6 @@ func (l *Ledger) commitLoop() {
 		case <-l.stop:
 			return
 		}
-		if l.durability == DurabilityInterval {
-			// What comes meanwhile waits for the next interval; it has left a wake.
-			l.pause()
-			if l.commitOne() {
-				l.snapshotInBackground()
-			}
-			continue
-		}
 		// After each commit, because under load there may be no last one.
 		for l.gather(); l.commitOne(); l.gather() {
 			l.snapshotInBackground()
@@ -110,7 +102,7 @@ func (l *Ledger) companyWait(began time.Time) time.Duration {
 	default:
 	}
 	waiting, running := len(l.batch.entries), len(l.core.holds)
-	if waiting == 0 || waiting >= gatherEntries || running == 0 || l.durability != DurabilitySettle {
+	if waiting == 0 || waiting >= gatherEntries || running == 0 {
 		return 0
 	}
 	due := l.batch.due
@@ -121,17 +113,6 @@ func (l *Ledger) companyWait(began time.Time) time.Duration {
 		due = underLoad
 	}
 	return due.Sub(l.now())
-}
-
-// pause lets entries gather for an interval, unless a call waits for them.
-func (l *Ledger) pause() {
-	timer := time.NewTimer(l.interval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.urgent:
-	case <-l.stop:
-	}
 }
 
 // commitOne makes the current batch durable. It returns false if it was empty.
@@ -214,6 +195,9 @@ func (l *Ledger) checkPlace() error {
 	return nil
 }
 
+// grace is how long after its deadline a hold is given back by the ledger itself.
+const grace = 30 * time.Second
+
 // expire resolves holds whose calls should have ended long ago: a stream is charged
 // what its last checkpoint says, anything else nothing.
 func (l *Ledger) expire() {
@@ -226,7 +210,7 @@ func (l *Ledger) expire() {
 	// end the calls that run.
 	now := l.now()
 	for id, h := range l.core.holds {
-		if h.deadline.IsZero() || now.Sub(h.deadline) <= l.grace {
+		if h.deadline.IsZero() || now.Sub(h.deadline) <= grace {
 			continue
 		}
 		e := l.core.draft(KindVoid, id, &h)

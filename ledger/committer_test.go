@@ -99,32 +99,6 @@ func TestADiskThatFillsUpStopsAdmissionsBeforeSettlements(t *testing.T) {
 	hold(t, l, request)
 }
 
-func TestWithAnIntervalSettlementsDoNotWaitAndTopUpsDo(t *testing.T) {
-	directory := t.TempDir()
-	l := open(t, directory, ledger.WithInterval(time.Second))
-	start := time.Now()
-	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
-	if waited := time.Since(start); waited > 900*time.Millisecond {
-		t.Errorf("a key and a top-up took %s", waited)
-	}
-	before := l.Stats().DurableSequence
-	for range 10 {
-		if err := settleOnly(t, l, hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)})); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if stats := l.Stats(); stats.DurableSequence != before && stats.DurableSequence == stats.Sequence {
-		t.Errorf("charges were durable at once: %+v", stats)
-	}
-	if err := l.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	l = open(t, directory)
-	if account, _ := l.Account("acme"); account.Spent != 10*ledger.Credit {
-		t.Errorf("after a clean end: %+v", account)
-	}
-}
-
 func TestAClockThatRunsBackwardsDoesNotTakeTheLogAlong(t *testing.T) {
 	directory, clock := t.TempDir(), newClock()
 	l := open(t, directory, ledger.WithClock(clock.now))
@@ -159,33 +133,6 @@ func waitFor(t *testing.T, what string, done func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
-}
-
-func TestAnIntervalIsKeptUnderLoad(t *testing.T) {
-	inner, err := sqlitestore.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := &countingStore{Store: inner}
-	l, err := ledger.Open(t.Context(), store, ledger.WithInterval(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close(context.Background())
-	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, 10*ledger.Credit)
-	before, start := store.commits.Load(), time.Now()
-	calls := 0
-	for ; time.Since(start) < 550*time.Millisecond; calls++ {
-		if err := l.Void(t.Context(), hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m"}), ledger.OutcomeUpstreamFailed); err != nil {
-			t.Fatal(err)
-		}
-		for pause := time.Now(); time.Since(pause) < 20*time.Microsecond; { // a sleep would be far longer
-		}
-	}
-	if commits := store.commits.Load() - before; commits > 10 || commits < 1 {
-		t.Errorf("%d commits in %s with an interval of 100 ms", commits, time.Since(start))
-	}
-	t.Logf("%d calls, largest commit %d", calls, store.largest.Load())
 }
 
 func TestChargesOfLongCallsShareACommit(t *testing.T) {

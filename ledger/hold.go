@@ -253,8 +253,8 @@ func (l *Ledger) appendCheckpoint(id HoldID, soFar Quantity, now time.Time) erro
 // disk is busy, the charge stays and the error wraps ctx.Err().
 func (l *Ledger) Settle(ctx context.Context, id HoldID, settlement Settlement) (Charge, error) {
 	charge, b, err := l.startSettle(id, settlement)
-	if err == nil && l.durability == DurabilitySettle {
-		err = l.wait(ctx, b, false)
+	if err == nil {
+		err = l.wait(ctx, b)
 	}
 	return charge, err
 }
@@ -278,9 +278,7 @@ func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, 
 	}
 	charge, events, err := l.settle(id, &h, settlement)
 	b := l.batch
-	if l.durability == DurabilitySettle {
-		l.expect(l.now().Add(l.patience(settlement.Quantity.Duration)))
-	}
+	l.expect(l.now().Add(l.patience(settlement.Quantity.Duration)))
 	l.mu.Unlock()
 	for _, event := range events {
 		l.events(event)

@@ -35,7 +35,7 @@ func (l *Ledger) find(text string, usable func(*keyRow) bool, now time.Time) (Ke
 	if len(text) > maxKeyText {
 		return Key{}, false
 	}
-	id, own, valid := parseText(l.prefix, text)
+	id, own, valid := parseText(text)
 	if own && !valid {
 		return Key{}, false // a typing error or a guess: not worth a hash
 	}

@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
-	"regexp"
 	"strings"
 )
 
@@ -22,12 +21,10 @@ const (
 	keyBodyLength  = keyIDLength + secretLength + checksumLength
 	maxKeyText     = 512 // no foreign key is longer
 	hintSide       = 4   // characters of the text at each end of a hint
-	defaultPrefix  = "pk"
+	keyPrefix      = "pk"
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-var prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 
 // keyID is the public part of a key's text.
 type keyID [keyIDLength]byte
@@ -42,7 +39,7 @@ func parseKeyID(text string) (id keyID, ok bool) {
 }
 
 // mintText makes the text of a key with the given public id.
-func mintText(random io.Reader, prefix string, role Role, id keyID) (string, error) {
+func mintText(random io.Reader, role Role, id keyID) (string, error) {
 	body := make([]byte, keyIDLength+secretLength, keyBodyLength)
 	copy(body, id[:])
 	if err := randomBase62(random, body[keyIDLength:]); err != nil {
@@ -52,7 +49,7 @@ func mintText(random io.Reader, prefix string, role Role, id keyID) (string, err
 	if role == RoleAdmin {
 		letter = "_a_"
 	}
-	head := prefix + letter
+	head := keyPrefix + letter
 	sum := checksum(head, body)
 	return head + string(append(body, sum[:]...)), nil
 }
@@ -88,14 +85,14 @@ func checksum(head string, body []byte) (digits [checksumLength]byte) {
 }
 
 // parseText finds the public id in a key's text. own is false if the text does
-// not have the shape of a key with this prefix; valid says whether the checksum
+// not have the shape of a key; valid says whether the checksum
 // is right.
-func parseText(prefix, text string) (id keyID, own, valid bool) {
-	head := len(prefix) + len("_m_")
-	if len(text) != head+keyBodyLength || !strings.HasPrefix(text, prefix) {
+func parseText(text string) (id keyID, own, valid bool) {
+	head := len(keyPrefix) + len("_m_")
+	if len(text) != head+keyBodyLength || !strings.HasPrefix(text, keyPrefix) {
 		return id, false, false
 	}
-	if separator := text[len(prefix):head]; separator != "_m_" && separator != "_a_" {
+	if separator := text[len(keyPrefix):head]; separator != "_m_" && separator != "_a_" {
 		return id, false, false
 	}
 	copy(id[:], text[head:])

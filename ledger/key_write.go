@@ -128,7 +128,7 @@ func (l *Ledger) freeID() (id keyID, err error) {
 func (l *Ledger) freeText(role Role, id keyID, owner uint32, known bool) (string, error) {
 	const attempts = 1000
 	for range attempts {
-		text, err := mintText(l.random, l.prefix, role, id)
+		text, err := mintText(l.random, role, id)
 		if err != nil {
 			return "", err
 		}

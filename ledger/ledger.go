@@ -88,13 +88,6 @@ func (l *Ledger) recover(ctx context.Context) error {
 	if err := l.resolveInterrupted(); err != nil {
 		return err
 	}
-	if l.defaultPrice != nil {
-		if _, current := l.core.price(0); current != *l.defaultPrice {
-			if err := l.append(l.priceEntry("", *l.defaultPrice)); err != nil {
-				return err
-			}
-		}
-	}
 	l.checkRoom()
 	for l.commitOne() {
 	}
@@ -141,9 +134,7 @@ func (l *Ledger) append(e *Entry) error {
 	l.batch.entries = append(l.batch.entries, *e)
 	signal(l.wake)
 	switch waiting := len(l.batch.entries); {
-	case waiting == l.maxPending/4, // no interval is worth a refusal
-		waiting == gatherEntries && l.durability == DurabilitySettle,
-		len(l.core.holds) == 0 && l.durability == DurabilitySettle: // nobody is left to wait for
+	case waiting == gatherEntries, len(l.core.holds) == 0: // company enough, or nobody left to wait for
 		signal(l.urgent)
 	}
 	return nil
@@ -192,7 +183,7 @@ func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) er
 	if err != nil || b == nil {
 		return err
 	}
-	return l.wait(ctx, b, true)
+	return l.wait(ctx, b)
 }
 
 // enqueue is write without the wait. It returns the batch to wait for, nil if
@@ -230,10 +221,7 @@ func (l *Ledger) undurable() *batch {
 }
 
 // wait waits until a batch is durable.
-func (l *Ledger) wait(ctx context.Context, b *batch, urgent bool) error {
-	if urgent {
-		signal(l.urgent)
-	}
+func (l *Ledger) wait(ctx context.Context, b *batch) error {
 	if l.manual {
 		for l.commitOne() {
 		}

@@ -4,23 +4,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/internal/clip"
-)
-
-// Durability says what the end of a call waits for. Top-ups, key changes and
-// revocations always wait until they are durable.
-type Durability uint8
-
-const (
-	// DurabilitySettle makes Settle return when the charge is durable. It is the
-	// default: who saw the end of an answer can find its charge, even after a power
-	// loss.
-	DurabilitySettle Durability = iota
-	// DurabilityInterval makes Settle return at once; charges become durable within
-	// the interval. A crash loses at most that much, in the callers' favour.
-	DurabilityInterval
 )
 
 // CrashPolicy says what happens to streams that ran when the process died. Calls
@@ -37,17 +25,35 @@ const (
 	CrashFull
 )
 
+var crashPolicies = [...]string{"checkpoint", "release", "full"}
+
+// String returns checkpoint, release or full.
+func (p CrashPolicy) String() string { return crashPolicies[min(int(p), len(crashPolicies)-1)] }
+
+// CrashPolicies returns the names of all policies.
+func CrashPolicies() []string { return crashPolicies[:] }
+
+// ParseCrashPolicy reads what String returns.
+func ParseCrashPolicy(text string) (CrashPolicy, error) {
+	if i := slices.Index(crashPolicies[:], text); i >= 0 {
+		return CrashPolicy(i), nil
+	}
+	return 0, &InvalidError{Field: "on_crash", Reason: fmt.Sprintf("%q is none of %s", clip.Text(text), strings.Join(crashPolicies[:], ", "))}
+}
+
+const (
+	// DefaultSnapshotEvery is how many entries come between two snapshots.
+	DefaultSnapshotEvery = 50_000
+	// DefaultReserve is the free disk space in bytes below which no call is admitted.
+	DefaultReserve = 64 << 20
+)
+
 // config is what options set.
 type config struct {
 	now             func() time.Time
 	zone            *time.Location
 	random          io.Reader
-	prefix          string
-	defaultPrice    *Price
-	durability      Durability
-	interval        time.Duration
 	crash           CrashPolicy
-	grace           time.Duration
 	snapshotEvery   int64
 	reserve         int64
 	maxLag          time.Duration
@@ -61,8 +67,8 @@ type config struct {
 
 func newConfig(options []Option) (config, error) {
 	c := config{
-		now: time.Now, zone: time.UTC, random: rand.Reader, prefix: defaultPrefix, interval: 100 * time.Millisecond,
-		grace: 30 * time.Second, snapshotEvery: 50_000, reserve: 64 << 20, maxLag: 2 * time.Second,
+		now: time.Now, zone: time.UTC, random: rand.Reader,
+		snapshotEvery: DefaultSnapshotEvery, reserve: DefaultReserve, maxLag: 2 * time.Second,
 		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, commitWait: DefaultCommitWait,
 		after: time.After,
 	}
@@ -78,14 +84,12 @@ func newConfig(options []Option) (config, error) {
 // validate checks what options have set.
 func (c *config) validate() error {
 	switch {
-	case !prefixPattern.MatchString(c.prefix):
-		return &InvalidError{Field: "prefix", Reason: fmt.Sprintf("%q must match %s", clip.Text(c.prefix), prefixPattern)}
-	case c.interval < 10*time.Millisecond || c.interval > time.Second:
-		return &InvalidError{Field: "interval", Reason: fmt.Sprintf("%s is not between 10ms and 1s", c.interval)}
+	case c.crash > CrashFull:
+		return &InvalidError{Field: "on_crash", Reason: fmt.Sprintf("%d is no policy", c.crash)}
 	case c.snapshotEvery < 1:
 		return &InvalidError{Field: "snapshot_every", Reason: "must be at least 1"}
-	case c.defaultPrice != nil:
-		return c.defaultPrice.validate()
+	case c.reserve < 0:
+		return &InvalidError{Field: "disk_reserve", Reason: "is negative"}
 	}
 	return nil
 }
@@ -115,42 +119,20 @@ func WithRandom(source io.Reader) Option {
 	return func(c *config) { c.random = source }
 }
 
-// WithPrefix sets the first part of new keys' texts, by default "pk": a lower-case
-// letter and up to 15 lower-case letters or digits. Keys with another prefix stop
-// being recognised.
-func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
-
-// WithDefaultPrice sets the price of models without one of their own. By default
-// that is one credit a minute.
-func WithDefaultPrice(price Price) Option {
-	return func(c *config) { c.defaultPrice = &price }
-}
-
-// WithInterval chooses DurabilityInterval: charges become durable within the
-// interval, 10 ms to 1 s.
-func WithInterval(interval time.Duration) Option {
-	return func(c *config) { c.durability, c.interval = DurabilityInterval, interval }
-}
-
 // WithCrashPolicy says what happens to streams that ran when the process died.
 func WithCrashPolicy(policy CrashPolicy) Option {
 	return func(c *config) { c.crash = policy }
 }
 
-// WithGrace sets how long after its deadline a hold is given back by the ledger
-// itself; by default 30 s.
-func WithGrace(grace time.Duration) Option {
-	return func(c *config) { c.grace = grace }
-}
-
 // WithSnapshotEvery sets how many entries come between two snapshots; by default
-// 50,000. Fewer make the next start faster.
+// DefaultSnapshotEvery. Fewer make the next start faster.
 func WithSnapshotEvery(entries int64) Option {
 	return func(c *config) { c.snapshotEvery = entries }
 }
 
 // WithReserve sets the free disk space in bytes below which no call is admitted,
-// so that there is room left for the charges of those that run; by default 64 MiB.
+// so that there is room left for the charges of those that run; by default
+// DefaultReserve.
 func WithReserve(bytes int64) Option {
 	return func(c *config) { c.reserve = bytes }
 }

@@ -32,7 +32,10 @@ func TestARunningCallKeepsThePriceItStartedWith(t *testing.T) {
 	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	l = open(t, directory, ledger.WithDefaultPrice(ledger.Price{Request: 7}))
+	l = open(t, directory)
+	if err := l.SetPrice(t.Context(), "", ledger.Price{Request: 7}); err != nil {
+		t.Fatal(err)
+	}
 	if got := l.Price("large"); got.Minute != 50*ledger.Credit {
 		t.Errorf("price after a restart: %+v", got)
 	}

@@ -8,31 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/penstockhq/penstock/internal/replace"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 )
-
-// Counting is how the limiter counts. What is zero has the limiter's default.
-type Counting struct {
-	Strict     bool
-	MaxScopes  int
-	LogEntries int
-}
-
-// options returns the settings as the limiter takes them.
-func (c Counting) options(zone *time.Location) []limiter.Option {
-	options := []limiter.Option{limiter.WithZone(zone), limiter.WithMaxKeys(c.MaxScopes)}
-	if c.Strict {
-		options = append(options, limiter.WithStrict())
-	}
-	if c.LogEntries > 0 {
-		options = append(options, limiter.WithEntries(c.LogEntries))
-	}
-	return options
-}
 
 // restoreCounters brings the limiter to where the last process left it. After a
 // clean stop there is a file with its counters. What the file lacks is counted again

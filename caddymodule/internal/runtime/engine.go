@@ -38,9 +38,7 @@ type Engine struct {
 	Ledger  *ledger.Ledger
 	Limiter *limiter.Memory
 	Alerts  *alerts.Monitor
-	Zone    *time.Location
-
-	Counting Counting // as the process began to count
+	Settings
 
 	store   Store
 	socket  *socket // nil if there is none
@@ -55,14 +53,14 @@ type Engine struct {
 // Open opens the ledger and the limiter, once. Provisioning a configuration must
 // not do it, because checking a configuration provisions it too; starting it
 // does, or the first call, as the servers may start first.
-func (e *Engine) Open(zone *time.Location, counting Counting, log *slog.Logger) error {
+func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 	e.opening.Do(func() {
 		ctx := context.Background() // an open ledger outlives the configuration
-		e.Zone, e.Counting = zone, counting
+		e.Settings = settings
 		if e.failure = e.openLedger(ctx); e.failure != nil {
 			return
 		}
-		e.Limiter = limiter.New(counting.options(zone)...)
+		e.Limiter = limiter.New(settings.limiter()...)
 		if err := e.restoreCounters(ctx, log); err != nil {
 			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.Limiter.Close(), e.Ledger.Close(ctx))
 			return
@@ -89,8 +87,8 @@ func (e *Engine) openLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.Ledger, err = ledger.Open(ctx, store, ledger.WithZone(e.Zone),
-		ledger.WithEvents(observeLedger(LastingLog("penstock"))))
+	e.Ledger, err = ledger.Open(ctx, store, append(e.Settings.ledger(),
+		ledger.WithEvents(observeLedger(LastingLog("penstock"))))...)
 	return err
 }
 

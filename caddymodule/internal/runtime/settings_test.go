@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 )
@@ -19,9 +20,10 @@ func (c *clock) Wall() time.Time {
 
 func TestTheLimiterCountsAsConfigured(t *testing.T) {
 	// A minute after a call of 500 tokens began that still runs, does another one fit?
-	fits := func(counting Counting) bool {
+	fits := func(settings Settings) bool {
+		settings.Zone = time.UTC
 		now := new(clock)
-		m := limiter.New(append(counting.options(time.UTC), limiter.WithClock(now))...)
+		m := limiter.New(append(settings.limiter(), limiter.WithClock(now))...)
 		request := limiter.Request{
 			Key: "key", Tokens: limiter.Tokens{Output: 500}, Rows: []limits.Binding{{Row: limits.Row{TPM: 900}}},
 		}
@@ -35,13 +37,14 @@ func TestTheLimiterCountsAsConfigured(t *testing.T) {
 		}
 		return second.Admitted
 	}
-	if !fits(Counting{}) || fits(Counting{Strict: true}) {
+	if !fits(Settings{}) || fits(Settings{Strict: true}) {
 		t.Error("strict must keep the tokens of a call that runs, and nothing else must")
 	}
 
 	// How many of 10,000 keys share a counter with others?
-	shared := func(counting Counting) (count int) {
-		m := limiter.New(counting.options(time.UTC)...)
+	shared := func(settings Settings) (count int) {
+		settings.Zone = time.UTC
+		m := limiter.New(settings.limiter()...)
 		for i := range 10_000 {
 			request := limiter.Request{Key: fmt.Sprint(i), Rows: []limits.Binding{{Row: limits.Row{RPM: 1e6}}}}
 			if _, err := m.Reserve(t.Context(), request); err != nil {
@@ -57,15 +60,16 @@ func TestTheLimiterCountsAsConfigured(t *testing.T) {
 		}
 		return count
 	}
-	if all, most := shared(Counting{}), shared(Counting{MaxScopes: 1000}); all != 0 || most < 8000 {
+	if all, most := shared(Settings{}), shared(Settings{MaxScopes: 1000}); all != 0 || most < 8000 {
 		t.Errorf("%d keys share a counter, and %d with 1,000 scopes", all, most)
 	}
 
 	// How many calls, of one in each millisecond, are still counted though they should
 	// not be, in the sum of many moments?
-	late := func(counting Counting) (sum int64) {
+	late := func(settings Settings) (sum int64) {
+		settings.Zone = time.UTC
 		now := new(clock)
-		m := limiter.New(append(counting.options(time.UTC), limiter.WithClock(now))...)
+		m := limiter.New(append(settings.limiter(), limiter.WithClock(now))...)
 		request := limiter.Request{Key: "key", Rows: []limits.Binding{{Row: limits.Row{RPM: 1e6}}}}
 		for range 60_000 {
 			now.now += time.Millisecond
@@ -83,7 +87,24 @@ func TestTheLimiterCountsAsConfigured(t *testing.T) {
 		}
 		return sum
 	}
-	if few, usual, many := late(Counting{LogEntries: 64}), late(Counting{}), late(Counting{LogEntries: 32768}); few <= usual || usual <= many {
+	if few, usual, many := late(Settings{LogEntries: 64}), late(Settings{}), late(Settings{LogEntries: 32768}); few <= usual || usual <= many {
 		t.Errorf("calls that leave late: %d with 64 entries, %d, and %d with 32768", few, usual, many)
+	}
+}
+
+func TestChangedSettingsAreNamed(t *testing.T) {
+	old := Settings{Zone: time.UTC, SnapshotEvery: 7}
+	for name, changed := range map[string]Settings{
+		"[]":               {Zone: time.FixedZone("UTC", 0), SnapshotEvery: 7},
+		"[zone]":           {Zone: time.FixedZone("X", 1), SnapshotEvery: 7},
+		"[on_crash]":       {Zone: time.UTC, SnapshotEvery: 7, OnCrash: ledger.CrashFull},
+		"[disk_reserve]":   {Zone: time.UTC, SnapshotEvery: 7, DiskReserve: 1},
+		"[snapshot_every]": {Zone: time.UTC},
+		"[limiter]":        {Zone: time.UTC, SnapshotEvery: 7, LogEntries: 64},
+		"[limiter zone]":   {Zone: time.FixedZone("X", 1), SnapshotEvery: 7, Strict: true},
+	} {
+		if got := fmt.Sprint(old.Changed(&changed)); got != name {
+			t.Errorf("changed are %s, want %s", got, name)
+		}
 	}
 }
