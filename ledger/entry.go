@@ -18,7 +18,7 @@ type Kind uint8
 // The kinds of entries.
 const (
 	KindEpoch      Kind = iota + 1 // a process opened the ledger
-	KindAccount                    // an account was made or renamed
+	KindAccount                    // an account was made, renamed, frozen or unfrozen
 	KindKey                        // a key was made, changed, rotated or revoked
 	KindPrice                      // a model got a price
 	KindTopUp                      // credit was added to an account
@@ -38,6 +38,9 @@ func (k Kind) String() string {
 	}
 	return kindNames[k]
 }
+
+// KindNames returns the names of all kinds.
+func KindNames() []string { return slices.Clone(kindNames[1:]) }
 
 // ParseKind is the inverse of Kind.String.
 func ParseKind(name string) (Kind, error) {
@@ -74,8 +77,9 @@ type Entry struct {
 	KeyID     string
 	Model     string
 	RequestID string
-	// Reference is the idempotency key of a top-up or adjustment, and for a key
-	// what was done to it: created, updated, rotated or revoked.
+	// Reference is the idempotency key of a top-up or adjustment, and for a key or
+	// account what was done to it: created, updated, paused, resumed, rotated or
+	// revoked; created, renamed, frozen or unfrozen.
 	Reference string
 	Hold      HoldID
 	Quantity  Quantity // of a call
@@ -117,6 +121,7 @@ type jsonEntry struct {
 	Outcome      string `json:"outcome,omitempty"`
 	PriceVersion int64  `json:"price_version,omitempty"`
 	Balance      *Micro `json:"balance_micro,omitempty"`
+	Reason       string `json:"reason,omitempty"`
 }
 
 // MarshalJSON writes the entry as one line of the export.
@@ -138,10 +143,20 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	case KindTopUp, KindAdjust, KindWriteOff:
 		out.Amount = &e.Amount
 	}
+	out.Reason = e.reason()
 	if e.Account != "" && e.Kind != KindKey {
 		out.Balance = &e.Balance
 	}
 	return json.Marshal(out)
+}
+
+// reason returns why an account was corrected, frozen or unfrozen.
+func (e *Entry) reason() string {
+	var detail struct{ Reason string }
+	if (e.Kind == KindAdjust || e.Kind == KindAccount) && json.Unmarshal(e.Detail, &detail) == nil {
+		return detail.Reason
+	}
+	return ""
 }
 
 // The counter takes the lower 40 bits of a HoldID.

@@ -35,7 +35,7 @@ func TestEntriesSayOnTheWireWhatHappened(t *testing.T) {
 	if err := l.Void(t.Context(), hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "tiny"}), ledger.OutcomeUpstreamFailed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Adjust(t.Context(), "acme", -ledger.Credit, "correction"); err != nil {
+	if _, err := l.Adjust(t.Context(), "acme", ledger.Adjustment{Amount: -ledger.Credit, Reason: "paid twice", IdempotencyKey: "correction"}); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := l.Entries(t.Context(), 3, 100)
@@ -54,7 +54,7 @@ func TestEntriesSayOnTheWireWhatHappened(t *testing.T) {
 		`{"seq":4,"at":"2026-11-20T10:00:00Z","kind":"topup","account":"acme","reference":"first top-up of ` + key.ID + `","amount_micro":10000000,"balance_micro":10000000}`,
 		`{"seq":5,"at":"2026-11-20T10:00:01Z","kind":"settle","account":"acme","key_id":"` + key.ID + `","model":"tiny","request_id":"r1","hold":"1|1","input_tokens":3,"output_tokens":4,"cached_tokens":1,"duration_us":60000,"charged_micro":1000,"usage":"counted","outcome":"client_gone","balance_micro":9999000}`,
 		`{"seq":6,"at":"2026-11-20T10:00:01Z","kind":"void","account":"acme","key_id":"` + key.ID + `","model":"tiny","hold":"1|3","input_tokens":0,"output_tokens":0,"cached_tokens":0,"duration_us":0,"charged_micro":0,"usage":"reported","outcome":"upstream_failed","balance_micro":9999000}`,
-		`{"seq":7,"at":"2026-11-20T10:00:01Z","kind":"adjust","account":"acme","reference":"correction","amount_micro":-1000000,"balance_micro":8999000}`,
+		`{"seq":7,"at":"2026-11-20T10:00:01Z","kind":"adjust","account":"acme","reference":"correction","amount_micro":-1000000,"balance_micro":8999000,"reason":"paid twice"}`,
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("entries:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))

@@ -17,12 +17,22 @@ var ErrExists = errors.New("exists already")
 // ErrNameTaken says that another key of the owner has the name.
 var ErrNameTaken = errors.New("name is taken")
 
+// ErrIdempotencyReused says that an idempotency key was used before with another
+// request.
+var ErrIdempotencyReused = errors.New("idempotency key was used with another request")
+
+// ErrPaused says that a key is paused: no call runs with it until it is resumed.
+var ErrPaused = errors.New("key is paused")
+
+// ErrFrozen says that an account is frozen: none of its keys runs a call.
+var ErrFrozen = errors.New("account is frozen")
+
+// ErrOverlaps says that a key has as many old texts that are still valid as it can
+// have, so that a rotation would have to end one before its time.
+var ErrOverlaps = errors.New("too many old texts of the key are still valid")
+
 // ErrRevoked says that a key was revoked and cannot be changed any more.
 var ErrRevoked = errors.New("key is revoked")
-
-// ErrIdempotencyReused says that an idempotency key was used before with another
-// account or amount.
-var ErrIdempotencyReused = errors.New("idempotency key was used with another request")
 
 // ErrInvalid is wrapped by *InvalidError.
 var ErrInvalid = errors.New("invalid value")

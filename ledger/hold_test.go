@@ -77,7 +77,7 @@ func TestAfterACrashAFullChargeCoversWhatAHoldGrewTo(t *testing.T) {
 	if _, err := l.Extend(t.Context(), id, minuteOf(3)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.CreateAccount(t.Context(), "other", ""); err != nil { // all before it is durable too
+	if _, err := l.CreateAccount(t.Context(), ledger.NewAccount{ID: "other"}); err != nil { // all before it is durable too
 		t.Fatal(err)
 	}
 	// What is on the disk now is what a crash would leave.

@@ -53,8 +53,11 @@ type Key struct {
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // zero: never
 	RevokedAt    time.Time // zero: not revoked
+	LastUsedAt   time.Time // when its last call ended; zero: none did
 	Metadata     map[string]string
 	Version      int64 // grows by one with each change
+	Paused       bool  // no call runs with it until it is resumed
+	OwnerFrozen  bool  // no call runs with any key of its owner
 }
 
 // AllowsFrom says whether the key may be used from a client's address. IPv4
@@ -81,6 +84,8 @@ type NewKey struct {
 	// UniqueName refuses a name that a key of this owner has which is not revoked,
 	// with ErrNameTaken. Of two requests at once that ask for it one gets the name.
 	UniqueName bool
+	// Idempotency makes the same request give the same key.
+	Idempotency Idempotency
 }
 
 // LimitsFor appends to bindings the limits that apply to the key's calls of a model,
@@ -101,6 +106,8 @@ const (
 	StateExpired
 	// StateRevoked is a key that was revoked.
 	StateRevoked
+	// StatePaused is a key that can be used again once it is resumed.
+	StatePaused
 )
 
 // State returns what state a key is in at a moment.
@@ -110,6 +117,8 @@ func (k Key) State(now time.Time) KeyState {
 		return StateRevoked
 	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
 		return StateExpired
+	case k.Paused:
+		return StatePaused
 	default:
 		return StateActive
 	}
@@ -147,6 +156,7 @@ func (r NewKey) normal() (NewKey, error) {
 		validTexts("permissions", r.Permissions, maxKeyPermissions, maxModelName),
 		validLimits(r.Limits),
 		validMetadata(r.Metadata),
+		r.Idempotency.validate(),
 	} {
 		if check != nil {
 			return r, check

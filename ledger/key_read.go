@@ -64,15 +64,17 @@ func (l *Ledger) find(text string, usable func(*keyRow) bool, now time.Time) (Ke
 	return l.core.keySnapshot(index), true
 }
 
-// matches compares a hash with the key's secret and, while a rotation overlaps,
-// the one before.
+// matches compares a hash with the key's secret and, while rotations overlap, those
+// before.
 func (row *keyRow) matches(hash [32]byte, extra keyExtra, now time.Time) bool {
-	current := subtle.ConstantTimeCompare(hash[:], row.hash[:]) == 1
-	if extra.previousUntil == 0 {
-		return current
+	valid := subtle.ConstantTimeCompare(hash[:], row.hash[:]) == 1
+	for i := range extra.previous {
+		old := &extra.previous[i]
+		if subtle.ConstantTimeCompare(hash[:], old.hash[:]) == 1 && (now.IsZero() || now.UnixMicro() < old.until) {
+			valid = true
+		}
 	}
-	previous := subtle.ConstantTimeCompare(hash[:], extra.previousHash[:]) == 1
-	return current || (previous && (now.IsZero() || now.UnixMicro() < extra.previousUntil))
+	return valid
 }
 
 // KeyQuery chooses keys. Zero fields match all.
@@ -147,6 +149,8 @@ func (q *KeyQuery) matches(c *core, row *keyRow, now time.Time) bool {
 			state = StateRevoked
 		} else if !row.live(now) {
 			state = StateExpired
+		} else if row.flags&keyPaused != 0 {
+			state = StatePaused
 		}
 		if state != q.State {
 			return false

@@ -47,7 +47,7 @@ func TestOnlyUsableKeysAuthenticate(t *testing.T) {
 	}
 	for _, change := range []error{
 		second2(l.UpdateKey(t.Context(), dead.ID, 0, ledger.KeyPatch{})),
-		third(l.RotateKey(t.Context(), dead.ID, 0)),
+		third(l.RotateKey(t.Context(), dead.ID, ledger.Rotation{Overlap: 0})),
 	} {
 		if !errors.Is(change, ledger.ErrRevoked) {
 			t.Errorf("changing a revoked key: %v", change)

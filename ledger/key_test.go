@@ -47,14 +47,14 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 		"amount":             second2(l.TopUp(t.Context(), "default", -1, "k")),
 		"amount ":            second2(l.TopUp(t.Context(), "default", ledger.MaxMicro+1, "k")),
 		"amount  ":           second2(l.TopUp(t.Context(), "default", ledger.MaxMicro, "k")),
-		"amount   ":          second2(l.Adjust(t.Context(), "default", -2*ledger.Credit, "k")),
+		"amount   ":          second2(l.Adjust(t.Context(), "default", ledger.Adjustment{Amount: -2 * ledger.Credit, Reason: "r", IdempotencyKey: "k"})),
 		"idempotency_key":    second2(l.TopUp(t.Context(), "default", 1, "")),
 		"price.minute":       l.SetPrice(t.Context(), "m", ledger.Price{Minute: -1}),
 		"price.output":       l.SetPrice(t.Context(), "m", ledger.Price{Output: ledger.MaxMicro + 1}),
 		"price.cached_input": l.SetPrice(t.Context(), "m", ledger.Price{Input: 1, CachedInput: 2}),
 		"quantity":           second2(l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Worst: ledger.Quantity{InputTokens: -1}})),
 		"model":              second2(l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: strings.Repeat("m", 300)})),
-		"id":                 second2(l.CreateAccount(t.Context(), "", "")),
+		"id":                 second2(l.CreateAccount(t.Context(), ledger.NewAccount{})),
 	} {
 		var invalid *ledger.InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != strings.TrimSpace(field) {
@@ -66,7 +66,7 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 	if !errors.As(err, &credit) || !credit.Never {
 		t.Errorf("hold beyond all bounds: %v", err)
 	}
-	if _, err := l.CreateAccount(t.Context(), "default", ""); !errors.Is(err, ledger.ErrExists) {
+	if _, err := l.CreateAccount(t.Context(), ledger.NewAccount{ID: "default"}); !errors.Is(err, ledger.ErrExists) {
 		t.Errorf("account twice: %v", err)
 	}
 	if _, err := l.TopUp(t.Context(), "nobody", 1, "k"); !errors.Is(err, ledger.ErrNotFound) {

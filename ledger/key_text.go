@@ -1,11 +1,16 @@
 package ledger
 
 import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // A key's text is prefix, role, public id, secret and checksum:
@@ -166,3 +171,67 @@ func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `
 
 // LogValue implements slog.LogValuer without the text.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MaxOverlap is how long an old secret may stay valid after a rotation.
+const MaxOverlap = 7 * 24 * time.Hour
+
+// maxOverlaps is how many old secrets of a key may be valid at the same time.
+const maxOverlaps = 10
+
+// Rotation is how a key gets a new secret.
+type Rotation struct {
+	// Overlap is how long the secret that is replaced stays valid, 0 to MaxOverlap.
+	Overlap time.Duration
+	// EndPrevious ends at once what earlier rotations left valid. Without it each
+	// old secret stays valid for as long as its rotation promised.
+	EndPrevious bool
+	// Idempotency makes the same request rotate the key once.
+	Idempotency Idempotency
+}
+
+// RotateKey gives a key a new secret; id, budget, limits and usage stay. It returns
+// when that is durable. A request that was made before gives the key as it is now, and
+// an empty Secret. ErrOverlaps: too many old secrets are still valid.
+func (l *Ledger) RotateKey(ctx context.Context, id string, rotation Rotation) (Key, Secret, error) {
+	if rotation.Overlap < 0 || rotation.Overlap > MaxOverlap {
+		return Key{}, Secret{}, &InvalidError{Field: "overlap", Reason: fmt.Sprintf("%s is not between 0 and %s", rotation.Overlap, MaxOverlap)}
+	}
+	if err := rotation.Idempotency.validate(); err != nil {
+		return Key{}, Secret{}, err
+	}
+	var text string
+	key, err := l.changeKey(ctx, id, 0, "rotated", func(record *keyRecord) (err error) {
+		if _, again, err := l.core.earlier(&rotation.Idempotency); again || err != nil {
+			return cmp.Or(err, errUnchanged)
+		}
+		raw, _ := parseKeyID(id)
+		if text, err = l.freeText(record.Role, raw, l.core.keys.rows[l.core.keys.byID[raw]].owner, true); err != nil {
+			return err
+		}
+		record.Request = rotation.Idempotency.record()
+		return record.rotate(sha256.Sum256([]byte(text)), hintOf(text), &rotation, l.now())
+	})
+	if err != nil || text == "" {
+		return key, Secret{}, err
+	}
+	return key, newSecret(text), nil
+}
+
+// rotate replaces the secret of a record.
+func (r *keyRecord) rotate(hash [32]byte, hint string, rotation *Rotation, now time.Time) error {
+	var valid []secretRecord
+	if rotation.Overlap > 0 {
+		valid = append(valid, secretRecord{r.Hash, now.Add(rotation.Overlap).UnixMicro()})
+	}
+	for _, old := range r.previous() {
+		if !rotation.EndPrevious && old.Until > now.UnixMicro() {
+			valid = append(valid, old)
+		}
+	}
+	if len(valid) > maxOverlaps {
+		return fmt.Errorf("%w: %d", ErrOverlaps, maxOverlaps)
+	}
+	r.setPrevious(valid)
+	r.Hash, r.Hint = hex.EncodeToString(hash[:]), hint
+	return nil
+}

@@ -65,7 +65,7 @@ func TestKeyTextsReachNeitherDiskNorErrors(t *testing.T) {
 	var texts []string
 	for range 20 {
 		key, text := member(t, l, ledger.NewKey{}, 0)
-		_, rotated, err := l.RotateKey(t.Context(), key.ID, time.Hour)
+		_, rotated, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

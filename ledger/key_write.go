@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,16 +18,24 @@ import (
 const defaultOwner = "default"
 
 // CreateKey makes a key and returns it with its text, which is never shown again.
-// An unknown owner gets an account. It returns when the key is durable. Errors
-// about values wrap ErrInvalid.
+// An unknown owner gets an account. It returns when the key is durable. A request that
+// was made before gives its key as it is now, and an empty Secret. Errors about values
+// wrap ErrInvalid.
 func (l *Ledger) CreateKey(ctx context.Context, request NewKey) (Key, Secret, error) {
 	request, err := request.normal()
 	if err != nil {
 		return Key{}, Secret{}, err
 	}
+	if key, again, err := l.MadeKey(ctx, request.Idempotency); again || err != nil {
+		return key, Secret{}, err
+	}
 	if request.UniqueName {
 		release, err := l.reserveName(request.Owner, request.Name, "")
 		if err != nil {
+			// The same request may have come a moment earlier: then the name is its own.
+			if key, again, found := l.MadeKey(ctx, request.Idempotency); again || found != nil {
+				return key, Secret{}, found
+			}
 			return Key{}, Secret{}, err
 		}
 		defer release()
@@ -34,6 +43,10 @@ func (l *Ledger) CreateKey(ctx context.Context, request NewKey) (Key, Secret, er
 	var id keyID
 	var text string
 	err = l.write(ctx, func() ([]*Entry, error) {
+		if before, again, err := l.core.earlier(&request.Idempotency); again || err != nil {
+			id, text = l.core.keyIDAt(before, again), ""
+			return nil, err
+		}
 		if id, err = l.freeID(); err != nil {
 			return nil, err
 		}
@@ -47,12 +60,24 @@ func (l *Ledger) CreateKey(ctx context.Context, request NewKey) (Key, Secret, er
 		return Key{}, Secret{}, err
 	}
 	key, _ := l.Key(string(id[:]))
+	if text == "" {
+		return key, Secret{}, nil
+	}
 	return key, newSecret(text), nil
+}
+
+// keyIDAt returns the id of the key that a request made, if there was one.
+func (c *core) keyIDAt(made request, there bool) (id keyID) {
+	if there {
+		id = c.keys.rows[made.index].id
+	}
+	return id
 }
 
 // ImportKey makes a key whose text exists already and is known only by its
 // SHA-256. hint is the first and last four characters of the text, if they are
-// known. If a key with this hash exists, it is returned with ErrExists.
+// known. If a key with this hash exists, it is returned with ErrExists; if the same
+// request made it, without.
 func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Size]byte, hint string) (Key, error) {
 	request, err := request.normal()
 	if err != nil {
@@ -60,6 +85,9 @@ func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Siz
 	}
 	if err := validText("hint", hint, 0, 2*hintSide); err != nil {
 		return Key{}, err
+	}
+	if key, again, err := l.MadeKey(ctx, request.Idempotency); again || err != nil {
+		return key, err
 	}
 	if request.UniqueName {
 		release, err := l.reserveName(request.Owner, request.Name, "")
@@ -70,6 +98,10 @@ func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Siz
 	}
 	var id keyID
 	err = l.write(ctx, func() ([]*Entry, error) {
+		if before, again, err := l.core.earlier(&request.Idempotency); again || err != nil {
+			id = l.core.keyIDAt(before, again)
+			return nil, err
+		}
 		if index, ok := l.core.keys.byHash[[16]byte(hash[:16])]; ok {
 			id = l.core.keys.rows[index].id
 			return nil, fmt.Errorf("key %s: %w", id[:], ErrExists)
@@ -88,13 +120,13 @@ func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Siz
 func (l *Ledger) newKeyEntries(request NewKey, id keyID, hash [32]byte, hint string, foreign bool) []*Entry {
 	var entries []*Entry
 	if _, ok := l.core.owners[request.Owner]; !ok {
-		entries = append(entries, accountEntry(request.Owner, ""))
+		entries = append(entries, accountEntry(request.Owner, "created", accountDetail{}))
 	}
 	record := keyRecord{
 		Name: request.Name, Hint: hint, Role: request.Role, AllOwners: request.AllOwners, Foreign: foreign,
 		Policy:    keyPolicy{Models: request.Models, Limits: request.Limits, Permissions: request.Permissions, CIDRs: request.CIDRs},
 		CreatedAt: max(l.now().UnixMicro(), 1), ExpiresAt: micros(request.ExpiresAt), Metadata: request.Metadata,
-		Version: 1, Hash: hex.EncodeToString(hash[:]),
+		Version: 1, Hash: hex.EncodeToString(hash[:]), Request: request.Idempotency.record(),
 	}
 	if request.HasBudget {
 		record.Budget = &request.Budget
@@ -196,6 +228,7 @@ type KeyPatch struct {
 	Budget      *Budget
 	ExpiresAt   *time.Time         // the zero time: never
 	Metadata    *map[string]string // replaces all
+	Paused      *bool
 }
 
 // Budget is what a key may ever spend.
@@ -217,7 +250,11 @@ func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch 
 			defer release()
 		}
 	}
-	return l.changeKey(ctx, id, version, "updated", func(record *keyRecord) error { return patch.apply(record, l.now(), l.zone) })
+	what := "updated"
+	if patch.Paused != nil {
+		what = map[bool]string{true: "paused", false: "resumed"}[*patch.Paused]
+	}
+	return l.changeKey(ctx, id, version, what, func(record *keyRecord) error { return patch.apply(record, l.now(), l.zone) })
 }
 
 // RevokeKey ends a key at once and for good. It returns when that is durable.
@@ -225,40 +262,13 @@ func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch 
 func (l *Ledger) RevokeKey(ctx context.Context, id string) (Key, error) {
 	return l.changeKey(ctx, id, 0, "revoked", func(record *keyRecord) error {
 		record.RevokedAt = max(l.now().UnixMicro(), 1)
-		record.PreviousHash, record.PreviousUntil = "", 0
+		record.setPrevious(nil)
 		return nil
 	})
 }
 
-// MaxOverlap is how long an old secret may stay valid after a rotation.
-const MaxOverlap = 7 * 24 * time.Hour
-
-// RotateKey gives a key a new secret; id, budget, limits and usage stay. The old
-// secret stays valid for overlap, 0 to MaxOverlap; a secret older than that one
-// ends at once. It returns when that is durable.
-func (l *Ledger) RotateKey(ctx context.Context, id string, overlap time.Duration) (Key, Secret, error) {
-	if overlap < 0 || overlap > MaxOverlap {
-		return Key{}, Secret{}, &InvalidError{Field: "overlap", Reason: fmt.Sprintf("%s is not between 0 and %s", overlap, MaxOverlap)}
-	}
-	var text string
-	key, err := l.changeKey(ctx, id, 0, "rotated", func(record *keyRecord) (err error) {
-		raw, _ := parseKeyID(id)
-		if text, err = l.freeText(record.Role, raw, l.core.keys.rows[l.core.keys.byID[raw]].owner, true); err != nil {
-			return err
-		}
-		hash := sha256.Sum256([]byte(text))
-		record.PreviousHash, record.PreviousUntil = "", 0
-		if overlap > 0 {
-			record.PreviousHash, record.PreviousUntil = record.Hash, l.now().Add(overlap).UnixMicro()
-		}
-		record.Hash, record.Hint = hex.EncodeToString(hash[:]), hintOf(text)
-		return nil
-	})
-	if err != nil {
-		return Key{}, Secret{}, err
-	}
-	return key, newSecret(text), nil
-}
+// errUnchanged ends a change that has nothing to change.
+var errUnchanged = errors.New("unchanged")
 
 // changeKey appends the next version of a key.
 func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what string, change func(*keyRecord) error) (Key, error) {
@@ -278,7 +288,9 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 			}
 			return nil, fmt.Errorf("key %s: %w", id, ErrRevoked)
 		}
-		if err := change(&record); err != nil {
+		if err := change(&record); errors.Is(err, errUnchanged) {
+			return nil, nil
+		} else if err != nil {
 			return nil, err
 		}
 		record.Version++
@@ -324,6 +336,7 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) 
 	if p.ExpiresAt != nil {
 		record.ExpiresAt = micros(*p.ExpiresAt)
 	}
+	set(&record.Paused, p.Paused)
 	return nil
 }
 

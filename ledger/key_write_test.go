@@ -23,7 +23,7 @@ func TestRotationOverlapsAsLongAsAsked(t *testing.T) {
 	clock, directory := newClock(), t.TempDir()
 	l := open(t, directory, ledger.WithClock(clock.now))
 	key, first := member(t, l, ledger.NewKey{}, 0)
-	rotated, secret, err := l.RotateKey(t.Context(), key.ID, time.Hour)
+	rotated, secret, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: time.Hour})
 	if err != nil || rotated.ID != key.ID || rotated.Version != key.Version+1 {
 		t.Fatalf("%+v, %v", rotated, err)
 	}
@@ -43,13 +43,114 @@ func TestRotationOverlapsAsLongAsAsked(t *testing.T) {
 	valid(map[string]bool{first: true, secret.Reveal(): true})
 	clock.add(time.Hour)
 	valid(map[string]bool{first: false, secret.Reveal(): true})
-	_, third, err := l.RotateKey(t.Context(), key.ID, 0)
+	_, third, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: 0})
 	if err != nil {
 		t.Fatal(err)
 	}
 	valid(map[string]bool{first: false, secret.Reveal(): false, third.Reveal(): true})
-	if _, _, err := l.RotateKey(t.Context(), key.ID, ledger.MaxOverlap+1); !errors.Is(err, ledger.ErrInvalid) {
+	if _, _, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: ledger.MaxOverlap + 1}); !errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("overlap too long: %v", err)
+	}
+}
+
+func TestEachRotationKeepsItsOwnOverlap(t *testing.T) {
+	clock, directory := newClock(), t.TempDir()
+	l := open(t, directory, ledger.WithClock(clock.now), ledger.WithSnapshotEvery(1))
+	key, first := member(t, l, ledger.NewKey{}, 0)
+	rotate := func(rotation ledger.Rotation) string {
+		t.Helper()
+		_, secret, err := l.RotateKey(t.Context(), key.ID, rotation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret.Reveal()
+	}
+	texts := []string{first, rotate(ledger.Rotation{Overlap: 3 * time.Hour}), rotate(ledger.Rotation{Overlap: time.Hour}), rotate(ledger.Rotation{})}
+	valid := func(want ...bool) {
+		t.Helper()
+		for i, text := range texts {
+			if _, err := l.Authenticate(text); (err == nil) != want[i] {
+				t.Errorf("%s later: text %d is valid: %v", clock.now().Sub(newClock().now()), i, err == nil)
+			}
+		}
+	}
+	valid(true, true, false, true) // the third was replaced without an overlap
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, directory, ledger.WithClock(clock.now))
+	valid(true, true, false, true)
+	clock.add(time.Hour)
+	valid(true, false, false, true)
+	clock.add(time.Hour)
+	texts = append(texts, rotate(ledger.Rotation{Overlap: time.Hour, EndPrevious: true}))
+	valid(false, false, false, true, true)
+	for range 9 {
+		rotate(ledger.Rotation{Overlap: time.Hour})
+	}
+	if _, _, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: time.Hour}); !errors.Is(err, ledger.ErrOverlaps) {
+		t.Errorf("the eleventh overlap: %v", err)
+	}
+	clock.add(time.Hour)
+	rotate(ledger.Rotation{Overlap: time.Hour}) // the old ones have ended
+}
+
+func TestAPausedKeyRunsNoCallUntilItIsResumed(t *testing.T) {
+	directory := t.TempDir()
+	l := open(t, directory, ledger.WithSnapshotEvery(1))
+	key, text := member(t, l, ledger.NewKey{}, ledger.Credit)
+	paused := true
+	if _, err := l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Paused: &paused}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		got, err := l.Authenticate(text)
+		if err != nil || !got.Paused || got.State(time.Now()) != ledger.StatePaused {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if _, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "m"}); !errors.Is(err, ledger.ErrPaused) {
+			t.Errorf("a paused key runs a call: %v", err)
+		}
+		if keys, _, err := l.ListKeys(ledger.KeyQuery{State: ledger.StatePaused}); err != nil || len(keys) != 1 {
+			t.Errorf("%d paused keys, %v", len(keys), err)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, directory)
+	}
+	paused = false
+	if got, err := l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{Paused: &paused}); err != nil || got.Paused {
+		t.Errorf("%+v, %v", got, err)
+	}
+	hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m"})
+}
+
+func TestAKeySaysWhenItWasLastUsed(t *testing.T) {
+	directory, clock := t.TempDir(), newClock()
+	l := open(t, directory, ledger.WithClock(clock.now), ledger.WithSnapshotEvery(1))
+	key, _ := member(t, l, ledger.NewKey{}, ledger.Credit)
+	if !key.LastUsedAt.IsZero() {
+		t.Errorf("a new key was used %s", key.LastUsedAt)
+	}
+	running := hold(t, l, ledger.HoldRequest{KeyID: key.ID, Model: "m"})
+	clock.add(time.Minute)
+	if _, err := l.Settle(t.Context(), running, ledger.Settlement{Quantity: ledger.Quantity{InputTokens: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	used := clock.now()
+	clock.add(time.Hour)
+	for range 2 {
+		if got, _ := l.Key(key.ID); !got.LastUsedAt.Equal(used) {
+			t.Errorf("used %s, want %s", got.LastUsedAt, used)
+		}
+		if _, err := l.UpdateKey(t.Context(), key.ID, 0, ledger.KeyPatch{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, directory, ledger.WithClock(clock.now))
 	}
 }
 
@@ -81,7 +182,7 @@ func TestForeignKeysAreImportedByHash(t *testing.T) {
 			t.Error("a longer text authenticates")
 		}
 	}
-	_, secret, err := l.RotateKey(t.Context(), key.ID, time.Hour)
+	_, secret, err := l.RotateKey(t.Context(), key.ID, ledger.Rotation{Overlap: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

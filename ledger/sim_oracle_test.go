@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -22,12 +23,17 @@ type oracle struct {
 	last     time.Time
 }
 
-type oracleAccount struct{ deposited, spent, held Micro }
+type oracleAccount struct {
+	frozen                 bool
+	deposited, spent, held Micro
+}
 
 type oracleKey struct {
 	owner               string
-	hasBudget, revoked  bool
+	hasBudget           bool
+	revoked, paused     bool
 	budget, spent, held Micro
+	lastUsed            time.Time
 }
 
 type oracleTopUp struct {
@@ -97,16 +103,22 @@ func (o *oracle) learn(e *Entry) error {
 			o.accounts[id] = account
 		}
 	case KindAccount:
-		o.accounts[e.Account] = oracleAccount{}
+		var detail struct{ Frozen bool }
+		if err := json.Unmarshal(e.Detail, &detail); err != nil {
+			return err
+		}
+		a.frozen = detail.Frozen
+		o.accounts[e.Account] = a
 	case KindKey:
 		return o.learnKey(e)
 	case KindPrice:
 		return o.learnPrice(e)
-	case KindTopUp:
-		if _, twice := o.topUps[e.Reference]; twice {
-			return fmt.Errorf("entry %d: top-up %q is there twice", e.Sequence, e.Reference)
+	case KindTopUp, KindAdjust:
+		name := e.Kind.String() + e.Reference
+		if _, twice := o.topUps[name]; twice {
+			return fmt.Errorf("entry %d: %s %q is there twice", e.Sequence, e.Kind, e.Reference)
 		}
-		o.topUps[e.Reference] = oracleTopUp{e.Account, e.Amount}
+		o.topUps[name] = oracleTopUp{e.Account, e.Amount}
 		a.deposited += e.Amount
 		o.accounts[e.Account] = a
 	case KindSettle, KindVoid:
@@ -145,7 +157,7 @@ func (o *oracle) learnCall(e *Entry, a oracleAccount, k oracleKey) error {
 			return fmt.Errorf("entry %d: charge %d is more than the price", e.Sequence, e.Amount)
 		}
 	}
-	a.spent, k.spent = a.spent+e.Amount, k.spent+e.Amount
+	a.spent, k.spent, k.lastUsed = a.spent+e.Amount, k.spent+e.Amount, e.At
 	o.accounts[e.Account], o.keys[e.KeyID] = a, k
 	if a.deposited < a.spent {
 		return fmt.Errorf("entry %d: account %s is at %d", e.Sequence, e.Account, a.deposited-a.spent)

@@ -86,9 +86,15 @@ func (w *world) hold() error {
 	a := w.live.accounts[k.owner]
 	fits := want <= a.deposited-a.spent-a.held && (!k.hasBudget || want <= k.budget-k.spent-k.held || want == 0)
 	switch {
-	case k.revoked:
-		if !errors.Is(err, ErrUnknownKey) {
-			return fmt.Errorf("hold with a revoked key: %w", err)
+	case k.revoked || k.paused || a.frozen:
+		want := ErrFrozen
+		if k.revoked {
+			want = ErrUnknownKey
+		} else if k.paused {
+			want = ErrPaused
+		}
+		if !errors.Is(err, want) {
+			return fmt.Errorf("hold with key %+v of account %+v: %w", k, a, err)
 		}
 		return nil
 	case fits != (err == nil):
@@ -187,12 +193,25 @@ func (w *world) void() error {
 
 func (w *world) topUp() error {
 	amount, account := Micro(1+w.random.IntN(400)), []string{"one", "two"}[w.random.IntN(2)]
+	// Adjustments have the keys of top-ups too: they must not be taken for each other.
+	kind, sign := KindTopUp, Micro(1)
+	if w.random.IntN(3) == 0 {
+		kind, sign = KindAdjust, Micro(1-2*w.random.IntN(2))
+	}
+	amount *= sign
 	reference := fmt.Sprintf("top-up %d", w.topUps)
 	if w.topUps++; w.random.IntN(3) == 0 {
 		reference = fmt.Sprintf("top-up %d", w.random.IntN(w.topUps)) // once more, maybe as another request
 	}
-	before, used := w.live.topUps[reference]
-	result, err := w.ledger.TopUp(context.Background(), account, amount, reference)
+	name := kind.String() + reference
+	before, used := w.live.topUps[name]
+	var result TopUp
+	var err error
+	if kind == KindTopUp {
+		result, err = w.ledger.TopUp(context.Background(), account, amount, reference)
+	} else {
+		result, err = w.ledger.Adjust(context.Background(), account, Adjustment{amount, "simulated", reference})
+	}
 	if stop, wrong := w.stopped(err); stop || wrong != nil {
 		return wrong
 	}
@@ -203,17 +222,22 @@ func (w *world) topUp() error {
 			return fmt.Errorf("top-up %q with another body: %w", reference, err)
 		}
 		return nil
+	case !used && w.live.accounts[account].deposited-w.live.accounts[account].spent-w.live.accounts[account].held+amount < 0:
+		if !errors.Is(err, ErrInvalid) {
+			return fmt.Errorf("%s of more than there is: %w", kind, err)
+		}
+		return nil
 	case err != nil || result.Replayed != used:
-		return fmt.Errorf("top-up %q: %+v: %w", reference, result, err)
+		return fmt.Errorf("%s %q: %+v: %w", kind, reference, result, err)
 	}
 	if !used {
 		a := w.live.accounts[account]
 		a.deposited += amount
 		w.live.accounts[account] = a
-		w.live.topUps[reference] = oracleTopUp{account, amount}
+		w.live.topUps[name] = oracleTopUp{account, amount}
 	}
 	if !w.store.crashed {
-		w.promised(Entry{Sequence: result.Sequence, Kind: KindTopUp, Amount: amount})
+		w.promised(Entry{Sequence: result.Sequence, Kind: kind, Amount: amount})
 	}
 	return nil
 }
@@ -286,16 +310,30 @@ func (w *world) expire() error {
 	return nil
 }
 
-// change gives a key another budget, or revokes it.
+// change gives a key another budget, pauses, resumes or revokes it, or freezes its
+// account.
 func (w *world) change() error {
 	id := w.keyIDs[w.random.IntN(len(w.keyIDs))]
 	k := w.live.keys[id]
 	var err error
-	if w.random.IntN(8) == 0 {
+	switch w.random.IntN(8) {
+	case 0:
 		if _, err = w.ledger.RevokeKey(context.Background(), id); err == nil {
 			k.revoked = true
 		}
-	} else {
+	case 1, 2:
+		paused := !k.paused
+		if _, err = w.ledger.UpdateKey(context.Background(), id, 0, KeyPatch{Paused: &paused}); err == nil {
+			k.paused = paused
+		}
+	case 3, 4:
+		a := w.live.accounts[k.owner]
+		frozen := !a.frozen
+		if _, err = w.ledger.UpdateAccount(context.Background(), k.owner, AccountPatch{Frozen: &frozen}); err == nil {
+			a.frozen = frozen
+			w.live.accounts[k.owner] = a
+		}
+	default:
 		budget := Micro(w.random.IntN(900))
 		if _, err = w.ledger.UpdateKey(context.Background(), id, 0, KeyPatch{Budget: &Budget{Amount: budget}}); err == nil {
 			k.hasBudget, k.budget = true, budget

@@ -14,12 +14,13 @@ func (o *oracle) learnKey(e *Entry) error {
 	var record struct {
 		Budget  *Micro `json:"budget"`
 		Revoked int64  `json:"revoked_at"`
+		Paused  bool   `json:"paused"`
 	}
 	if err := json.Unmarshal(e.Detail, &record); err != nil {
 		return err
 	}
 	k := o.keys[e.KeyID]
-	k.owner, k.hasBudget, k.revoked = e.Account, record.Budget != nil, record.Revoked != 0
+	k.owner, k.hasBudget, k.revoked, k.paused = e.Account, record.Budget != nil, record.Revoked != 0, record.Paused
 	if k.hasBudget {
 		k.budget = *record.Budget
 	}
@@ -212,13 +213,14 @@ func (w *world) afterOpen() error {
 	w.live = w.known.clone()
 	for id, want := range w.live.accounts {
 		got, ok := w.ledger.Account(id)
-		if !ok || got.Available != want.deposited-want.spent || got.Spent != want.spent || got.Held != 0 {
+		if !ok || got.Available != want.deposited-want.spent || got.Spent != want.spent || got.Held != 0 || got.Frozen != want.frozen {
 			return fmt.Errorf("account %s: %+v, want %+v", id, got, want)
 		}
 	}
 	for id, want := range w.live.keys {
 		got, ok := w.ledger.Key(id)
-		if !ok || got.Spent != want.spent || got.Held != 0 || got.HasBudget != want.hasBudget || got.Budget != want.budget || got.RevokedAt.IsZero() == want.revoked {
+		if !ok || got.Spent != want.spent || got.Held != 0 || got.HasBudget != want.hasBudget || got.Budget != want.budget || got.RevokedAt.IsZero() == want.revoked ||
+			got.Paused != want.paused || got.OwnerFrozen != w.live.accounts[want.owner].frozen || !got.LastUsedAt.Equal(want.lastUsed) {
 			return fmt.Errorf("key %s: %+v, want %+v", id, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // minSnapshotAtClose is how many entries make a snapshot at the end worth its time.
@@ -18,8 +19,14 @@ func (l *Ledger) load(ctx context.Context) error {
 		return err
 	}
 	var damaged []error
+	outdated := int64(0) // sequence of the newest snapshot in an older format
 	for _, info := range snapshots {
 		c, err := readCore(ctx, l.store, info)
+		if err == nil && c.outdated && !info.Baseline {
+			// The log tells more than it does: read that once more, and keep a newer one.
+			outdated = max(outdated, info.Sequence)
+			continue
+		}
 		if err != nil {
 			damaged = append(damaged, fmt.Errorf("snapshot of entry %d: %w", info.Sequence, err))
 			continue
@@ -29,6 +36,9 @@ func (l *Ledger) load(ctx context.Context) error {
 	}
 	if err := l.replay(ctx); err != nil {
 		return errors.Join(append(damaged, err)...)
+	}
+	if l.core.sequence < outdated {
+		return fmt.Errorf("%w: the log ends before entry %d, which a snapshot has", ErrCorrupt, outdated)
 	}
 	l.durable = l.core.sequence
 	return l.core.checkSums()
@@ -57,7 +67,31 @@ func readCore(ctx context.Context, store Store, info SnapshotInfo) (c *core, err
 	if err == nil && c.sequence != info.Sequence {
 		err = fmt.Errorf("%w: it is of entry %d", ErrSnapshotDamaged, c.sequence)
 	}
+	if err == nil && c.outdated {
+		err = c.dateKeys(ctx, store)
+	}
 	return c, err
+}
+
+// dateKeys gives the keys of a snapshot that does not say when they were used the
+// start of the last day on which they were.
+func (c *core) dateKeys(ctx context.Context, store Store) error {
+	rows := c.usageRows(UsageQuery{})
+	if c.at > 0 {
+		closed, err := store.ClosedUsage(ctx, UsageQuery{To: moment(c.at).Add(-24 * time.Hour)})
+		if err != nil {
+			return err
+		}
+		rows = append(rows, closed...)
+	}
+	for i := range rows {
+		raw, _ := parseKeyID(rows[i].KeyID)
+		if index, ok := c.keys.byID[raw]; ok {
+			key := &c.keys.rows[index]
+			key.lastUsed = max(key.lastUsed, rows[i].Day.UnixMicro())
+		}
+	}
+	return nil
 }
 
 // snapshotDue reports whether at least this many entries came since the newest

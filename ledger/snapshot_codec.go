@@ -9,12 +9,14 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/penstockhq/penstock/limits"
 )
 
-// stateFormat starts every snapshot. Another format is another word.
-const stateFormat = "penstock state 1\n"
+// A snapshot starts with its format. Format 2 has more at its end: what accounts are
+// frozen, when keys were used, and which requests were carried out.
+const (
+	stateFormat1 = "penstock state 1\n"
+	stateFormat2 = "penstock state 2\n"
+)
 
 // clone returns a copy of what lasts, to be written while the original goes on. It
 // copies memory and follows no pointers: what it shares is never changed in place.
@@ -27,7 +29,7 @@ func (c *core) clone() *core {
 	return &core{
 		sequence: c.sequence, at: c.at, epoch: c.epoch, models: names{text: c.models.text}, prices: c.prices,
 		accounts: slices.Clone(c.accounts), keys: keys, usage: usageTable{rows: slices.Clone(c.usage.rows)},
-		deposits: c.deposits, open: maps.Clone(c.open), system: c.system,
+		deposits: c.deposits, requests: c.requests, open: maps.Clone(c.open), system: c.system,
 	}
 }
 
@@ -48,9 +50,12 @@ func (c *core) closedUsage() []UsageRow {
 
 // encode writes all that lasts, but for the usage of days that are over. The same
 // state is always the same bytes, however it came about.
-func (c *core) encode(w io.Writer) error {
+func (c *core) encode(w io.Writer) error { return c.encodeAs(w, stateFormat2) }
+
+// encodeAs writes the state in a format, also in one that it is no longer kept in.
+func (c *core) encodeAs(w io.Writer, format string) error {
 	e := newEncoder(w)
-	e.raw([]byte(stateFormat))
+	e.raw([]byte(format))
 	for _, value := range []int64{
 		c.sequence, c.at, int64(c.epoch), int64(c.system.issued), int64(c.system.adjusted),
 		int64(c.system.revenue), int64(c.system.writeOff),
@@ -84,13 +89,38 @@ func (c *core) encode(w io.Writer) error {
 		e.number(deposit.sequence)
 	}
 	c.encodeOpen(e)
+	if format == stateFormat2 {
+		c.encodeMore(e)
+	}
 	return e.finish()
 }
 
-// hash returns the SHA-256 of what encode writes.
-func (c *core) hash() ([32]byte, error) {
+// encodeMore writes what format 1 does not have.
+func (c *core) encodeMore(e *encoder) {
+	for i := range c.accounts {
+		frozen := uint64(0)
+		if c.accounts[i].frozen {
+			frozen = 1
+		}
+		e.unsigned(frozen)
+	}
+	for i := range c.keys.rows {
+		e.number(c.keys.rows[i].lastUsed)
+	}
+	e.unsigned(uint64(len(c.requests)))
+	for i := range c.requests {
+		r := &c.requests[i]
+		e.raw(r.mark[:])
+		e.raw(r.request[:])
+		e.number(r.sequence)
+		e.unsigned(uint64(r.index))
+	}
+}
+
+// hash returns the SHA-256 of what encodeAs writes.
+func (c *core) hash(format string) ([32]byte, error) {
 	sum := sha256.New()
-	err := c.encode(sum)
+	err := c.encodeAs(sum, format)
 	return [32]byte(sum.Sum(nil)), err
 }
 
@@ -124,28 +154,6 @@ func (c *core) encodeKeys(e *encoder) {
 		}
 		e.text(extra.encode())
 	}
-}
-
-// encode returns the extra as JSON; map keys are in order there.
-func (x keyExtra) encode() string {
-	text, err := json.Marshal(savedExtra{
-		PreviousHash: x.previousHash[:], PreviousUntil: x.previousUntil, PreviousLimits: x.previousLimits,
-		HasPrevious: x.hasPrevious, LimitsChangedAt: x.limitsChangedAt, Metadata: x.metadata,
-	})
-	if err != nil {
-		panic("ledger: encode key: " + err.Error()) // texts and numbers: nothing to fail
-	}
-	return string(text)
-}
-
-// savedExtra is a keyExtra in a snapshot.
-type savedExtra struct {
-	PreviousHash    []byte            `json:"previous_hash"`
-	PreviousUntil   int64             `json:"previous_until"`
-	PreviousLimits  []limits.Row      `json:"previous_limits"`
-	HasPrevious     bool              `json:"has_previous"`
-	LimitsChangedAt int64             `json:"limits_changed_at"`
-	Metadata        map[string]string `json:"metadata"`
 }
 
 // encodeUsage writes the rows of days that are not over, in order.
@@ -195,9 +203,10 @@ func (c *core) encodeOpen(e *encoder) {
 // decodeCore reads a snapshot. The sums are checked as after every entry.
 func decodeCore(r io.Reader) (*core, error) {
 	c, d := newCore(), newDecoder(r)
-	format := make([]byte, len(stateFormat))
+	format := make([]byte, len(stateFormat2))
 	d.raw(format)
-	if d.err == nil && string(format) != stateFormat {
+	c.outdated = string(format) == stateFormat1
+	if d.err == nil && !c.outdated && string(format) != stateFormat2 {
 		return nil, fmt.Errorf("%w: it starts with %q", ErrSnapshotDamaged, format)
 	}
 	c.sequence, c.at, c.epoch = d.number(), d.number(), uint64(d.number())
@@ -222,6 +231,9 @@ func decodeCore(r io.Reader) (*core, error) {
 		c.deposits = append(c.deposits, deposit)
 	}
 	c.decodeOpen(d)
+	if !c.outdated {
+		c.decodeMore(d)
+	}
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -277,21 +289,25 @@ func (c *core) decodeKeys(d *decoder) {
 	}
 }
 
-func decodeExtra(d *decoder) keyExtra {
-	text := d.text()
-	if text == "" {
-		return keyExtra{}
+// decodeMore reads what encodeMore writes.
+func (c *core) decodeMore(d *decoder) {
+	for i := range c.accounts {
+		c.accounts[i].frozen = d.unsigned() != 0
 	}
-	var saved savedExtra
-	if err := json.Unmarshal([]byte(text), &saved); err != nil {
-		d.fail(err)
+	for i := range c.keys.rows {
+		c.keys.rows[i].lastUsed = d.number()
 	}
-	extra := keyExtra{
-		previousUntil: saved.PreviousUntil, previousLimits: saved.PreviousLimits, hasPrevious: saved.HasPrevious,
-		limitsChangedAt: saved.LimitsChangedAt, metadata: saved.Metadata,
+	for n := d.count(); n > 0 && d.err == nil; n-- {
+		var r request
+		d.raw(r.mark[:])
+		d.raw(r.request[:])
+		r.sequence, r.index = d.number(), uint32(d.unsigned())
+		if int(r.index) >= max(len(c.keys.rows), len(c.accounts)) {
+			d.fail(fmt.Errorf("request of key or account %d", r.index))
+		}
+		c.requestOf[r.mark] = uint32(len(c.requests))
+		c.requests = append(c.requests, r)
 	}
-	copy(extra.previousHash[:], saved.PreviousHash)
-	return extra
 }
 
 func (c *core) decodeUsage(d *decoder) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"testing"
+	"time"
 )
 
 // FuzzDecodeSnapshot feeds damaged snapshots: they must be refused, or be a state
@@ -39,6 +40,67 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	})
 }
 
+// TestSnapshotsOfTheFirstFormatAreReadOnceMoreFromTheLog turns the snapshots of random
+// worlds into what an older program left: nothing may be lost, and what is written from
+// then on agrees with the log.
+func TestSnapshotsOfTheFirstFormatAreReadOnceMoreFromTheLog(t *testing.T) {
+	ordinary, baselines := 0, 0
+	for seed := uint64(2000); seed < 2060; seed++ {
+		w := newWorld(seed)
+		if err := w.run(8); err != nil {
+			t.Fatal(err)
+		}
+		pruned := false
+		for sequence, snapshot := range w.disk.snapshots {
+			c, err := decodeCore(bytes.NewReader(snapshot.state))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var state bytes.Buffer
+			if err := c.encodeAs(&state, stateFormat1); err != nil {
+				t.Fatal(err)
+			}
+			snapshot.state, snapshot.info.Hash = state.Bytes(), sha256.Sum256(state.Bytes())
+			w.disk.snapshots[sequence] = snapshot
+			if snapshot.info.Baseline {
+				baselines++
+				pruned = true
+			} else {
+				ordinary++
+			}
+		}
+		for range 2 { // the second time from a snapshot of today's format
+			store := &simStore{disk: w.disk, beforeWrite: func() {}, room: 1 << 40}
+			if _, err := Verify(t.Context(), store); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			l, err := Open(t.Context(), store, func(c *config) { c.manual = true }, WithClock(func() time.Time { return w.clock }), WithCrashPolicy(w.policy))
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if err := w.learn(); err != nil { // what Open added
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			for id, want := range w.known.keys {
+				got, _ := l.Key(id)
+				if got.Spent != want.spent || got.Calls > 0 == got.LastUsedAt.IsZero() || got.LastUsedAt.After(want.lastUsed) ||
+					!pruned && !got.LastUsedAt.Equal(want.lastUsed) || want.lastUsed.Sub(got.LastUsedAt) >= 24*time.Hour {
+					t.Fatalf("seed %d: key %s was used %s, want %s", seed, id, got.LastUsedAt, want.lastUsed)
+				}
+			}
+			if err := l.snapshot(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if ordinary == 0 || baselines == 0 {
+		t.Errorf("%d ordinary snapshots and %d baselines: nothing was tried", ordinary, baselines)
+	}
+}
+
 // TestReadingTheLogAndReadingASnapshotGiveTheSameState runs random worlds and
 // compares the state after every entry with the one that went through a snapshot.
 func TestReadingTheLogAndReadingASnapshotGiveTheSameState(t *testing.T) {
@@ -71,7 +133,7 @@ func TestReadingTheLogAndReadingASnapshotGiveTheSameState(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range []*core{straight, read} {
-				if got, err := c.hash(); err != nil || got != sum {
+				if got, err := c.hash(stateFormat2); err != nil || got != sum {
 					t.Fatalf("seed %d: state after entry %d differs: %v", seed, i+1, err)
 				}
 			}

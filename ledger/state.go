@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -26,17 +27,24 @@ type core struct {
 	keys      keyTable
 	usage     usageTable
 	deposits  []deposit
-	depositOf map[[16]byte]uint32   // mark to index
+	depositOf map[[16]byte]uint32 // mark to index
+	requests  []request
+	requestOf map[[16]byte]uint32   // mark to index
 	open      map[HoldID]checkpoint // running streams, as far as the log knows them
 	system    systemAccounts
 
 	holds   map[HoldID]openHold
 	counter uint64
+
+	// outdated is set where the state was read from a snapshot of an older format,
+	// which does not have all that the log tells.
+	outdated bool
 }
 
 // account is a customer's account. available = deposited - spent - held.
 type account struct {
 	id, name  string
+	frozen    bool
 	deposited Micro // top-ups and adjustments
 	spent     Micro
 	held      Micro
@@ -91,7 +99,7 @@ type openHold struct {
 func newCore() *core {
 	return &core{
 		models: newNames(), priceOf: map[uint32]int64{}, owners: map[string]uint32{},
-		keys: newKeyTable(), depositOf: map[[16]byte]uint32{},
+		keys: newKeyTable(), depositOf: map[[16]byte]uint32{}, requestOf: map[[16]byte]uint32{},
 		open: map[HoldID]checkpoint{}, holds: map[HoldID]openHold{},
 	}
 }
@@ -162,9 +170,16 @@ func (c *core) applyDeposit(e *Entry) error {
 	if e.Balance != deposited-a.spent {
 		return fmt.Errorf("balance is %d, not %d", deposited-a.spent, e.Balance)
 	}
+	detail, err := decodeDeposit(e.Detail)
+	if err != nil {
+		return err
+	}
 	mark := referenceMark(e.Reference)
-	if _, used := c.depositOf[mark]; used {
+	if _, used := c.depositOf[mark]; used && detail.Request == nil {
 		return errors.New("idempotency key was used before")
+	}
+	if err := c.remember(detail.Request, e.Sequence, index); err != nil {
+		return err
 	}
 	a.deposited = deposited
 	if e.Kind == KindTopUp {
@@ -172,9 +187,28 @@ func (c *core) applyDeposit(e *Entry) error {
 	} else {
 		c.system.adjusted -= e.Amount
 	}
+	if detail.Request != nil {
+		return nil
+	}
 	c.depositOf[mark] = uint32(len(c.deposits))
 	c.deposits = append(c.deposits, deposit{mark: mark, account: index, amount: e.Amount, sequence: e.Sequence})
 	return nil
+}
+
+// depositDetail is the detail of an adjustment. Top-ups have none.
+type depositDetail struct {
+	Reason  string         `json:"reason,omitempty"`
+	Request *requestRecord `json:"request,omitempty"`
+}
+
+func decodeDeposit(raw []byte) (detail depositDetail, err error) {
+	if len(raw) == 0 {
+		return detail, nil
+	}
+	if err = json.Unmarshal(raw, &detail); err != nil {
+		err = fmt.Errorf("detail: %w", err)
+	}
+	return detail, err
 }
 
 // applyCall resolves a hold: it takes the charge and gives the rest back.
@@ -203,6 +237,7 @@ func (c *core) applyCall(e *Entry) error {
 	a.spent += e.Amount
 	k.spent += e.Amount
 	k.calls++
+	k.lastUsed = e.At.UnixMicro()
 	c.system.revenue += e.Amount
 	delete(c.holds, e.Hold)
 	delete(c.open, e.Hold)

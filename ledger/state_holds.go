@@ -16,6 +16,12 @@ func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	if !ok || !c.keys.rows[keyIndex].live(now) {
 		return Hold{}, ErrUnknownKey
 	}
+	if c.keys.rows[keyIndex].flags&keyPaused != 0 {
+		return Hold{}, ErrPaused
+	}
+	if c.accounts[c.keys.rows[keyIndex].owner].frozen {
+		return Hold{}, ErrFrozen
+	}
 	if len(c.holds) >= maxOpenHolds || c.counter >= maxCounter {
 		return Hold{}, unavailable(fmt.Errorf("%d calls are running", len(c.holds)))
 	}
@@ -178,18 +184,27 @@ func (c *core) applyAccount(e *Entry) error {
 	if e.Account == "" {
 		return fmt.Errorf("account without an id")
 	}
-	if index, ok := c.owners[e.Account]; ok {
-		c.accounts[index].name = detail.Name
-		return nil
+	index, exists := c.owners[e.Account]
+	if !exists {
+		index = uint32(len(c.accounts))
 	}
-	c.owners[e.Account] = uint32(len(c.accounts))
-	c.accounts = append(c.accounts, account{id: e.Account, name: detail.Name, created: e.At.UnixMicro()})
+	if err := c.remember(detail.Request, e.Sequence, index); err != nil {
+		return err
+	}
+	if !exists {
+		c.owners[e.Account] = index
+		c.accounts = append(c.accounts, account{id: e.Account, created: e.At.UnixMicro()})
+	}
+	c.accounts[index].name, c.accounts[index].frozen = detail.Name, detail.Frozen
 	return nil
 }
 
 // accountDetail is the detail of an account entry.
 type accountDetail struct {
-	Name string `json:"name,omitempty"`
+	Name    string         `json:"name,omitempty"`
+	Frozen  bool           `json:"frozen,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
+	Request *requestRecord `json:"request,omitempty"`
 }
 
 // checkpointDetail is the detail of a checkpoint entry.

@@ -17,6 +17,7 @@ const (
 	keyAllOwners = 1 << iota
 	keyHasBudget
 	keyForeign // imported by hash: its text does not contain its id
+	keyPaused
 )
 
 // keyRow is one key without pointers: with a million keys the garbage collector
@@ -36,17 +37,23 @@ type keyRow struct {
 	text                      uint64 // where id, hint and name stand in the arena
 	budget, held, spent       Micro
 	calls                     int64 // that ran
+	lastUsed                  int64 // when the last of them ended; 0: never
 	created, expires, revoked int64 // microseconds; 0: never
 }
 
 // keyExtra is what few keys have.
 type keyExtra struct {
-	previousHash    [32]byte // secret before the last rotation
-	previousUntil   int64
+	previous        []oldSecret // that a rotation left valid, the newest first
 	previousLimits  []limits.Row
 	hasPrevious     bool
 	limitsChangedAt int64
 	metadata        map[string]string
+}
+
+// oldSecret is a secret that was replaced and stays valid for a while.
+type oldSecret struct {
+	hash  [32]byte
+	until int64
 }
 
 // keyPolicy is what many keys share. It is never changed, only replaced.
@@ -93,9 +100,35 @@ type keyRecord struct {
 	RevokedAt       int64             `json:"revoked_at,omitempty"`
 	Metadata        map[string]string `json:"metadata,omitempty"`
 	Version         int64             `json:"version"`
+	Paused          bool              `json:"paused,omitempty"`
 	Hash            string            `json:"sha256"`
 	PreviousHash    string            `json:"previous_sha256,omitempty"`
 	PreviousUntil   int64             `json:"previous_until,omitempty"`
+	OlderSecrets    []secretRecord    `json:"older_secrets,omitempty"` // than the previous one, newest first
+	Request         *requestRecord    `json:"request,omitempty"`       // that made this version
+}
+
+// secretRecord is an old secret in a keyRecord.
+type secretRecord struct {
+	Hash  string `json:"sha256"`
+	Until int64  `json:"until"`
+}
+
+// previous returns the old secrets, newest first.
+func (r *keyRecord) previous() []secretRecord {
+	if r.PreviousUntil == 0 {
+		return nil
+	}
+	return append([]secretRecord{{r.PreviousHash, r.PreviousUntil}}, r.OlderSecrets...)
+}
+
+// setPrevious is the inverse of previous. The newest one stands where the log had its
+// only one when a key could have no more.
+func (r *keyRecord) setPrevious(secrets []secretRecord) {
+	r.PreviousHash, r.PreviousUntil, r.OlderSecrets = "", 0, nil
+	if len(secrets) > 0 {
+		r.PreviousHash, r.PreviousUntil, r.OlderSecrets = secrets[0].Hash, secrets[0].Until, secrets[1:]
+	}
 }
 
 // applyKey puts a key into the state as its record says.
@@ -113,14 +146,16 @@ func (c *core) applyKey(e *Entry) error {
 		id: id, owner: owner, role: record.Role, created: record.CreatedAt, expires: record.ExpiresAt,
 		revoked: record.RevokedAt, version: uint32(record.Version),
 	}
-	extra := keyExtra{limitsChangedAt: record.LimitsChangedAt, metadata: record.Metadata, previousUntil: record.PreviousUntil}
+	extra := keyExtra{limitsChangedAt: record.LimitsChangedAt, metadata: record.Metadata}
 	if err := decodeHash(record.Hash, &row.hash); err != nil {
 		return err
 	}
-	if record.PreviousHash != "" {
-		if err := decodeHash(record.PreviousHash, &extra.previousHash); err != nil {
+	for _, old := range record.previous() {
+		secret := oldSecret{until: old.Until}
+		if err := decodeHash(old.Hash, &secret.hash); err != nil {
 			return err
 		}
+		extra.previous = append(extra.previous, secret)
 	}
 	if record.PreviousLimits != nil {
 		extra.previousLimits, extra.hasPrevious = *record.PreviousLimits, true
@@ -130,6 +165,9 @@ func (c *core) applyKey(e *Entry) error {
 	}
 	if record.Foreign {
 		row.flags |= keyForeign
+	}
+	if record.Paused {
+		row.flags |= keyPaused
 	}
 	if record.Budget != nil {
 		row.flags |= keyHasBudget
@@ -142,6 +180,11 @@ func (c *core) applyKey(e *Entry) error {
 		}
 	} else if row.version != 1 {
 		return fmt.Errorf("key %s starts with version %d", e.KeyID, row.version)
+	} else {
+		index = uint32(len(c.keys.rows))
+	}
+	if err := c.remember(record.Request, e.Sequence, index); err != nil {
+		return err
 	}
 	row.policy = c.keys.policies.acquire(record.Policy)
 	c.keys.put(index, exists, row, extra, record.Hint, record.Name)
@@ -153,7 +196,7 @@ func (c *core) applyKey(e *Entry) error {
 func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hint, name string) {
 	if exists {
 		old := &t.rows[index]
-		row.held, row.spent, row.calls, row.usage = old.held, old.spent, old.calls, old.usage
+		row.held, row.spent, row.calls, row.lastUsed, row.usage = old.held, old.spent, old.calls, old.lastUsed, old.usage
 		row.text, row.hintLength, row.nameLength = old.text, old.hintLength, old.nameLength
 		t.policies.release(old.policy)
 	} else {
@@ -167,13 +210,13 @@ func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hi
 	}
 	if row.flags&keyForeign != 0 {
 		t.byHash[[16]byte(row.hash[:16])] = index
-		if extra.previousUntil != 0 {
+		for i := range extra.previous {
 			// Rotation gives a foreign key a text of our own; the old one stays
 			// findable by its hash.
-			t.byHash[[16]byte(extra.previousHash[:16])] = index
+			t.byHash[[16]byte(extra.previous[i].hash[:16])] = index
 		}
 	}
-	if extra.previousUntil == 0 && !extra.hasPrevious && extra.limitsChangedAt == 0 && len(extra.metadata) == 0 {
+	if len(extra.previous) == 0 && !extra.hasPrevious && extra.limitsChangedAt == 0 && len(extra.metadata) == 0 {
 		delete(t.extras, index)
 	} else {
 		t.extras[index] = extra
@@ -207,6 +250,7 @@ func (c *core) keySnapshot(index uint32) Key {
 		Models: policy.Models, Limits: policy.Limits, Permissions: policy.Permissions, CIDRs: policy.CIDRs,
 		Budget: row.budget, Held: row.held, Spent: row.spent, Calls: row.calls, Version: int64(row.version),
 		CreatedAt: moment(row.created), ExpiresAt: moment(row.expires), RevokedAt: moment(row.revoked),
+		Paused: row.flags&keyPaused != 0, OwnerFrozen: c.accounts[row.owner].frozen, LastUsedAt: moment(row.lastUsed),
 	}
 	if extra, ok := c.keys.extras[index]; ok {
 		key.LimitsChange = limits.Change{Previous: extra.previousLimits, At: moment(extra.limitsChangedAt)}
@@ -222,7 +266,7 @@ func (c *core) keyRecord(index uint32) keyRecord {
 	record := keyRecord{
 		Name: name, Hint: hint, Role: row.role, AllOwners: row.flags&keyAllOwners != 0, Foreign: row.flags&keyForeign != 0,
 		Policy: c.keys.policies.list[row.policy].policy, CreatedAt: row.created, ExpiresAt: row.expires,
-		RevokedAt: row.revoked, Version: int64(row.version), Hash: hex.EncodeToString(row.hash[:]),
+		RevokedAt: row.revoked, Paused: row.flags&keyPaused != 0, Version: int64(row.version), Hash: hex.EncodeToString(row.hash[:]),
 	}
 	if row.flags&keyHasBudget != 0 {
 		budget := row.budget
@@ -233,9 +277,11 @@ func (c *core) keyRecord(index uint32) keyRecord {
 		if extra.hasPrevious {
 			record.PreviousLimits = &extra.previousLimits
 		}
-		if extra.previousUntil != 0 {
-			record.PreviousHash, record.PreviousUntil = hex.EncodeToString(extra.previousHash[:]), extra.previousUntil
+		var previous []secretRecord
+		for _, old := range extra.previous {
+			previous = append(previous, secretRecord{hex.EncodeToString(old.hash[:]), old.until})
 		}
+		record.setPrevious(previous)
 	}
 	return record
 }
@@ -261,4 +307,67 @@ func (t *keyTable) hintMark(owner uint32, hint string) uint64 {
 		owner uint32
 		hint  string
 	}{owner, hint})
+}
+
+// encode returns the extra as JSON; map keys are in order there.
+func (x keyExtra) encode() string {
+	saved := savedExtra{
+		PreviousHash: make([]byte, 32), PreviousLimits: x.previousLimits,
+		HasPrevious: x.hasPrevious, LimitsChangedAt: x.limitsChangedAt, Metadata: x.metadata,
+	}
+	for i := range x.previous {
+		old := &x.previous[i]
+		if i == 0 {
+			saved.PreviousHash, saved.PreviousUntil = old.hash[:], old.until
+			continue
+		}
+		saved.Older = append(saved.Older, savedSecret{old.hash[:], old.until})
+	}
+	text, err := json.Marshal(saved)
+	if err != nil {
+		panic("ledger: encode key: " + err.Error()) // texts and numbers: nothing to fail
+	}
+	return string(text)
+}
+
+// savedExtra is a keyExtra in a snapshot.
+type savedExtra struct {
+	PreviousHash    []byte            `json:"previous_hash"`
+	PreviousUntil   int64             `json:"previous_until"`
+	PreviousLimits  []limits.Row      `json:"previous_limits"`
+	HasPrevious     bool              `json:"has_previous"`
+	LimitsChangedAt int64             `json:"limits_changed_at"`
+	Metadata        map[string]string `json:"metadata"`
+	Older           []savedSecret     `json:"older_secrets,omitempty"` // than the previous one, newest first
+}
+
+// savedSecret is an oldSecret in a snapshot.
+type savedSecret struct {
+	Hash  []byte `json:"hash"`
+	Until int64  `json:"until"`
+}
+
+// decodeExtra is the inverse of keyExtra.encode.
+func decodeExtra(d *decoder) keyExtra {
+	text := d.text()
+	if text == "" {
+		return keyExtra{}
+	}
+	var saved savedExtra
+	if err := json.Unmarshal([]byte(text), &saved); err != nil {
+		d.fail(err)
+	}
+	extra := keyExtra{
+		previousLimits: saved.PreviousLimits, hasPrevious: saved.HasPrevious,
+		limitsChangedAt: saved.LimitsChangedAt, metadata: saved.Metadata,
+	}
+	if saved.PreviousUntil == 0 {
+		return extra
+	}
+	for _, old := range append([]savedSecret{{saved.PreviousHash, saved.PreviousUntil}}, saved.Older...) {
+		secret := oldSecret{until: old.Until}
+		copy(secret.hash[:], old.Hash)
+		extra.previous = append(extra.previous, secret)
+	}
+	return extra
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,4 +197,54 @@ func (t *usageTable) chain(keys []keyRow) {
 		row.next = keys[row.key].usage
 		keys[row.key].usage = uint32(i + 1)
 	}
+}
+
+// requestRecord is a request in the detail of an entry. Both are hashes: the key and
+// the body may hold what the log should not.
+type requestRecord struct {
+	Mark    string `json:"mark"`
+	Request string `json:"request"`
+}
+
+// request remembers what came of a request.
+type request struct {
+	mark, request [16]byte
+	sequence      int64  // of the entry
+	index         uint32 // of the key or account that the entry is about
+}
+
+// remember keeps the request of an entry, so that it is not carried out again.
+func (c *core) remember(record *requestRecord, sequence int64, index uint32) error {
+	if record == nil {
+		return nil
+	}
+	kept := request{sequence: sequence, index: index}
+	for target, text := range map[*[16]byte]string{&kept.mark: record.Mark, &kept.request: record.Request} {
+		raw, err := hex.DecodeString(text)
+		if err != nil || len(raw) != len(target) {
+			return fmt.Errorf("request %q is not a hash", clip.Text(text))
+		}
+		copy(target[:], raw)
+	}
+	if _, used := c.requestOf[kept.mark]; used {
+		return errors.New("idempotency key was used before")
+	}
+	c.requestOf[kept.mark] = uint32(len(c.requests))
+	c.requests = append(c.requests, kept)
+	return nil
+}
+
+// earlier returns what came of the same request before. ok is false if there was none.
+func (c *core) earlier(i *Idempotency) (before request, ok bool, err error) {
+	if i.Key == "" {
+		return request{}, false, nil
+	}
+	number, ok := c.requestOf[i.mark()]
+	if !ok {
+		return request{}, false, nil
+	}
+	if before = c.requests[number]; before.request != [16]byte(i.Request[:16]) {
+		return request{}, false, ErrIdempotencyReused
+	}
+	return before, true, nil
 }

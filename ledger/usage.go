@@ -121,6 +121,80 @@ func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]Entry, 
 	return l.store.Entries(ctx, max(after, 0), min(limit, most))
 }
 
+// EntryQuery chooses entries. Zero fields match all.
+type EntryQuery struct {
+	After     int64 // sequence number; entries follow it
+	Account   string
+	KeyID     string
+	RequestID string
+	Kinds     []Kind
+	From      time.Time // entries of this moment and later
+	Before    time.Time // entries of earlier moments
+	Limit     int       // at most 10,000, by default 1000
+}
+
+// Matches reports whether an entry is asked for. Limit does not count.
+func (q *EntryQuery) Matches(e *Entry) bool {
+	return e.Sequence > q.After &&
+		(q.Account == "" || q.Account == e.Account) &&
+		(q.KeyID == "" || q.KeyID == e.KeyID) &&
+		(q.RequestID == "" || q.RequestID == e.RequestID) &&
+		(len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind)) &&
+		(q.From.IsZero() || !e.At.Before(q.From)) &&
+		(q.Before.IsZero() || e.At.Before(q.Before))
+}
+
+// EntryFinder is a Store that finds entries faster than by reading all of them.
+type EntryFinder interface {
+	// FindEntries returns the entries that match a query, in order, at most Limit.
+	FindEntries(ctx context.Context, query EntryQuery) ([]Entry, error)
+}
+
+// FindEntries returns the durable entries that match a query, in order. There may be
+// more after the last one if there are as many as the limit.
+func (l *Ledger) FindEntries(ctx context.Context, query EntryQuery) ([]Entry, error) {
+	const usual, most = 1000, 10_000
+	if query.Limit <= 0 {
+		query.Limit = usual
+	}
+	query.Limit, query.After = min(query.Limit, most), max(query.After, 0)
+	if finder, ok := l.store.(EntryFinder); ok {
+		return finder.FindEntries(ctx, query)
+	}
+	return findEntries(ctx, l.store, query)
+}
+
+// findEntries reads a store until it has what a query asks for.
+func findEntries(ctx context.Context, store Store, query EntryQuery) ([]Entry, error) {
+	after := query.After
+	if !query.From.IsZero() {
+		since, err := store.Since(ctx, query.From)
+		if err != nil {
+			return nil, err
+		}
+		after = max(after, since)
+	}
+	var found []Entry
+	for {
+		page, err := store.Entries(ctx, after, 1000)
+		if err != nil || len(page) == 0 {
+			return found, err
+		}
+		for i := range page {
+			e := &page[i]
+			if !query.Before.IsZero() && !e.At.Before(query.Before) {
+				return found, nil // times never decrease
+			}
+			if query.Matches(e) {
+				if found = append(found, *e); len(found) == query.Limit {
+					return found, nil
+				}
+			}
+		}
+		after = page[len(page)-1].Sequence
+	}
+}
+
 // Settled is one call that ran.
 type Settled struct {
 	KeyID        string

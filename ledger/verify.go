@@ -166,7 +166,10 @@ func (v *verifier) snapshot(sequence int64) error {
 	if !ok {
 		return nil
 	}
-	hash, err := v.core.hash()
+	hash, err := v.core.hash(stateFormat2)
+	if err == nil && hash != want { // it may be older
+		hash, err = v.core.hash(stateFormat1)
+	}
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,12 @@ func (c *caller) may(permission string) *dialect.Refusal {
 
 // mayPass is may for paths on which no model runs.
 func (c *caller) mayPass(permission string) *dialect.Refusal {
+	if c.key.Paused {
+		return refusePaused()
+	}
+	if c.key.OwnerFrozen {
+		return refuseFrozen()
+	}
 	if len(c.key.Permissions) > 0 && permission != "" && !slices.Contains(c.key.Permissions, permission) {
 		return refuseForbidden("this key may not be used for " + permission)
 	}

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -43,6 +44,42 @@ func TestAKeyIsHeldToItsPermissionsAndNetworks(t *testing.T) {
 			if (got.status == 403) != (want == 403) {
 				t.Errorf("%s on %s: %d %s, want %d", name, path, got.status, got.body, want)
 			}
+		}
+	}
+}
+
+func TestAPausedKeyAndAFrozenAccountAreRefusedWithTheirReason(t *testing.T) {
+	const ask = `{"model":"tiny","messages":[]}`
+	h := build(t, chat, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "tiny"}), middleware.WithAllowUnmetered("/search"))
+	yes, no := true, false
+	for code, change := range map[string]func(on *bool) error{
+		"key_paused": func(on *bool) error {
+			_, err := h.ledger.UpdateKey(t.Context(), h.key.ID, 0, ledger.KeyPatch{Paused: on})
+			return err
+		},
+		"account_frozen": func(on *bool) error {
+			_, err := h.ledger.UpdateAccount(t.Context(), h.key.Owner, ledger.AccountPatch{Frozen: on})
+			return err
+		},
+	} {
+		before := h.account()
+		if err := change(&yes); err != nil {
+			t.Fatal(err)
+		}
+		for path, body := range map[string]string{"/v1/chat/completions": ask, "/api/infer": ask, "/search": ""} {
+			got := h.post(path, body)
+			if got.status != 403 || path != "/api/infer" && !strings.Contains(got.body, code) || got.header.Get("X-Should-Retry") != "false" {
+				t.Errorf("%s on %s: %d %s", code, path, got.status, got.body)
+			}
+		}
+		if after := h.account(); after.Available != before.Available || after.Held != 0 {
+			t.Errorf("%s: %+v became %+v", code, before, after)
+		}
+		if err := change(&no); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.post("/v1/chat/completions", ask); got.status != 200 {
+			t.Errorf("after %s: %d %s", code, got.status, got.body)
 		}
 	}
 }

@@ -36,6 +36,20 @@ func refuseForbidden(message string) *dialect.Refusal {
 	return &dialect.Refusal{Reason: dialect.Forbidden, Message: message, Final: true}
 }
 
+func refusePaused() *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.Forbidden, Code: "key_paused", Final: true,
+		Message: "this key is paused; whoever manages it can resume it",
+	}
+}
+
+func refuseFrozen() *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.Forbidden, Code: "account_frozen", Final: true,
+		Message: "the account of this key is frozen; whoever manages it can unfreeze it",
+	}
+}
+
 func refuseUnknownPath() *dialect.Refusal {
 	return &dialect.Refusal{
 		Reason: dialect.NotFound, Code: "unknown_path", Final: true,
@@ -130,6 +144,12 @@ func refuseHold(err error) *dialect.Refusal {
 	if !errors.As(err, &credit) {
 		if errors.Is(err, ledger.ErrUnknownKey) {
 			return refuseKey() // revoked since it was authenticated
+		}
+		if errors.Is(err, ledger.ErrPaused) {
+			return refusePaused()
+		}
+		if errors.Is(err, ledger.ErrFrozen) {
+			return refuseFrozen()
 		}
 		return refuseUnavailable()
 	}

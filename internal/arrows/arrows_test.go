@@ -64,6 +64,7 @@ var allowed = map[string]string{
 	"internal/mutants/ledger": "",
 	"internal/needs":          "",
 	"internal/replace":        "",
+	"internal/openapitest":    "",
 	"internal/sdktest":        "",
 	"internal/words":          "",
 }

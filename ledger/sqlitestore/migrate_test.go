@@ -235,7 +235,7 @@ func TestSmallAmountsKeepTheirSign(t *testing.T) {
 	}
 	defer l.Close(context.Background())
 	for amount, want := range map[ledger.Micro]string{-250_000: "-0.250000", -1: "-0.000001", -1_500_000: "-1.500000", 250_000: "0.250000", 7_000_001: "7.000001"} {
-		made, err := l.Adjust(t.Context(), "acme", amount, fmt.Sprint("correction of ", amount))
+		made, err := l.Adjust(t.Context(), "acme", ledger.Adjustment{Amount: amount, Reason: "test", IdempotencyKey: fmt.Sprint("correction of ", amount)})
 		if err != nil {
 			t.Fatal(err)
 		}

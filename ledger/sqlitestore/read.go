@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -148,7 +149,19 @@ func (r *row) targets() []any {
 
 // Entries returns at most limit entries after a sequence number, in order.
 func (s *Store) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT "+columnList+" FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+	return s.FindEntries(ctx, ledger.EntryQuery{After: after, Limit: limit})
+}
+
+// FindEntries returns the entries that match a query, in order. A range of time becomes
+// one of sequence numbers, so that only its entries are read; there is no other index,
+// because each would make every commit dearer.
+func (s *Store) FindEntries(ctx context.Context, query ledger.EntryQuery) ([]ledger.Entry, error) {
+	conditions, arguments, err := s.where(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read entries: %w", plain(err))
+	}
+	rows, err := s.readers.QueryContext(ctx, "SELECT "+columnList+" FROM entry WHERE "+conditions+" ORDER BY seq LIMIT ?",
+		append(arguments, query.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("read entries: %w", plain(err))
 	}
@@ -170,6 +183,42 @@ func (s *Store) Entries(ctx context.Context, after int64, limit int) ([]ledger.E
 		return nil, fmt.Errorf("read entries: %w", plain(err))
 	}
 	return entries, nil
+}
+
+// where returns the conditions of a query and their values.
+func (s *Store) where(ctx context.Context, query ledger.EntryQuery) (conditions string, arguments []any, err error) {
+	conditions, arguments = "seq > ?", []any{query.After}
+	add := func(condition string, values ...any) {
+		conditions += " AND " + condition
+		arguments = append(arguments, values...)
+	}
+	if !query.From.IsZero() {
+		since, err := s.Since(ctx, query.From)
+		if err != nil {
+			return "", nil, err
+		}
+		add("seq > ?", since)
+	}
+	if !query.Before.IsZero() {
+		through, err := s.Since(ctx, query.Before)
+		if err != nil {
+			return "", nil, err
+		}
+		add("seq <= ?", through)
+	}
+	for column, value := range map[string]string{"account": query.Account, "key_id": query.KeyID, "request_id": query.RequestID} {
+		if value != "" {
+			add(column+" = ?", value)
+		}
+	}
+	if len(query.Kinds) > 0 {
+		names := make([]any, len(query.Kinds))
+		for i, kind := range query.Kinds {
+			names[i] = kind.String()
+		}
+		add("kind IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+	}
+	return conditions, arguments, nil
 }
 
 // Since returns the sequence number of the last entry before a moment. Times never

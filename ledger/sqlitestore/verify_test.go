@@ -155,7 +155,7 @@ func openTwoDays(t *testing.T, store ledger.Store) (l *ledger.Ledger, now func()
 	}
 	t.Cleanup(func() { l.Close(context.Background()) })
 	for _, id := range []string{"a", "b"} {
-		if _, err := l.CreateAccount(t.Context(), id, ""); err != nil {
+		if _, err := l.CreateAccount(t.Context(), ledger.NewAccount{ID: id}); err != nil {
 			t.Fatal(err)
 		}
 		tomorrow()

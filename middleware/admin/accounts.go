@@ -13,6 +13,7 @@ import (
 type accountView struct {
 	ID             string       `json:"id"`
 	Name           string       `json:"name"`
+	Frozen         bool         `json:"frozen"`
 	Available      string       `json:"available"`
 	AvailableMicro ledger.Micro `json:"available_micro"`
 	Held           string       `json:"held"`
@@ -29,8 +30,8 @@ type accountPage struct {
 	Next     string        `json:"next,omitempty"`
 }
 
-// topUpView is the reply to a top-up. Replayed is true if the same top-up was made
-// before, so that nothing was added now.
+// topUpView is the reply to a top-up or an adjustment. Replayed is true if the same one
+// was made before, so that nothing was added or taken away now.
 type topUpView struct {
 	Sequence    int64        `json:"seq"`
 	Replayed    bool         `json:"replayed"`
@@ -41,7 +42,7 @@ type topUpView struct {
 
 func viewAccount(account *ledger.Account) accountView {
 	return accountView{
-		ID: account.ID, Name: account.Name,
+		ID: account.ID, Name: account.Name, Frozen: account.Frozen,
 		Available: account.Available.String(), AvailableMicro: account.Available,
 		Held: account.Held.String(), HeldMicro: account.Held,
 		Spent: account.Spent.String(), SpentMicro: account.Spent,
@@ -59,7 +60,7 @@ func (h *Handler) createAccount(c *rest.Call) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	account, err := h.ledger.CreateAccount(c.Context(), id, name)
+	account, err := h.ledger.CreateAccount(c.Context(), ledger.NewAccount{ID: id, Name: name, Idempotency: c.Idempotency()})
 	if err != nil {
 		return err
 	}
@@ -110,12 +111,78 @@ func (h *Handler) getAccount(c *rest.Call) error {
 	return nil
 }
 
-// topUp adds credit. The header Idempotency-Key is required, so that a client that got
-// no reply can ask again without paying twice.
-func (h *Handler) topUp(c *rest.Call) error {
-	key := c.Request.Header.Get("Idempotency-Key")
+// patchAccount renames, freezes or unfreezes an account.
+func (h *Handler) patchAccount(c *rest.Call) error {
+	f, err := c.Fields()
+	if err != nil {
+		return err
+	}
+	patch := ledger.AccountPatch{Reason: f.Text("reason", rules.MaxName)}
+	if f.Has("name") {
+		patch.Name = new(f.Text("name", rules.MaxName))
+	}
+	if f.Has("frozen") {
+		patch.Frozen = new(f.Flag("frozen"))
+	}
+	f.Done()
+	if err := f.Err(); err != nil {
+		return err
+	}
+	id := c.Parameters[0]
+	account, err := h.ledger.UpdateAccount(c.Context(), id, patch)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return rest.NotFound("account", id)
+	}
+	if err != nil {
+		return err
+	}
+	c.Audit("account changed", id)
+	c.JSON(http.StatusOK, viewAccount(&account))
+	return nil
+}
+
+// moneyKey returns the header Idempotency-Key, which is required where credit moves, so
+// that a client that got no reply can ask again without moving it twice.
+func moneyKey(c *rest.Call) (string, error) {
+	key := c.Request.Header.Get(rest.IdempotencyHeader)
 	if key == "" {
-		return rest.Invalid("Idempotency-Key", "this header is required: any text that you use for this top-up alone")
+		return "", rest.Invalid(rest.IdempotencyHeader, "this header is required: any text that you use for this request alone")
+	}
+	return key, nil
+}
+
+// adjust corrects an account up or down.
+func (h *Handler) adjust(c *rest.Call) error {
+	key, err := moneyKey(c)
+	if err != nil {
+		return err
+	}
+	f, err := c.Fields()
+	if err != nil {
+		return err
+	}
+	amount, present := f.SignedAmount("amount")
+	if !present || amount == 0 {
+		f.Refuse("amount", "required: credits that are added, or taken away if below zero, such as -12.5")
+	}
+	reason := f.Text("reason", rules.MaxName)
+	if reason == "" {
+		f.Refuse("reason", "required: why the account is corrected")
+	}
+	f.Done()
+	if err := f.Err(); err != nil {
+		return err
+	}
+	id := c.Parameters[0]
+	made, err := h.ledger.Adjust(c.Context(), id, ledger.Adjustment{Amount: amount, Reason: reason, IdempotencyKey: key})
+	return h.creditReply(c, "account adjusted", id, amount, &made, err)
+}
+
+// topUp adds credit.
+func (h *Handler) topUp(c *rest.Call) error {
+	key, err := moneyKey(c)
+	if err != nil {
+		return err
 	}
 	f, err := c.Fields()
 	if err != nil {
@@ -131,16 +198,22 @@ func (h *Handler) topUp(c *rest.Call) error {
 	}
 	id := c.Parameters[0]
 	made, err := h.ledger.TopUp(c.Context(), id, amount, key)
+	return h.creditReply(c, "account topped up", id, amount, &made, err)
+}
+
+// creditReply tells how an account's credit was changed, or that it was before.
+func (h *Handler) creditReply(c *rest.Call, what, id string, amount ledger.Micro, made *ledger.TopUp, err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
 		return rest.NotFound("account", id)
 	}
 	if err != nil {
 		return err
 	}
-	c.Audit("account topped up", id)
 	status := http.StatusCreated
 	if made.Replayed {
 		status = http.StatusOK
+	} else {
+		c.Audit(what, id)
 	}
 	c.JSON(status, topUpView{made.Sequence, made.Replayed, amount.String(), amount, viewAccount(&made.Account)})
 	return nil

@@ -2,7 +2,10 @@ package admin
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
 )
 
 func TestAnAccountIsMadeAndToppedUpOnce(t *testing.T) {
@@ -64,4 +67,53 @@ func TestAccountsAreListedInPages(t *testing.T) {
 	if got := s.Call("GET", "/admin/v1/accounts?after=nobody", s.Admin, "").Want(400); got.Param() != "after" {
 		t.Error(got.Body)
 	}
+}
+
+func TestATopUpIsTakenBackByAnAdjustmentWithAReason(t *testing.T) {
+	s := newServer(t)
+	s.Call("POST", "/admin/v1/accounts/default/topups", s.Admin, `{"amount":"12.5"}`, "Idempotency-Key", "invoice 17").Want(201)
+	const path, body = "/admin/v1/accounts/default/adjustments", `{"amount":"-12.25","reason":"invoice 17 was paid twice"}`
+	// The key of the top-up is free here.
+	first := s.Call("POST", path, s.Admin, body, "Idempotency-Key", "invoice 17").Want(201)
+	if first.Object("account")["available"] != "0.250000" || first.Text("amount") != "-12.250000" || first.Fields()["replayed"] != false {
+		t.Error(first.Body)
+	}
+	again := s.Call("POST", path, s.Admin, body, "Idempotency-Key", "invoice 17").Want(200)
+	if again.Fields()["replayed"] != true || again.Number("seq") != first.Number("seq") || again.Object("account")["available"] != "0.250000" {
+		t.Error(again.Body)
+	}
+	s.Call("POST", path, s.Admin, `{"amount":1,"reason":"goodwill"}`, "Idempotency-Key", "up").Want(201)
+	s.Call("POST", path, s.Admin, `{"amount":2,"reason":"goodwill"}`, "Idempotency-Key", "up").Want(422)
+	for body, param := range map[string]string{
+		`{"amount":-1}`: "reason", `{"reason":"r"}`: "amount", `{"amount":0,"reason":"r"}`: "amount", `{"amount":-1.5,"reason":"r"}`: "amount",
+		`{"amount":"-2","reason":"more than there is"}`: "amount", `{"amount":1,"reason":""}`: "reason",
+	} {
+		if got := s.Call("POST", path, s.Admin, body, "Idempotency-Key", "k").Want(400); got.Param() != param {
+			t.Errorf("%s: %s", body, got.Body)
+		}
+	}
+	if got := s.Call("POST", path, s.Admin, `{"amount":1,"reason":"r"}`).Want(400); got.Param() != "Idempotency-Key" {
+		t.Error(got.Body)
+	}
+	s.Call("POST", "/admin/v1/accounts/nobody/adjustments", s.Admin, `{"amount":3,"reason":"r"}`, "Idempotency-Key", "k").Want(404)
+	if got := s.Call("GET", "/admin/v1/entries?kind=adjust", s.Admin, "").Want(200); !strings.Contains(got.Body, `"reason":"invoice 17 was paid twice"`) {
+		t.Error(got.Body)
+	}
+}
+
+func TestAnAccountIsRenamedFrozenAndUnfrozen(t *testing.T) {
+	s := newServer(t)
+	const path = "/admin/v1/accounts/default"
+	got := s.Call("PATCH", path, s.Admin, `{"name":"Default Ltd","frozen":true,"reason":"overdue"}`).Want(200)
+	if got.Text("name") != "Default Ltd" || got.Fields()["frozen"] != true {
+		t.Error(got.Body)
+	}
+	s.Call("GET", "/admin/v1/me", s.Member, "").Want(200) // its keys still see themselves
+	if got = s.Call("PATCH", path, s.Admin, `{"frozen":false}`).Want(200); got.Text("name") != "Default Ltd" || got.Fields()["frozen"] != false {
+		t.Error(got.Body)
+	}
+	acme := s.Mint(ledger.NewKey{Name: "admin", Role: ledger.RoleAdmin})
+	s.Call("PATCH", path, acme, `{"frozen":true}`).Want(403)
+	s.Call("PATCH", "/admin/v1/accounts/nobody", s.Admin, `{"frozen":true}`).Want(404)
+	s.Call("PATCH", path, s.Admin, `{"frozen":"yes"}`).Want(400)
 }

@@ -24,8 +24,7 @@
 //   - The text of a key is in the replies that create or rotate it and nowhere else: who
 //     loses it rotates the key.
 //   - Every write is durable in the ledger before its 2xx reply. A reply that did not
-//     arrive says nothing: repeat a top-up with the same Idempotency-Key, look for the
-//     name of a key before making it again.
+//     arrive says nothing: send the request again with the same Idempotency-Key.
 //   - Failed attempts to authenticate are counted per address. Behind a proxy set
 //     [WithClientAddress], or all callers are one.
 //   - Where a configuration is reloaded, hand the same [Throttle] to the next handler, or

@@ -36,7 +36,7 @@ func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 		Keys: h.ledger, ClientAddress: h.clientAddress, Throttle: h.throttle, Now: h.now,
 		AdminKeySHA256: h.rootKey,
 	}
-	native := rest.API{Prefixes: []string{"/admin"}, Routes: h.routes(), Refuse: refuse, Refusal: nativeError{}}
+	native := rest.API{Prefixes: []string{"/admin"}, Routes: h.routes(), Tags: tags, Refuse: refuse, Refusal: nativeError{}}
 	sdk := aixplain.API(aixplain.Config{
 		Ledger: h.ledger, Limiter: h.limiter, Rules: &h.rules, Now: h.now, Revoked: h.revoked,
 	})

@@ -17,7 +17,8 @@ import (
 // the call says otherwise: a day to roll the new one out.
 const usualOverlap = 24 * time.Hour
 
-// rotatedView is the reply to a rotation.
+// rotatedView is the reply to a rotation. PreviousValidUntil is for how long the text
+// that was replaced still works, null if an earlier request replaced it.
 type rotatedView struct {
 	secretView
 	PreviousValidUntil *string `json:"previous_valid_until"`
@@ -74,6 +75,9 @@ func (f keyForm) patch(key *ledger.Key, now time.Time) (patch ledger.KeyPatch) {
 		amount, present := f.Amount("budget")
 		patch.Budget = &ledger.Budget{Amount: amount, Unlimited: !present}
 	}
+	if f.Has("paused") {
+		patch.Paused = new(f.Flag("paused"))
+	}
 	if f.Has("expires_at") {
 		moment, _ := f.Moment("expires_at", now, time.RFC3339)
 		patch.ExpiresAt = &moment
@@ -90,21 +94,24 @@ func (h *Handler) rotateKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	overlap := usualOverlap
+	rotation := ledger.Rotation{Overlap: usualOverlap, EndPrevious: f.Flag("end_previous"), Idempotency: c.Idempotency()}
 	if seconds, present := f.Integer("overlap_seconds", 0, int64(ledger.MaxOverlap/time.Second)); present {
-		overlap = time.Duration(seconds) * time.Second
+		rotation.Overlap = time.Duration(seconds) * time.Second
 	}
 	f.Done()
 	if err := f.Err(); err != nil {
 		return err
 	}
-	until := h.now().Add(overlap)
-	key, secret, err := h.ledger.RotateKey(c.Context(), c.Parameters[0], overlap)
+	key, secret, err := h.ledger.RotateKey(c.Context(), c.Parameters[0], rotation)
 	if err != nil {
 		return err
 	}
-	c.Audit("key rotated", key.ID)
-	c.JSON(http.StatusOK, rotatedView{secretView{h.viewKey(&key), secret.Reveal()}, rest.FormatMoment(until)})
+	view := rotatedView{secretView: h.viewSecret(&key, secret)}
+	if !view.Replayed {
+		c.Audit("key rotated", key.ID)
+		view.PreviousValidUntil = rest.FormatMoment(h.now().Add(rotation.Overlap))
+	}
+	c.JSON(http.StatusOK, view)
 	return nil
 }
 

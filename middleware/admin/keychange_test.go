@@ -141,11 +141,59 @@ func TestARotatedKeyOverlapsWithItsOldText(t *testing.T) {
 	}
 	none := s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0}`).Want(200)
 	s.Call("GET", "/admin/v1/me", again.Text("key"), "").Want(401)
+	// What the rotation before promised still holds, until it is ended.
+	s.Call("GET", "/admin/v1/me", got.Text("key"), "").Want(200)
+	none = s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0,"end_previous":true}`).Want(200)
+	s.Call("GET", "/admin/v1/me", got.Text("key"), "").Want(401)
 	s.Call("GET", "/admin/v1/me", none.Text("key"), "").Want(200)
 	for _, body := range []string{`{"overlap_seconds":604801}`, `{"overlap_seconds":-1}`, `{"overlap_seconds":"1h"}`} {
 		if got := s.Call("POST", path+"/rotate", s.Admin, body).Want(400); got.Param() != "overlap_seconds" {
 			t.Error(got.Body)
 		}
+	}
+}
+
+func TestMoreOverlapsThanAKeyCanHaveAreRefused(t *testing.T) {
+	s := newServer(t)
+	path := "/admin/v1/keys/" + s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201).Text("id") + "/rotate"
+	for range 10 {
+		s.Call("POST", path, s.Admin, "").Want(200)
+	}
+	if got := s.Call("POST", path, s.Admin, "").Want(409); got.ErrorCode() != "too_many_overlaps" {
+		t.Error(got.Body)
+	}
+	s.Call("POST", path, s.Admin, `{"end_previous":true}`).Want(200)
+}
+
+func TestAPausedKeyIsRefusedUntilItIsResumed(t *testing.T) {
+	s := newServer(t)
+	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a","role":"admin"}`).Want(201)
+	path := "/admin/v1/keys/" + made.Text("id")
+	if got := s.Call("PATCH", path, s.Admin, `{"paused":true}`).Want(200); got.Text("state") != "paused" {
+		t.Error(got.Body)
+	}
+	if got := s.Call("GET", "/admin/v1/keys", made.Text("key"), "").Want(403); got.ErrorCode() != "key_paused" {
+		t.Error(got.Body)
+	}
+	if got := s.Call("GET", "/admin/v1/keys?state=paused", s.Admin, "").Want(200).List("keys"); len(got) != 1 {
+		t.Errorf("%d paused keys", len(got))
+	}
+	if got := s.Call("PATCH", path, s.Admin, `{"paused":false}`).Want(200); got.Text("state") != "active" {
+		t.Error(got.Body)
+	}
+	s.Call("GET", "/admin/v1/keys", made.Text("key"), "").Want(200)
+}
+
+func TestAKeySaysWhenItWasLastUsed(t *testing.T) {
+	s := newServer(t)
+	s.Grant("default", ledger.Credit)
+	if got := s.Call("GET", "/admin/v1/me", s.Member, "").Want(200); got.Fields()["last_used_at"] != nil {
+		t.Error(got.Body)
+	}
+	s.Spend(s.Member, "tiny", ledger.Quantity{InputTokens: 1})
+	s.Advance(time.Hour)
+	if got := s.Call("GET", "/admin/v1/me", s.Member, "").Want(200); got.Text("last_used_at") != "2026-11-20T10:00:00.000Z" {
+		t.Error(got.Body)
 	}
 }
 

@@ -18,22 +18,48 @@ func (h *Handler) createKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
+	idempotency := c.Idempotency()
+	// Before what is asked is judged: an expiry may lie in the past by now.
+	if key, again, err := h.ledger.MadeKey(c.Context(), idempotency); again || err != nil {
+		return h.secretReply(c, http.StatusCreated, &key, ledger.Secret{}, err)
+	}
 	made := keyForm{f, &h.rules}.newKey(h.now())
 	if err := f.Err(); err != nil {
 		return err
 	}
+	made.Idempotency = idempotency
+	if err := h.settleOwner(c, &made); err != nil {
+		return err
+	}
+	key, secret, err := h.ledger.CreateKey(c.Context(), made)
+	if err == nil && secret.Reveal() != "" {
+		c.Audit("key created", key.ID)
+	}
+	return h.secretReply(c, http.StatusCreated, &key, secret, err)
+}
+
+// secretReply shows a new secret with status, or says that an earlier request did.
+func (h *Handler) secretReply(c *rest.Call, status int, key *ledger.Key, secret ledger.Secret, err error) error {
+	if err != nil {
+		return err
+	}
+	view := h.viewSecret(key, secret)
+	if view.Replayed {
+		status = http.StatusOK
+	}
+	c.JSON(status, view)
+	return nil
+}
+
+// settleOwner fills in the owner of a new key, and refuses one that the caller does not
+// manage.
+func (h *Handler) settleOwner(c *rest.Call, made *ledger.NewKey) error {
 	if made.Owner == "" {
 		made.Owner = c.Caller.Owner // empty for the configured key: the ledger's default
 	}
 	if made.Owner != "" && !c.Manages(made.Owner) || made.AllOwners && !c.Caller.AllOwners {
 		return rest.Forbidden("other_owner", "Forbidden: this admin key manages its own owner only")
 	}
-	key, secret, err := h.ledger.CreateKey(c.Context(), made)
-	if err != nil {
-		return err
-	}
-	c.Audit("key created", key.ID)
-	c.JSON(http.StatusCreated, secretView{h.viewKey(&key), secret.Reveal()})
 	return nil
 }
 
@@ -52,7 +78,7 @@ func (h *Handler) listKeys(c *rest.Call) error {
 	case "admin":
 		query.Role = new(ledger.RoleAdmin)
 	}
-	word := q.Word("state", "active", "expired", "revoked")
+	word := q.Word("state", "active", "expired", "paused", "revoked")
 	for state, name := range stateNames {
 		if name == word {
 			query.State = state

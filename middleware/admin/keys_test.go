@@ -22,7 +22,7 @@ func TestAKeyIsMadeShownOnceListedAndRevoked(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"name": "team-a", "owner": "acme", "role": "member", "state": "active", "budget": "12.500000", "budget_micro": 12.5e6,
-		"expires_at": "2030-01-01T00:00:00.000Z", "created_at": "2026-11-20T10:00:00.000Z", "revoked_at": nil, "version": 1.0,
+		"expires_at": "2030-01-01T00:00:00.000Z", "created_at": "2026-11-20T10:00:00.000Z", "revoked_at": nil, "last_used_at": nil, "version": 1.0, "replayed": false,
 		"spent": "0.000000", "hint": text[:4] + text[len(text)-4:],
 	} {
 		if got := made.Fields()[name]; got != want {

@@ -35,6 +35,7 @@ type keyView struct {
 	SpentMicro  ledger.Micro      `json:"spent_micro"`
 	Requests    int64             `json:"requests"` // calls that ran, ever
 	CreatedAt   *string           `json:"created_at"`
+	LastUsedAt  *string           `json:"last_used_at"` // when its last call ended
 	ExpiresAt   *string           `json:"expires_at"`
 	RevokedAt   *string           `json:"revoked_at"`
 	Metadata    map[string]string `json:"metadata"`
@@ -51,15 +52,28 @@ type pendingView struct {
 }
 
 // secretView is a key in the reply that creates or rotates it, the one place
-// where its text is shown.
+// where its text is shown. Replayed is true if the same request made it before: then Key
+// is null, because the text was in the first reply.
 type secretView struct {
 	keyView
-	Key string `json:"key"`
+	Key      *string `json:"key"`
+	Replayed bool    `json:"replayed"`
+}
+
+// viewSecret shows a key that was made or rotated just now, or by an earlier request if
+// the secret is empty.
+func (h *Handler) viewSecret(key *ledger.Key, secret ledger.Secret) secretView {
+	view := secretView{keyView: h.viewKey(key), Replayed: true}
+	if text := secret.Reveal(); text != "" {
+		view.Key, view.Replayed = &text, false
+	}
+	return view
 }
 
 // stateNames are the words for the states of keys on the wire.
 var stateNames = map[ledger.KeyState]string{
 	ledger.StateActive: "active", ledger.StateExpired: "expired", ledger.StateRevoked: "revoked",
+	ledger.StatePaused: "paused",
 }
 
 // viewLimits shows the limits of the whole key and those of its models.
@@ -98,7 +112,7 @@ func (h *Handler) viewKey(key *ledger.Key) keyView {
 		AllOwners: key.AllOwners, State: stateNames[key.State(h.now())],
 		Models: present(key.Models), Permissions: present(key.Permissions), CIDRs: make([]string, 0, len(key.CIDRs)),
 		Held: key.Held.String(), HeldMicro: key.Held, Spent: key.Spent.String(), SpentMicro: key.Spent, Requests: key.Calls,
-		CreatedAt: rest.FormatMoment(key.CreatedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt),
+		CreatedAt: rest.FormatMoment(key.CreatedAt), LastUsedAt: rest.FormatMoment(key.LastUsedAt), ExpiresAt: rest.FormatMoment(key.ExpiresAt),
 		RevokedAt: rest.FormatMoment(key.RevokedAt), Metadata: key.Metadata, Version: key.Version,
 	}
 	view.Limits, view.ModelLimits = viewLimits(key.Limits)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
@@ -31,21 +30,25 @@ type Keys interface {
 	ListKeys(query ledger.KeyQuery) (keys []ledger.Key, next string, err error)
 	CreateKey(ctx context.Context, request ledger.NewKey) (ledger.Key, ledger.Secret, error)
 	UpdateKey(ctx context.Context, id string, version int64, patch ledger.KeyPatch) (ledger.Key, error)
-	RotateKey(ctx context.Context, id string, overlap time.Duration) (ledger.Key, ledger.Secret, error)
+	RotateKey(ctx context.Context, id string, rotation ledger.Rotation) (ledger.Key, ledger.Secret, error)
+	ImportKey(ctx context.Context, request ledger.NewKey, hash [32]byte, hint string) (ledger.Key, error)
+	MadeKey(ctx context.Context, idempotency ledger.Idempotency) (key ledger.Key, ok bool, err error)
 	RevokeKey(ctx context.Context, id string) (ledger.Key, error)
 }
 
-// Accounts makes accounts and adds credit to them.
+// Accounts makes and changes accounts and what credit they have.
 type Accounts interface {
-	CreateAccount(ctx context.Context, id, name string) (ledger.Account, error)
+	CreateAccount(ctx context.Context, request ledger.NewAccount) (ledger.Account, error)
+	UpdateAccount(ctx context.Context, id string, patch ledger.AccountPatch) (ledger.Account, error)
 	Account(id string) (account ledger.Account, ok bool)
 	ListAccounts(after string, limit int) (accounts []ledger.Account, next string, err error)
+	Adjust(ctx context.Context, account string, adjustment ledger.Adjustment) (ledger.TopUp, error)
 	TopUp(ctx context.Context, account string, amount ledger.Micro, idempotencyKey string) (ledger.TopUp, error)
 }
 
 // Records reports what was used and what it cost.
 type Records interface {
 	Usage(ctx context.Context, query ledger.UsageQuery) ([]ledger.UsageRow, error)
-	Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error)
+	FindEntries(ctx context.Context, query ledger.EntryQuery) ([]ledger.Entry, error)
 	Price(model string) ledger.Price
 }

@@ -20,7 +20,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	routes := s.handler.routes()
 	for i := range routes {
 		route := &routes[i]
-		if route.Summary == "" || route.Reply == nil {
+		if route.Summary == "" || route.Reply == nil || route.ID == "" || route.Tag == "" {
 			t.Errorf("%s %s has no description", route.Method, route.Path)
 		}
 		if admintest.At(got.Fields(), "paths", route.Path, strings.ToLower(route.Method), "responses") == nil {
@@ -34,15 +34,12 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 func TestRequestsAreReadAsTheyAreDescribed(t *testing.T) {
 	s := newServer(t)
 	id := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201).Text("id")
-	valid := map[string]any{"name": "a", "key": "x", "id": "acme", "amount": 1, "version": 1}
+	valid := map[string]any{"name": "a", "key": "x", "id": "acme", "amount": 1, "version": 1, "reason": "r", "sha256": strings.Repeat("ab", 32)}
 	for _, route := range s.handler.routes() {
 		if route.Request == nil {
 			continue
 		}
-		path := strings.ReplaceAll(route.Path, "{id}", id)
-		if strings.Contains(path, "accounts/") {
-			path = "/admin/v1/accounts/default/topups"
-		}
+		path := strings.ReplaceAll(route.Path, "{id}", map[bool]string{false: id, true: "default"}[strings.Contains(route.Path, "accounts/")])
 		members := route.Request["properties"].(schema.Members)
 		for _, member := range append(members.Names(), "undescribed", "Name", "key_id") {
 			body := map[string]any{}

@@ -22,7 +22,7 @@ func (e *Engine) Bootstrap(ctx context.Context, memberLimits []limits.Row, log *
 	if !e.Ledger.Empty() {
 		return nil
 	}
-	if _, err := e.Ledger.CreateAccount(ctx, demoOwner, "Demonstration"); err != nil {
+	if _, err := e.Ledger.CreateAccount(ctx, ledger.NewAccount{ID: demoOwner, Name: "Demonstration"}); err != nil {
 		return err
 	}
 	if _, err := e.Ledger.TopUp(ctx, demoOwner, demoCredit, "bootstrap"); err != nil {

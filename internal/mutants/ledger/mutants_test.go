@@ -53,8 +53,18 @@ var mutants = map[string][]change{
 		{"state_holds.go", "	c.accounts[h.account].held -= h.amount\n", ""},
 	},
 	"top up again for the same idempotency key": {
-		{"account.go", "[referenceMark(idempotencyKey)]; used {", "[referenceMark(idempotencyKey)]; used && number > 1<<20 {"},
-		{"state.go", "; used {\n		return errors.New(\"idempotency", "; used && e.Sequence < 0 {\n		return errors.New(\"idempotency"},
+		{"account.go", "			if !used {\n", "			if !used || number < 1<<20 {\n"},
+		{"state.go", "; used && detail.Request == nil {", "; used && e.Sequence < 0 {"},
+	},
+	"adjust again for the same idempotency key": {
+		{"state_tables.go", "	number, ok := c.requestOf[i.mark()]\n	if !ok {\n", "	number, ok := c.requestOf[i.mark()]\n	if !ok || number < 1<<20 {\n"},
+		{"state_tables.go", "; used {\n", "; used && sequence < 0 {\n"},
+	},
+	"run calls of a frozen account": {
+		{"state_holds.go", "].frozen {\n", "].frozen && len(c.holds) > 1<<20 {\n"},
+	},
+	"run calls of a paused key": {
+		{"state_holds.go", ".flags&keyPaused != 0 {\n", ".flags&keyPaused != 0 && len(c.holds) > 1<<20 {\n"},
 	},
 	"charge the hold and not the cost": {
 		{"state_holds.go", "	e.Amount = min(cost, most)\n", "	e.Amount = min(max(cost, h.amount), most)\n"},

@@ -75,12 +75,19 @@ func (a *api) createKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
+	idempotency := c.Idempotency()
+	if key, again, err := a.Ledger.MadeKey(c.Context(), idempotency); again || err != nil {
+		if err == nil {
+			c.JSON(http.StatusCreated, viewKey(&key, "")) // the text was in the first reply
+		}
+		return err
+	}
 	form := a.readForm(f, nil)
 	if err := f.Err(); err != nil {
 		return err
 	}
 	key, secret, err := a.Ledger.CreateKey(c.Context(), ledger.NewKey{
-		Name: form.name, UniqueName: true, Owner: workspace(c), Limits: form.limits,
+		Name: form.name, UniqueName: true, Owner: workspace(c), Limits: form.limits, Idempotency: idempotency,
 		HasBudget: form.hasBudget, Budget: form.budget, ExpiresAt: form.expiresAt,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type Ledger interface {
 	Key(id string) (ledger.Key, bool)
 	ListKeys(query ledger.KeyQuery) (keys []ledger.Key, next string, err error)
 	CreateKey(ctx context.Context, request ledger.NewKey) (ledger.Key, ledger.Secret, error)
+	MadeKey(ctx context.Context, idempotency ledger.Idempotency) (key ledger.Key, ok bool, err error)
 	UpdateKey(ctx context.Context, id string, version int64, patch ledger.KeyPatch) (ledger.Key, error)
 	RevokeKey(ctx context.Context, id string) (ledger.Key, error)
 	Price(model string) ledger.Price
@@ -44,7 +45,7 @@ func API(config Config) rest.API {
 	a := &api{config}
 	return rest.API{
 		Prefixes: []string{"/sdk", "/v2/models"}, Routes: a.routes(), Refuse: refuse, Refusal: errorView{},
-		Components: "Aixplain",
+		Components: "Aixplain", Tags: []rest.Tag{{Name: tag, Description: "The key and model routes that the aiXplain SDK calls."}},
 	}
 }
 
@@ -66,6 +67,9 @@ func refuse(c *rest.Call, p *rest.Problem) {
 	})
 }
 
+// tag groups the routes in the OpenAPI document.
+const tag = "aixplain"
+
 // routes is the table of the routes: what serves each, and what the OpenAPI document
 // says of it. Literal paths stand before those with parameters.
 func (a *api) routes() []rest.Route {
@@ -73,40 +77,51 @@ func (a *api) routes() []rest.Route {
 	return []rest.Route{
 		{
 			Method: "GET", Path: keys, Access: rest.AccessAdmin, Handle: a.listKeys,
+			ID: "listSDKKeys", Tag: tag,
 			Summary: "List keys for the aiXplain SDK.", Reply: []keyView{},
 		},
 		{
 			Method: "POST", Path: keys, Access: rest.AccessAdmin, Handle: a.createKey,
+			ID: "createSDKKey", Tag: tag,
 			Summary: "Create a key for the aiXplain SDK.", Request: keySchema(),
+			Optional: schema.Members{rest.IdempotencyHeader: schema.Text}, Refusals: []int{http.StatusUnprocessableEntity},
 			Status: http.StatusCreated, Reply: keyView{},
 		},
 		{
 			Method: "GET", Path: keys + "/usage-limits", Access: rest.AccessKey, Handle: a.ownUsage,
+			ID: "getOwnSDKUsage", Tag: tag,
 			Summary: "Report the caller's usage of today.", Reply: []usageView{},
 		},
 		{
 			Method: "GET", Path: key, Access: rest.AccessAdmin, Handle: a.getKey,
+			ID: "getSDKKey", Tag: tag,
 			Summary: "Show a key to the aiXplain SDK.", Reply: keyView{},
 		},
 		{
 			Method: "PUT", Path: key, Access: rest.AccessAdmin, Handle: a.updateKey,
-			Summary: "Replace a key's settings; limits act from the next window on.",
-			Request: keySchema(), Reply: keyView{},
+			ID: "replaceSDKKey", Tag: tag,
+			Summary:  "Replace a key's settings; limits act from the next window on.",
+			Refusals: []int{http.StatusUnprocessableEntity},
+			Request:  keySchema(), Reply: keyView{},
 		},
 		{
 			Method: "DELETE", Path: key, Access: rest.AccessAdmin, Handle: a.deleteKey,
+			ID: "deleteSDKKey", Tag: tag,
 			Summary: "Revoke a key.", Reply: keyView{},
 		},
 		{
 			Method: "GET", Path: key + "/usage-limits", Access: rest.AccessAdmin, Handle: a.keyUsage,
+			ID: "getSDKKeyUsage", Tag: tag,
 			Summary: "Report a key's usage of today.", Reply: []usageView{},
 		},
 		{
 			Method: "GET", Path: "/sdk/models/{id}", Access: rest.AccessKey, Handle: a.getModel,
+			ID: "getSDKModel", Tag: tag,
 			Summary: "Show a model to the aiXplain SDK.", Reply: modelView{},
 		},
 		{
 			Method: "GET", Path: "/v2/models/{id}", Access: rest.AccessKey, Handle: a.getModel,
+			ID: "getModelV2", Tag: tag,
 			Summary: "Show a model to the aiXplain SDK.", Reply: modelView{},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -40,21 +41,20 @@ func (s *Server) conforms(method, path string, r Reply) {
 	if operation == nil || r.Body == "" {
 		return
 	}
-	response, media := "default", "application/json"
-	if r.Status/100 == 2 {
-		responses, _ := At(operation, "responses").(map[string]any)
-		for status := range responses {
-			if status != "default" {
-				response = status
-			}
-		}
-		if content, _ := At(operation, "responses", response, "content").(map[string]any); content["application/x-ndjson"] != nil {
-			media = "application/x-ndjson"
-		}
+	responses, _ := At(operation, "responses").(map[string]any)
+	response, described := responses[strconv.Itoa(r.Status)], any(nil)
+	if response == nil && r.Status >= 500 {
+		response = responses["default"]
 	}
-	described := At(operation, "responses", response, "content", media, "schema")
-	if described == nil {
-		s.T.Errorf("%s %s is not described", method, path)
+	if name, ok := At(response, "$ref").(string); ok {
+		response = At(s.document, "components", "responses", strings.TrimPrefix(name, "#/components/responses/"))
+	}
+	media := "application/json"
+	if content, _ := At(response, "content").(map[string]any); content["application/x-ndjson"] != nil {
+		media = "application/x-ndjson"
+	}
+	if described = At(response, "content", media, "schema"); described == nil {
+		s.T.Errorf("%s %s: status %d is not described", method, path, r.Status)
 		return
 	}
 	bodies := []string{r.Body}

@@ -1,8 +1,11 @@
 package rest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -20,16 +23,64 @@ type Call struct {
 	Parameters []string   // from the path, unescaped
 	Caller     ledger.Key // the zero key on routes for anyone
 	logger     *slog.Logger
+	route      *Route
+	body       []byte // as Fields read it
 }
 
 // Context is the request's context.
 func (c *Call) Context() context.Context { return c.Request.Context() }
 
 // Fields reads the body, which must be one JSON object.
-func (c *Call) Fields() (*Fields, error) { return readFields(c.Writer, c.Request) }
+func (c *Call) Fields() (*Fields, error) {
+	body, err := readBody(c.Writer, c.Request)
+	if err != nil {
+		return nil, err
+	}
+	c.body = body
+	return ParseFields(body)
+}
 
 // OptionalFields reads a body that may be absent, which is the same as {}.
-func (c *Call) OptionalFields() (*Fields, error) { return readOptionalFields(c.Writer, c.Request) }
+func (c *Call) OptionalFields() (*Fields, error) {
+	body, err := readBody(c.Writer, c.Request)
+	if err != nil {
+		return nil, err
+	}
+	// It does not go by the length, which is unknown in HTTP/3 and with chunks.
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	c.body = body
+	return ParseFields(body)
+}
+
+// Idempotency returns what tells a repeated request from a new one: the header
+// Idempotency-Key, for this caller and route alone, and a hash of the path and of the
+// body that Fields read. Without the header it is zero.
+func (c *Call) Idempotency() ledger.Idempotency {
+	key := c.Request.Header.Get(IdempotencyHeader)
+	if key == "" {
+		return ledger.Idempotency{}
+	}
+	// The order and the spaces between members mean nothing. What is no JSON is hashed
+	// as it came: it will be refused.
+	asked, decoder := c.body, json.NewDecoder(bytes.NewReader(c.body))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) == nil {
+		if canonical, err := json.Marshal(value); err == nil {
+			asked = canonical
+		}
+	}
+	return ledger.Idempotency{
+		Key: key, Scope: c.route.Method + " " + c.route.Path + " " + c.Caller.ID,
+		Request: sha256.Sum256(fmt.Appendf(nil, "%q %s", c.Parameters, asked)),
+	}
+}
+
+// IdempotencyHeader is the header with which a client makes sure that a request that it
+// sends again takes effect once.
+const IdempotencyHeader = "Idempotency-Key"
 
 // Query reads the parameters of the query.
 func (c *Call) Query() (*Query, error) { return readQuery(c.Request) }

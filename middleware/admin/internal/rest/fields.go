@@ -38,28 +38,7 @@ type Fields struct {
 // failure is shared by an object and the objects inside it.
 type failure struct{ first error }
 
-// readFields reads the body of a request, which must be one JSON object.
-func readFields(w http.ResponseWriter, r *http.Request) (*Fields, error) {
-	body, err := readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	return ParseFields(body)
-}
-
-// readOptionalFields reads a body that may be absent. It does not go by the length,
-// which is unknown in HTTP/3 and with chunks.
-func readOptionalFields(w http.ResponseWriter, r *http.Request) (*Fields, error) {
-	body, err := readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if len(body) == 0 {
-		body = []byte("{}")
-	}
-	return ParseFields(body)
-}
-
+// readBody reads the body of a request, up to maxBody.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {

@@ -43,6 +43,8 @@ func (g *Guard) identify(r *http.Request, need Access) (ledger.Key, error) {
 		return ledger.Key{}, err
 	}
 	switch {
+	case caller.Paused:
+		return ledger.Key{}, Forbidden("key_paused", "Forbidden: this key is paused")
 	case !caller.AllowsFrom(client):
 		return ledger.Key{}, Forbidden("network_not_allowed", "Forbidden: this key may not be used from this network")
 	case need >= AccessAdmin && caller.Role != ledger.RoleAdmin:

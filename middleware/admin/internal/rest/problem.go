@@ -75,7 +75,7 @@ func fieldOf(wrong *ledger.InvalidError) string {
 		return "metadata." + clip.Text(name)
 	}
 	if wrong.Field == "idempotency_key" {
-		return "Idempotency-Key"
+		return IdempotencyHeader
 	}
 	return wrong.Field
 }
@@ -104,11 +104,16 @@ func problemOf(err error) *Problem {
 		return &Problem{
 			Status: http.StatusUnprocessableEntity, Code: "name_taken", Param: "name", Message: "a key with this name exists",
 		}
+	case errors.Is(err, ledger.ErrOverlaps):
+		return &Problem{
+			Status: http.StatusConflict, Code: "too_many_overlaps",
+			Message: err.Error() + "; wait until one has ended, or end them all with end_previous",
+		}
 	case errors.Is(err, ledger.ErrRevoked):
 		return &Problem{Status: http.StatusConflict, Code: "key_revoked", Message: "a revoked key cannot be changed"}
 	case errors.Is(err, ledger.ErrIdempotencyReused):
 		return &Problem{
-			Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused", Param: "Idempotency-Key",
+			Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused", Param: IdempotencyHeader,
 			Message: err.Error(),
 		}
 	case errors.Is(err, ledger.ErrUnavailable):

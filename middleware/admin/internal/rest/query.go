@@ -79,6 +79,20 @@ func (q *Query) Day(name string) time.Time {
 	return day
 }
 
+// Moment returns a time that is given in RFC 3339, or the start of a UTC day that is
+// given as YYYY-MM-DD; the zero time if it is absent.
+func (q *Query) Moment(name string) time.Time {
+	text := q.Text(name)
+	if text == "" {
+		return time.Time{}
+	}
+	moment, err := parseMoment(text, time.RFC3339, time.DateOnly)
+	if err != nil {
+		q.Refuse(name, "%v", err)
+	}
+	return moment
+}
+
 // Done refuses parameters that the handler did not ask for and returns the first
 // problem.
 func (q *Query) Done() error {

@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/penstockhq/penstock/middleware/admin/internal/schema"
@@ -30,13 +31,41 @@ type Route struct {
 	Access Access
 	Handle func(*Call) error
 
-	Summary string
-	Query   schema.Members // parameters of the query
-	Header  schema.Members // headers that are required
-	Request schema.Schema  // of the body; nil: it takes none
-	Status  int            // of success; 0: 200
-	Reply   any            // a value of the type that is sent
-	Lines   bool           // the reply is one JSON value a line
+	ID       string // of the operation: a generated client names its function so
+	Tag      string // one of the API's tags
+	Summary  string
+	Query    schema.Members // parameters of the query
+	Header   schema.Members // headers that are required
+	Optional schema.Members // headers that are not
+	Request  schema.Schema  // of the body; nil: it takes none
+	Bodiless bool           // the body may be left out
+	Status   int            // of success; 0: 200
+	Repeated bool           // a repeated request is answered with 200
+	Reply    any            // a value of the type that is sent
+	Lines    bool           // the reply is one JSON value a line
+	// Refusals are the statuses of refusals that do not follow from the rest.
+	Refusals []int
+	// RequestExample and ReplyExample are values for the document; nil: none.
+	RequestExample, ReplyExample any
+}
+
+// refusals returns the statuses with which the route refuses, in order.
+func (r *Route) refusals() []int {
+	statuses := append([]int{http.StatusBadRequest}, r.Refusals...)
+	if r.Access != AccessAnyone {
+		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+	}
+	if strings.Contains(r.Path, "{") {
+		statuses = append(statuses, http.StatusNotFound)
+	}
+	if r.Request != nil {
+		statuses = append(statuses, http.StatusRequestEntityTooLarge)
+	}
+	if r.Header[IdempotencyHeader] != nil || r.Optional[IdempotencyHeader] != nil {
+		statuses = append(statuses, http.StatusUnprocessableEntity)
+	}
+	slices.Sort(statuses)
+	return slices.Compact(statuses)
 }
 
 // pattern is a route with its path taken apart.

@@ -19,8 +19,16 @@ type API struct {
 	Refuse func(*Call, *Problem)
 	// Refusal is a value of the type that Refuse sends.
 	Refusal any
+	// Tags are the groups of the document that routes belong to, in order.
+	Tags []Tag
 	// Components stands before the names of this API's types in the document.
 	Components string
+}
+
+// Tag is a group of routes in the document.
+type Tag struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
 }
 
 // Server serves APIs side by side. It is safe for concurrent use.
@@ -72,7 +80,7 @@ func (s *Server) serve(c *Call) error {
 	if missing != nil {
 		return missing
 	}
-	c.Parameters = parameters
+	c.route, c.Parameters = route, parameters
 	caller, err := s.guard.identify(c.Request, route.Access)
 	if err != nil {
 		return err

@@ -144,17 +144,18 @@ func TestTheDocumentSaysWhatTheTableSays(t *testing.T) {
 			Responses  map[string]any   `json:"responses"`
 		} `json:"paths"`
 		Components struct {
-			Schemas map[string]any `json:"schemas"`
+			Schemas   map[string]any `json:"schemas"`
+			Responses map[string]any `json:"responses"`
 		} `json:"components"`
 	}
 	if err := json.Unmarshal(newServer(slog.New(slog.DiscardHandler)).Document(), &document); err != nil {
 		t.Fatal(err)
 	}
 	open, named, post := document.Paths["/one/open"]["get"], document.Paths["/one/{name}"]["delete"], document.Paths["/two"]["post"]
-	if open.Summary != "Greet." || open.Security != nil || len(open.Parameters) != 0 || open.Responses["200"] == nil {
+	if open.Summary != "Greet." || open.Security == nil || len(open.Security) != 0 || len(open.Parameters) != 0 || open.Responses["200"] == nil {
 		t.Errorf("an open route is %+v", open)
 	}
-	if named.Security == nil || fmt.Sprint(named.Parameters) != "[map[in:path name:name required:true schema:map[type:string]]]" {
+	if len(named.Security) == 0 || fmt.Sprint(named.Parameters) != "[map[in:path name:name required:true schema:map[type:string]]]" {
 		t.Errorf("a route with a parameter is %+v", named)
 	}
 	if len(post.Parameters) != 2 || post.Parameters[0]["in"] != "header" || post.Parameters[1]["required"] != false ||
@@ -163,5 +164,13 @@ func TestTheDocumentSaysWhatTheTableSays(t *testing.T) {
 	}
 	if document.Components.Schemas["oneGreeting"] == nil {
 		t.Errorf("the components are %v", document.Components.Schemas)
+	}
+	for status, want := range map[string]string{"400": "oneBadRequest", "401": "oneUnauthorized", "404": "oneNotFound", "429": "oneTooManyRequests"} {
+		if got := fmt.Sprint(named.Responses[status]); got != "map[$ref:#/components/responses/"+want+"]" || document.Components.Responses[want] == nil {
+			t.Errorf("refusals with %s are %s, which is %v", status, got, document.Components.Responses[want])
+		}
+	}
+	if open.Responses["401"] != nil || post.Responses["413"] == nil {
+		t.Errorf("the refusals are %v and %v", open.Responses, post.Responses)
 	}
 }

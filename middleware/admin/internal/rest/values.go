@@ -14,6 +14,15 @@ import (
 // Amount reads credits: a decimal string or a whole number, as JSON numbers
 // with a fraction pass through floats on their way.
 func (f *Fields) Amount(name string) (amount ledger.Micro, present bool) {
+	return f.amount(name, false)
+}
+
+// SignedAmount reads credits that may be below zero.
+func (f *Fields) SignedAmount(name string) (amount ledger.Micro, present bool) {
+	return f.amount(name, true)
+}
+
+func (f *Fields) amount(name string, signed bool) (amount ledger.Micro, present bool) {
 	raw, present := f.value(name)
 	if !present {
 		return 0, false
@@ -27,7 +36,7 @@ func (f *Fields) Amount(name string) (amount ledger.Micro, present bool) {
 		return 0, false
 	}
 	amount, err := ledger.ParseMicro(text)
-	if err != nil || amount < 0 || strings.HasPrefix(text, "-") {
+	if err != nil || !signed && strings.HasPrefix(text, "-") {
 		f.Refuse(name, "%s is not an amount of credits such as 12.5, with up to 6 decimal places and up to %s",
 			Shown(text), ledger.MaxMicro)
 		return 0, false

@@ -42,6 +42,10 @@ var (
 	Amount = Schema{"anyOf": []any{
 		Schema{"type": "string", "pattern": `^[0-9]+(\.[0-9]{1,6})?$`}, Schema{"type": "integer", "minimum": 0},
 	}}
+	// SignedAmount is an amount of credits that may be below zero.
+	SignedAmount = Schema{"anyOf": []any{
+		Schema{"type": "string", "pattern": `^-?[0-9]+(\.[0-9]{1,6})?$`}, Schema{"type": "integer"},
+	}}
 )
 
 // Integer describes a whole number from low to high.
