@@ -1,5 +1,14 @@
-// Command ownhandler puts the gate in front of a handler of its own, which says
-// itself what each call used.
+// Command ownhandler shows how to meter a handler of your own that is no inference
+// server: it counts what each call used and reports it to the gate.
+//
+// It takes the directory of the ledger and the address to listen on. Its first start
+// prints a new key with 100 credits:
+//
+//	go run ./examples/ownhandler ./data 127.0.0.1:8080
+//
+// Call it with that key:
+//
+//	curl http://127.0.0.1:8080/shout -H "Authorization: Bearer $KEY" -d '{"prompt":"hello"}'
 package main
 
 import (
@@ -19,7 +28,7 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// shout answers with its prompt in capitals: one token a word.
+// shout answers with its prompt in capital letters. Each word counts as one token.
 func shout(w http.ResponseWriter, r *http.Request) {
 	var request struct{ Prompt string }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -37,13 +46,13 @@ func main() {
 	}
 	ctx := context.Background()
 	store := must(sqlitestore.Open(ctx, os.Args[1]))
-	book := must(ledger.Open(ctx, store))
-	gate := middleware.New(book, limiter.New(),
+	accounts := must(ledger.Open(ctx, store))
+	gate := middleware.New(accounts, limiter.New(),
 		middleware.WithMetered("/shout", ledger.Quantity{InputTokens: 1000, OutputTokens: 1000}))
-	if book.Empty() {
-		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60}}})
+	if accounts.Empty() {
+		key, secret, err := accounts.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60}}})
 		must(key, err)
-		must(book.TopUp(ctx, key.Owner, 100*ledger.Credit, "a present"))
+		must(accounts.TopUp(ctx, key.Owner, 100*ledger.Credit, "welcome"))
 		fmt.Println("key", secret.Reveal())
 	}
 	listener := must(net.Listen("tcp", os.Args[2]))

@@ -1,5 +1,16 @@
-// Command reverseproxy puts the gate in front of any inference server that
-// speaks one of the known dialects, without Caddy.
+// Command reverseproxy shows the gate without Caddy: a reverse proxy of the standard
+// library in front of an inference server that speaks one of the known dialects, such as
+// vLLM, Ollama or llama-server.
+//
+// It takes the directory of the ledger, the address to listen on and the URL of the
+// server. Its first start prints a new key with 100 credits:
+//
+//	go run ./examples/reverseproxy ./data 127.0.0.1:8080 http://127.0.0.1:8000
+//
+// Call it with that key:
+//
+//	curl http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer $KEY" \
+//	  -d '{"model":"tiny","messages":[{"role":"user","content":"Hello"}]}'
 package main
 
 import (
@@ -25,23 +36,23 @@ func main() {
 	}
 	ctx := context.Background()
 	store := must(sqlitestore.Open(ctx, os.Args[1]))
-	book := must(ledger.Open(ctx, store))
-	if book.Empty() {
-		key, secret, err := book.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60, TPM: 30000}}})
+	accounts := must(ledger.Open(ctx, store))
+	if accounts.Empty() {
+		key, secret, err := accounts.CreateKey(ctx, ledger.NewKey{Name: "first", Limits: []limits.Row{{RPM: 60, TPM: 30000}}})
 		must(key, err)
-		must(book.TopUp(ctx, key.Owner, 100*ledger.Credit, "a present"))
+		must(accounts.TopUp(ctx, key.Owner, 100*ledger.Credit, "welcome"))
 		fmt.Println("key", secret.Reveal())
 	}
 	upstream := must(url.Parse(os.Args[3]))
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
-			middleware.ReportFailure(r.Context(), http.StatusBadGateway, err) // the gate answers, in the caller's dialect
+			middleware.ReportFailure(r.Context(), http.StatusBadGateway, err) // the gate writes the error, in the client's dialect
 		},
 	}
 	listener := must(net.Listen("tcp", os.Args[2]))
 	fmt.Println("listening", listener.Addr())
-	log.Fatal(http.Serve(listener, middleware.New(book, limiter.New())(proxy)))
+	log.Fatal(http.Serve(listener, middleware.New(accounts, limiter.New())(proxy)))
 }
 
 func must[T any](value T, err error) T {
