@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestFullQueueSaysWhenToComeBack(t *testing.T) {
@@ -27,9 +28,9 @@ func TestFullQueueSaysWhenToComeBack(t *testing.T) {
 		})
 	}
 	send()
-	eventually(t, "the first runs", func() bool { return s.scheduler.Status().Running == 1 })
+	testkit.Eventually(t, "the first runs", func() bool { return s.scheduler.Status().Running == 1 })
 	send()
-	eventually(t, "the second waits", func() bool { return s.scheduler.Status().Waiting == 1 })
+	testkit.Eventually(t, "the second waits", func() bool { return s.scheduler.Status().Waiting == 1 })
 	for path, want := range map[string]int{"/infer": 503, "/v1/chat/completions": 503} {
 		body := strings.Replace(endlessChat, `"stream"`, `"prompt":"Hi","stream"`, 1)
 		reply, text := post(t, front, path, body)

@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -19,16 +17,6 @@ import (
 	"github.com/penstockhq/penstock/gpubackend/internal/testmodel"
 	"github.com/penstockhq/penstock/gpubackend/internal/tokenizer"
 )
-
-// eventually waits for a condition that another goroutine brings about.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
-}
 
 const endlessChat = `{"messages":[{"role":"user","content":"Hi"}],"max_tokens":400,"ignore_eos":true,"stream":true}`
 
@@ -39,24 +27,6 @@ func code(text []byte) string {
 	}
 	_ = json.Unmarshal(text, &body)
 	return body.Error.Code
-}
-
-// lockedText is a log that a test reads while it is written.
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(text []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(text)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // gatedRunner is the real engine, with a test's say before each step.

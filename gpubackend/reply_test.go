@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // largeChat asks for more than the kernel takes in for a caller that does not read:
@@ -52,8 +53,8 @@ func TestWholeReplyIsNotKeptForAClientThatDoesNotRead(t *testing.T) {
 	}))
 	defer front.Close()
 	defer askAndNotRead(t, front, largeWholeChat).Close()
-	eventually(t, "the request ran", func() bool { return answering.Load() == 1 && s.scheduler.Status().Finished == 16 })
-	eventually(t, "the reply was given up", func() bool { return answering.Load() == 0 })
+	testkit.Eventually(t, "the request ran", func() bool { return answering.Load() == 1 && s.scheduler.Status().Finished == 16 })
+	testkit.Eventually(t, "the reply was given up", func() bool { return answering.Load() == 0 })
 }
 
 // A client that reads slowly, but does read, gets all of it, and its connection

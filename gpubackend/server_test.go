@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestDrainedServerRefusesAndSaysSo(t *testing.T) {
@@ -44,7 +45,7 @@ func TestCloseWhileRequestsRun(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "two run", func() bool { return s.scheduler.Status().Running == 2 && s.scheduler.Status().Waiting == 4 })
+	testkit.Eventually(t, "two run", func() bool { return s.scheduler.Status().Running == 2 && s.scheduler.Status().Waiting == 4 })
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

@@ -16,12 +16,13 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/gpubackend/engine"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 	for _, body := range []string{endlessChat, strings.Replace(endlessChat, `"stream":true`, `"stream":false`, 1)} {
 		steps := make(chan int)
-		var log lockedText
+		var log testkit.Buffer
 		s, front := startGated(t, func(batch *engine.Batch) error { steps <- len(batch.Tables); return nil },
 			WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		ctx, cancel := context.WithCancel(context.Background())
@@ -43,7 +44,7 @@ func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 		}
 		// The server learns of it; then the step that may have begun is the last.
 		last := 0
-		eventually(t, "the slot came free", func() bool {
+		testkit.Eventually(t, "the slot came free", func() bool {
 			select {
 			case <-steps:
 				last++
@@ -63,8 +64,8 @@ func TestClientThatLeavesFreesItsSlotWithinOneStep(t *testing.T) {
 func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
 	s, front := startGated(t, func(*engine.Batch) error { return nil }, WithWriteTimeout(50*time.Millisecond))
 	defer askAndNotRead(t, front, largeChat).Close()
-	eventually(t, "the request was given up", func() bool { return s.scheduler.Status().Cancelled > 0 })
-	eventually(t, "all slots came free", func() bool { return s.scheduler.Status().Running == 0 })
+	testkit.Eventually(t, "the request was given up", func() bool { return s.scheduler.Status().Cancelled > 0 })
+	testkit.Eventually(t, "all slots came free", func() bool { return s.scheduler.Status().Running == 0 })
 }
 
 func TestConnectionOutlivesTheDeadlineOfAStream(t *testing.T) {
@@ -93,7 +94,7 @@ func TestConnectionOutlivesTheDeadlineOfAStream(t *testing.T) {
 
 func TestFailureInMidStreamIsAnErrorEvent(t *testing.T) {
 	steps := 0
-	var log lockedText
+	var log testkit.Buffer
 	_, front := startGated(t, func(*engine.Batch) error {
 		if steps++; steps > 3 {
 			return errors.New("device lost")

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
@@ -164,18 +165,10 @@ func TestACloseThatGaveUpLeavesNobodyWaiting(t *testing.T) {
 			t.Fatal("a settlement waits for a commit that never comes")
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	testkit.Eventually(t, "the file is free", func() bool {
 		again, err := sqlitestore.Open(t.Context(), directory)
-		if err == nil {
-			if err := again.Close(); err != nil {
-				t.Error(err)
-			}
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the file is still in use: %v", err)
-		}
-	}
+		return err == nil && again.Close() == nil
+	})
 }
 
 // stuckStore does not answer until it is let go.

@@ -1,7 +1,6 @@
 package middleware_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,33 +10,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// lockedBuffer is a buffer that several goroutines may log into.
-type lockedBuffer struct {
-	mutex sync.Mutex
-	text  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.text.Write(p)
-}
-
 // TestNoKeyAndNoPromptIsLeftAnywhere plants keys and prompts in calls that end in
 // every way and looks for them in the logs, the reports that feed metrics, the
 // error bodies, panics and the data directory.
 func TestNoKeyAndNoPromptIsLeftAnywhere(t *testing.T) {
 	const prompt = "planted-prompt-4711"
-	logs := &lockedBuffer{}
+	logs := &testkit.Buffer{}
 	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	data := t.TempDir()
 	store, err := sqlitestore.Open(t.Context(), data)
@@ -72,7 +59,7 @@ func TestNoKeyAndNoPromptIsLeftAnywhere(t *testing.T) {
 	secrets = append(secrets, unknown, "planted-key-without-shape")
 
 	reports := &reports{}
-	var shown lockedBuffer
+	var shown testkit.Buffer
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("X-Way") {
 		case "panic":
@@ -143,7 +130,7 @@ func TestNoKeyAndNoPromptIsLeftAnywhere(t *testing.T) {
 	if err := book.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	places := map[string]string{"logs": logs.text.String(), "answers, reports and panics": shown.text.String()}
+	places := map[string]string{"logs": logs.String(), "answers, reports and panics": shown.String()}
 	err = filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
 			var text []byte
@@ -155,8 +142,8 @@ func TestNoKeyAndNoPromptIsLeftAnywhere(t *testing.T) {
 	if err != nil || len(places) < 3 {
 		t.Fatalf("%d places: %v", len(places), err)
 	}
-	if len(reports.list) < 100 || logs.text.Len() == 0 {
-		t.Fatalf("only %d calls were reported, %d bytes logged", len(reports.list), logs.text.Len())
+	if len(reports.list) < 100 || len(logs.String()) == 0 {
+		t.Fatalf("only %d calls were reported, %d bytes logged", len(reports.list), len(logs.String()))
 	}
 	for place, text := range places {
 		for i, secret := range append(secrets, prompt) {

@@ -66,6 +66,7 @@ var allowed = map[string]string{
 	"internal/replace":        "",
 	"internal/openapitest":    "",
 	"internal/sdktest":        "",
+	"internal/testkit":        "",
 	"internal/words":          "",
 }
 

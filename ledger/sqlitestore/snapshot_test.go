@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -22,13 +23,10 @@ func TestADamagedSnapshotIsPassedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if list, err := store.Snapshots(t.Context()); err == nil && len(list) == 2 {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("snapshots: %v, %v", list, err)
-		}
-	}
+	testkit.Eventually(t, "two snapshots are kept", func() bool {
+		list, err := store.Snapshots(t.Context())
+		return err == nil && len(list) == 2
+	})
 	want, _ := l.Account("acme")
 	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)

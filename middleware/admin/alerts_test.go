@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/alerts"
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
-	"github.com/penstockhq/penstock/middleware/admin/internal/admintest"
 )
 
 func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {
@@ -29,7 +29,7 @@ func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {
 	}
 	monitor.Observe(key.ID, "tiny")
 	s.Serve(New(s.Ledger, s.Limiter, WithAlerts(monitor)))
-	admintest.WaitFor(t, func() bool { return len(monitor.Recent(10)) == 0 })
+	testkit.Eventually(t, "no alert is left", func() bool { return len(monitor.Recent(10)) == 0 })
 	s.Run(&key, "tiny", limiter.Tokens{Input: 900, Output: 80})
 	for range 3 {
 		s.Run(&key, "large", limiter.Tokens{Input: 1, Output: 1})
@@ -37,7 +37,7 @@ func TestAlertsSeeTheDayTheBudgetAndTheBalance(t *testing.T) {
 	s.Spend(text, "tiny", ledger.Quantity{Duration: 4 * time.Minute})
 	monitor.Observe(key.ID, "tiny")
 	monitor.Observe("unknown", "tiny")
-	admintest.WaitFor(t, func() bool { return len(monitor.Recent(10)) == 3 })
+	testkit.Eventually(t, "three alerts are shown", func() bool { return len(monitor.Recent(10)) == 3 })
 	monitor.Close()
 	got := s.Call("GET", "/admin/v1/alerts", s.Admin, "").Want(200)
 	seen := map[string]bool{}

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/admin/internal/admintest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
@@ -191,7 +191,7 @@ func TestAReplyWaitsUntilTheWriteIsDurable(t *testing.T) {
 		s.Call("POST", "/admin/v1/accounts", s.Admin, `{"id":"x"}`).Want(201)
 		replied.Store(true)
 	})
-	admintest.WaitFor(t, func() bool { _, made := s.Ledger.Account("x"); return made })
+	testkit.Eventually(t, "the account is made", func() bool { _, made := s.Ledger.Account("x"); return made })
 	time.Sleep(20 * time.Millisecond) // the reply had time to come too early
 	if replied.Load() {
 		t.Error("the reply came before the disk had the account")
@@ -201,7 +201,7 @@ func TestAReplyWaitsUntilTheWriteIsDurable(t *testing.T) {
 }
 
 func TestTheLogTellsWhoDidWhatAndNoKey(t *testing.T) {
-	var log lockedBuffer
+	var log testkit.Buffer
 	s := newServer(t, WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	made := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"a"}`).Want(201)
 	rotated := s.Call("POST", "/admin/v1/keys/"+made.Text("id")+"/rotate", s.Admin, "").Want(200)
@@ -220,22 +220,4 @@ func TestTheLogTellsWhoDidWhatAndNoKey(t *testing.T) {
 			t.Errorf("the log holds a key: %s", text)
 		}
 	}
-}
-
-// lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -8,11 +8,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -23,28 +24,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// output collects what the program prints.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(text []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(text)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 var address = regexp.MustCompile(`listening on (http://[^\s"]+)`)
 
 // serve runs the program and returns its address.
-func serve(t *testing.T, ctx context.Context, out *output, arguments ...string) (string, chan error) {
+func serve(t *testing.T, ctx context.Context, out *testkit.Buffer, arguments ...string) (string, chan error) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
@@ -62,7 +45,7 @@ func serve(t *testing.T, ctx context.Context, out *output, arguments ...string) 
 func TestProgramSaysWhichDeviceItChoseAndFinishesAnswersOnASignal(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var out output
+	var out testkit.Buffer
 	url, done := serve(t, ctx, &out)
 	if text := out.String(); !strings.Contains(text, "device chosen") || !strings.Contains(text, "reason=") {
 		t.Errorf("the log does not name the device and the reason: %s", text)
@@ -96,7 +79,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		`argument "extra"`:     {"extra"},
 		"listen":               {"-listen", "127.0.0.1:70000"},
 	} {
-		if err := run(t.Context(), arguments, &output{}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(t.Context(), arguments, &testkit.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", arguments, err, want)
 		}
 	}
@@ -106,7 +89,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 func TestJSONLogsAreJSONThroughout(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out output
+	var out testkit.Buffer
 	_, done := serve(t, ctx, &out, "-log-json")
 	cancel()
 	if err := <-done; err != nil {

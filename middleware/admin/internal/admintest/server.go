@@ -180,13 +180,3 @@ func (s *Server) Call(method, path, key, body string, headers ...string) Reply {
 	s.conforms(method, request.URL.EscapedPath(), r)
 	return r
 }
-
-// WaitFor waits until a condition holds.
-func WaitFor(t testing.TB, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not happen")
-		}
-	}
-}
