@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// ErrConflict is wrapped by *ConflictError.
+// ErrConflict is what every *ConflictError wraps.
 var ErrConflict = errors.New("version conflict")
 
 // ErrNotFound says that no key or account has this id.
 var ErrNotFound = errors.New("not found")
 
-// ErrExists says that an account or key with this id or secret exists already.
+// ErrExists says that an account with this id or a key with this secret exists already.
 var ErrExists = errors.New("exists already")
 
-// ErrNameTaken says that another key of the owner has the name.
+// ErrNameTaken says that another key of the owner that is not revoked has this name.
 var ErrNameTaken = errors.New("name is taken")
 
 // ErrIdempotencyReused says that an idempotency key was used before with another
@@ -37,11 +37,11 @@ var ErrRevoked = errors.New("key is revoked")
 // ErrInvalid is wrapped by *InvalidError.
 var ErrInvalid = errors.New("invalid value")
 
-// ErrCorrupt is wrapped by errors about a log that does not add up. The message
-// names the first bad entry.
+// ErrCorrupt is what errors about an inconsistent log wrap. The message names the first
+// bad entry.
 var ErrCorrupt = errors.New("ledger is corrupt")
 
-// ErrUnknownHold says that a hold id was never given out.
+// ErrUnknownHold says that no hold ever had this id.
 var ErrUnknownHold = errors.New("unknown hold")
 
 // ConflictError says that a key changed since the caller read it.
@@ -57,10 +57,10 @@ func (e *ConflictError) Error() string {
 // Unwrap makes errors.Is(err, ErrConflict) work.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
-// InvalidError names a value that cannot be accepted.
+// InvalidError names a field whose value is not accepted.
 type InvalidError struct {
-	Field  string // name on the wire, for example limits.rpm
-	Reason string
+	Field  string // its JSON name, for example limits.rpm
+	Reason string // reads on after the field's name: "must not be negative"
 }
 
 // Error implements error.
@@ -69,10 +69,10 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 // Unwrap makes errors.Is(err, ErrInvalid) work.
 func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
-// unavailable wraps the reason why nothing is admitted.
+// unavailable adds ErrUnavailable to the reason why nothing is admitted.
 func unavailable(reason error) error { return fmt.Errorf("%w: %w", ErrUnavailable, reason) }
 
-// corrupt says which entry does not add up.
+// corrupt returns an error that names an inconsistent entry and wraps ErrCorrupt.
 func corrupt(sequence int64, format string, arguments ...any) error {
 	return fmt.Errorf("%w: entry %d: %s", ErrCorrupt, sequence, fmt.Sprintf(format, arguments...))
 }

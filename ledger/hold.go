@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Quantity is what a call consumes, the basis of every price. The zero value
-// costs nothing but the price per request.
+// Quantity is what a call consumes, and what prices apply to. The zero value costs only
+// the price per request.
 type Quantity struct {
 	InputTokens  int64 // prompt tokens, cached ones included
 	CachedTokens int64 // the part of InputTokens that the upstream had cached
@@ -21,11 +21,11 @@ type Quantity struct {
 type UsageSource uint8
 
 const (
-	// UsageReported is the upstream's own figure.
+	// UsageReported means that the upstream reported it.
 	UsageReported UsageSource = iota
-	// UsageCounted was counted from the passing stream.
+	// UsageCounted means that the gate counted it in the stream.
 	UsageCounted
-	// UsageEstimated is the estimate made at admission.
+	// UsageEstimated means that it is the estimate made at admission.
 	UsageEstimated
 )
 
@@ -42,18 +42,19 @@ const (
 	OutcomeOK Outcome = iota
 	// OutcomeUpstreamRefused is an upstream's 4xx.
 	OutcomeUpstreamRefused
-	// OutcomeUpstreamFailed is an upstream that was not reached, answered 5xx or
-	// died in mid-stream.
+	// OutcomeUpstreamFailed is an upstream that could not be reached, answered 5xx or
+	// broke off its answer.
 	OutcomeUpstreamFailed
 	// OutcomeClientGone is a client that left before the end.
 	OutcomeClientGone
-	// OutcomeDeadline is a call that ran into its time limit.
+	// OutcomeDeadline is a call that exceeded its time limit.
 	OutcomeDeadline
-	// OutcomeCreditExhausted is a call that was cut because its hold could not grow.
+	// OutcomeCreditExhausted is a call that was cut off because credit did not cover a
+	// larger hold.
 	OutcomeCreditExhausted
 	// OutcomeInterrupted is a call that was running when the gateway crashed.
 	OutcomeInterrupted
-	// OutcomeRevoked is a stream that was cut because its key was revoked.
+	// OutcomeRevoked is a stream that was cut off because its key was revoked.
 	OutcomeRevoked
 )
 
@@ -65,9 +66,9 @@ var outcomeNames = [...]string{
 // String returns the outcome's name on the wire, for example client_gone.
 func (o Outcome) String() string { return outcomeNames[min(int(o), len(outcomeNames)-1)] }
 
-// HoldID names a hold: the epoch of the process in the upper 24 bits, a counter
-// in the lower 40. It never repeats, so that no hold is resolved twice. Its text
-// form is "epoch|counter".
+// HoldID identifies a hold. The upper 24 bits are the epoch, which counts the starts of
+// the process, the lower 40 bits a counter. No id is used twice, so that no hold can be
+// resolved twice. Its text form is "epoch|counter".
 type HoldID uint64
 
 // HoldRequest asks for a hold for one call.
@@ -75,9 +76,9 @@ type HoldRequest struct {
 	KeyID     string
 	Model     string
 	Worst     Quantity  // what the hold covers, until Extend raises it
-	Deadline  time.Time // when the gateway cuts the call; best from time.Now, whose times no set clock moves
-	Stream    bool      // decides what a crash does to the call
-	RequestID string    // goes into the entry
+	Deadline  time.Time // when the gateway ends the call; zero: never. Best made from time.Now: its monotonic reading survives a clock that is set
+	Stream    bool      // after a crash, streams are charged by the crash policy and other calls not at all
+	RequestID string    // is recorded in the entry, at most 256 bytes
 }
 
 // Hold is credit set aside for a running call, on the owner's account and on
@@ -94,32 +95,32 @@ type Settlement struct {
 	Outcome  Outcome
 }
 
-// Charge is what a settlement took.
+// Charge is the result of a settlement.
 type Charge struct {
 	Amount   Micro
-	WriteOff Micro // part of the price that neither hold nor balance nor budget covered
+	WriteOff Micro // part of the price that hold, balance and budget did not cover
 	Balance  Micro // available on the account afterwards
 	Sequence int64 // of the entry that holds the charge
 }
 
-// ErrUnknownKey is the one answer for keys that are unknown, malformed, expired
-// or revoked.
+// ErrUnknownKey is the error for all keys that cannot be used: unknown, malformed,
+// expired or revoked ones. It does not say which, so that callers learn nothing.
 var ErrUnknownKey = errors.New("unknown key")
 
-// ErrUnavailable means that the ledger admits nothing now: a write failed, the
-// disk is full, or it is closing.
+// ErrUnavailable means that the ledger admits nothing now, because a write failed, the
+// disk is nearly full or slow, or the ledger is closing.
 var ErrUnavailable = errors.New("ledger unavailable")
 
-// ErrResolved means that a hold was settled or voided before.
+// ErrResolved means that a hold was settled or voided already.
 var ErrResolved = errors.New("hold already resolved")
 
-// CreditError says that credit does not cover a hold.
+// CreditError says that the account's balance or the key's budget does not cover a hold.
 type CreditError struct {
-	// Budget is set if the key's budget bound, and not the account's balance.
+	// Budget is set if the key's budget is too small, and not the account's balance.
 	Budget bool
 	// Never is set if the hold exceeds the balance (or what is left of the budget)
-	// with nothing held: waiting does not help, only a top-up does. Otherwise other
-	// calls' holds bind and the call may fit once they settle.
+	// even with nothing held: waiting does not help, only a top-up does. Otherwise the
+	// call may be covered once calls that run now are settled.
 	Never     bool
 	Needed    Micro
 	Available Micro
@@ -136,16 +137,18 @@ func (e *CreditError) Error() string {
 		scope, e.Needed, e.Available, e.Held)
 }
 
-// Text that callers choose is bounded, because it is kept forever.
+// Bounds in bytes of texts that callers choose, because these are kept forever.
 const (
 	maxModelName = 256
 	maxRequestID = 256
 )
 
-// Hold sets credit aside for a call. It waits for no disk. A
-// *CreditError says what is missing; ErrUnknownKey means that the key was revoked
-// or expired since it was authenticated; ErrUnavailable that nothing can be
-// admitted now; an error that wraps ErrInvalid that the request makes no sense.
+// Hold sets credit aside for a call. It does not wait for the disk. Errors:
+//   - *CreditError: the credit does not cover the call.
+//   - ErrUnknownKey: the key was revoked or has expired since it was authenticated.
+//   - ErrUnavailable: nothing is admitted now.
+//   - ErrInvalid: a value of the request is not accepted, or the model's name would be
+//     one too many for the ledger.
 func (l *Ledger) Hold(_ context.Context, request HoldRequest) (Hold, error) {
 	if err := request.validate(); err != nil {
 		return Hold{}, err
@@ -163,7 +166,7 @@ func (l *Ledger) Hold(_ context.Context, request HoldRequest) (Hold, error) {
 	return hold, err
 }
 
-// validate checks a request from the gate.
+// validate returns an *InvalidError if a value is out of bounds.
 func (r *HoldRequest) validate() error {
 	if len(r.Model) > maxModelName {
 		return &InvalidError{Field: "model", Reason: "name is longer than 256 bytes"}
@@ -174,9 +177,9 @@ func (r *HoldRequest) validate() error {
 	return r.Worst.validate()
 }
 
-// Extend raises a hold so that it covers worst in all, what the call consumed so
-// far included. A hold never shrinks. Errors are those of Hold, ErrResolved and
-// ErrUnknownHold; the hold then stays as it was.
+// Extend raises a hold so that it covers worst, the call's whole consumption from its
+// start. A hold never shrinks. Errors are *CreditError, ErrUnavailable, ErrInvalid,
+// ErrResolved and ErrUnknownHold; after one the hold is as it was.
 func (l *Ledger) Extend(_ context.Context, id HoldID, worst Quantity) (Hold, error) {
 	if err := worst.validate(); err != nil {
 		return Hold{}, err
@@ -195,10 +198,10 @@ func (l *Ledger) Extend(_ context.Context, id HoldID, worst Quantity) (Hold, err
 	return hold, err
 }
 
-// Checkpoint says what a running stream has consumed so far. After a crash the
-// stream is charged what the last recorded checkpoint says. It never waits and may
-// be called with every chunk: one checkpoint in 5 seconds, or in 10 % of the hold,
-// is recorded.
+// Checkpoint reports what a running stream has consumed so far. After a crash the
+// stream is charged by its last recorded checkpoint. Checkpoint never waits and may be
+// called with every chunk: it records one every 5 seconds and one for every 10 % of the
+// hold. Errors are ErrInvalid, ErrResolved, ErrUnknownHold and ErrUnavailable.
 func (l *Ledger) Checkpoint(id HoldID, soFar Quantity) error {
 	if err := soFar.validate(); err != nil {
 		return err
@@ -214,7 +217,7 @@ func (l *Ledger) Checkpoint(id HoldID, soFar Quantity) error {
 		return err
 	}
 	if !h.stream {
-		return nil // nothing of it is charged after a crash
+		return nil // it is not charged after a crash
 	}
 	cost, _ := h.price.Cost(soFar)
 	if cost = min(cost, h.amount); cost <= h.checkpointed {
@@ -232,7 +235,7 @@ func (l *Ledger) appendCheckpoint(id HoldID, soFar Quantity, now time.Time) erro
 	h := l.core.holds[id]
 	cost, _ := h.price.Cost(soFar)
 	if soFar == (Quantity{}) {
-		cost = 0 // nothing has run yet, not even the price per request is due
+		cost = 0 // nothing has run yet: not even the price per request is due
 	}
 	e := l.core.draft(KindCheckpoint, id, &h)
 	e.Amount, e.Quantity, e.Usage = min(cost, h.amount), soFar, UsageCounted
@@ -245,12 +248,15 @@ func (l *Ledger) appendCheckpoint(id HoldID, soFar Quantity, now time.Time) erro
 	return nil
 }
 
-// Settle charges what a call consumed and returns when the charge is durable. It
-// never takes more than the hold, the account's available credit and the key's
-// budget have; the rest is written off. ErrResolved: the hold was resolved before
-// and nothing was charged now. ErrUnavailable: the charge may or may not be
-// durable, the caller must not show the end of the answer. If ctx ends while the
-// disk is busy, the charge stays and the error wraps ctx.Err().
+// Settle charges what a call consumed and returns when the charge is durable. It charges
+// no more than the hold plus what the account and the key's budget still have; the rest
+// is written off. Errors:
+//   - ErrResolved: the hold was resolved before; nothing was charged now.
+//   - ErrUnknownHold: there never was such a hold.
+//   - ErrInvalid: a quantity is negative; the hold stays.
+//   - ErrUnavailable: the charge may or may not be durable, so the caller must not send
+//     the end of the answer.
+//   - ctx.Err(): ctx ended while the disk was busy; the charge stands.
 func (l *Ledger) Settle(ctx context.Context, id HoldID, settlement Settlement) (Charge, error) {
 	charge, b, err := l.startSettle(id, settlement)
 	if err == nil {
@@ -259,8 +265,7 @@ func (l *Ledger) Settle(ctx context.Context, id HoldID, settlement Settlement) (
 	return charge, err
 }
 
-// startSettle charges a call without waiting. It returns the batch that makes the
-// charge durable.
+// startSettle charges a call without waiting. The charge is durable once the batch is.
 func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, error) {
 	if err := settlement.Quantity.validate(); err != nil {
 		return Charge{}, nil, err
@@ -306,10 +311,10 @@ func (l *Ledger) settle(id HoldID, h *openHold, settlement Settlement) (Charge, 
 	return charge, events, nil
 }
 
-// Void gives a hold back without a charge. With OutcomeOK the call never ran (it
-// was refused elsewhere) and nothing is recorded; any other outcome counts a
-// request and leaves an entry. It does not wait for the disk. ErrResolved: the
-// hold was resolved before.
+// Void gives a hold back without a charge. OutcomeOK means that the call never ran,
+// because something else refused it, and records nothing; any other outcome counts a
+// request and appends an entry. Void does not wait for the disk. Errors are ErrResolved,
+// ErrUnknownHold and ErrUnavailable.
 func (l *Ledger) Void(_ context.Context, id HoldID, outcome Outcome) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

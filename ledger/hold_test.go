@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,5 +89,36 @@ func TestAfterACrashAFullChargeCoversWhatAHoldGrewTo(t *testing.T) {
 	l = open(t, crashed, ledger.WithCrashPolicy(ledger.CrashFull))
 	if account, _ := l.Account("acme"); account.Spent != 3*ledger.Credit {
 		t.Errorf("%s credits were charged, want 3", account.Spent)
+	}
+}
+
+// Names of models are kept forever, so there is a maximum. The request that exceeds it
+// is at fault, not the ledger.
+func TestOneModelTooManyIsAnInvalidValue(t *testing.T) {
+	l := open(t, t.TempDir())
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme"}, ledger.Credit)
+	use := func(model string) error {
+		hold, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: model})
+		if err == nil {
+			err = l.Void(t.Context(), hold.ID, ledger.OutcomeOK)
+		}
+		return err
+	}
+	for i := range 1<<16 - 1 { // the name "" is one too
+		if err := use(fmt.Sprint("model ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, err := range map[string]error{
+		"Hold":     use("one more"),
+		"SetPrice": l.SetPrice(t.Context(), "one more", ledger.Price{Minute: ledger.Credit}),
+	} {
+		var invalid *ledger.InvalidError
+		if !errors.Is(err, ledger.ErrInvalid) || !errors.As(err, &invalid) || invalid.Field != "model" {
+			t.Errorf("%s: %v, want an error about the field model that wraps ErrInvalid", what, err)
+		}
+	}
+	if err := use("model 7"); err != nil {
+		t.Errorf("a model that is known: %v", err)
 	}
 }

@@ -3,20 +3,16 @@ package ledger
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// maxModels bounds how many model names one ledger knows, because callers choose
-// them where a key has no list of models.
+// maxModels is the maximum number of model names in one ledger. Names are kept forever,
+// and callers choose them where a key has no list of models.
 const maxModels = 1 << 16
 
-// errModels says that a call names one model too many.
-var errModels = errors.New("too many different models")
-
-// names gives texts small numbers. Number 0 is the empty text.
+// names maps texts to small numbers. Number 0 is the empty text.
 type names struct {
 	text   []string
 	number map[string]uint32
@@ -26,13 +22,16 @@ func newNames() names {
 	return names{text: []string{""}, number: map[string]uint32{"": 0}}
 }
 
-// index returns the number of a text, a new one if need be.
+// index returns the number of a text and gives it a new one if it has none. The error
+// wraps ErrInvalid.
 func (n *names) index(text string) (uint32, error) {
 	if number, ok := n.number[text]; ok {
 		return number, nil
 	}
 	if len(n.text) >= maxModels {
-		return 0, fmt.Errorf("model %q: %w (%d)", clip.Text(text), errModels, maxModels)
+		return 0, &InvalidError{
+			Field: "model", Reason: fmt.Sprintf("%q would be one of more than %d different models", clip.Text(text), maxModels),
+		}
 	}
 	number := uint32(len(n.text))
 	n.text = append(n.text, text)
@@ -40,8 +39,8 @@ func (n *names) index(text string) (uint32, error) {
 	return number, nil
 }
 
-// policyTable keeps each different policy once and counts its users, because
-// most keys of an installation have one of very few.
+// policyTable keeps each different policy once and counts the keys that have it: most
+// installations have many keys and few policies.
 type policyTable struct {
 	list   []sharedPolicy
 	number map[string]uint32
@@ -56,7 +55,7 @@ type sharedPolicy struct {
 
 func newPolicyTable() policyTable { return policyTable{number: map[string]uint32{}} }
 
-// acquire returns the number of a policy and counts one more user.
+// acquire returns the number of a policy and counts one more key that has it.
 func (t *policyTable) acquire(policy keyPolicy) uint32 {
 	encoded, err := json.Marshal(policy)
 	if err != nil {
@@ -81,7 +80,7 @@ func (t *policyTable) acquire(policy keyPolicy) uint32 {
 	return number
 }
 
-// release counts one user less and forgets a policy that has none.
+// release counts one key less and forgets a policy that no key has.
 func (t *policyTable) release(number uint32) {
 	entry := &t.list[number]
 	if entry.users--; entry.users == 0 {
@@ -91,8 +90,8 @@ func (t *policyTable) release(number uint32) {
 	}
 }
 
-// arena keeps short texts in large chunks. Texts are never taken out; a text that
-// is replaced lies idle until the next start.
+// arena keeps short texts in large chunks. Texts are never removed: the memory of a text
+// that was replaced is free again after the next start.
 type arena struct{ chunks [][]byte }
 
 // The first chunk is small and the following ones grow: most ledgers are small.
@@ -151,8 +150,8 @@ type usageRow struct {
 // form a chain that starts at the key. Row numbers count from 1.
 type usageTable struct{ rows []usageRow }
 
-// row returns the row of a key, model and day, a new one if need be. It moves the
-// row to the front of the chain: the next call most likely needs it again.
+// row returns the row of a key, model and day, and makes it if there is none. It moves
+// the row to the front of the chain, because the next call most likely needs it again.
 func (t *usageTable) row(k *keyRow, key, model uint32, day int32) *usageRow {
 	link := &k.usage
 	for number := *link; number != noUsage; number = *link {
