@@ -13,8 +13,8 @@ import (
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// Account is a snapshot of a customer's account. Available, Held and Spent are
-// never negative, and their sum is what was ever put in.
+// Account is a snapshot of a customer's account. Available, Held and Spent are never
+// negative, and their sum is all credit that was ever added.
 type Account struct {
 	ID        string
 	Name      string
@@ -27,7 +27,7 @@ type Account struct {
 
 // TopUp is the result of Ledger.TopUp and Ledger.Adjust.
 type TopUp struct {
-	Sequence int64 // of the entry that holds the top-up
+	Sequence int64 // of the entry that records it
 	// Replayed is set if the idempotency key was used before for the same top-up:
 	// nothing was added now.
 	Replayed bool
@@ -232,9 +232,10 @@ func (a *account) snapshot() Account {
 	return Account{ID: a.id, Name: a.name, Frozen: a.frozen, Available: a.available(), Held: a.held, Spent: a.spent, CreatedAt: moment(a.created)}
 }
 
-// ListAccounts returns at most limit accounts (at most 1000, by default 100) in the
-// order of their making, after the account with the id after. next is what after
-// must be for the next page, empty at the end.
+// ListAccounts returns one page of accounts, oldest first: those that follow the account
+// with the id after, or the first ones if after is empty. limit is the size of a page, at
+// most 1000; 0 means 100. next is the value of after for the next page, empty at the end.
+// ErrNotFound means that there is no account after.
 func (l *Ledger) ListAccounts(after string, limit int) (accounts []Account, next string, err error) {
 	limit = pageSize(limit)
 	l.mu.Lock()
@@ -256,7 +257,7 @@ func (l *Ledger) ListAccounts(after string, limit int) (accounts []Account, next
 	return accounts, "", nil
 }
 
-// pageSize bounds what a caller asks for.
+// pageSize returns the number of items on a page for a limit that a caller gave.
 func pageSize(limit int) int {
 	const usual, most = 100, 1000
 	if limit <= 0 {
@@ -265,7 +266,8 @@ func pageSize(limit int) int {
 	return min(limit, most)
 }
 
-// validText checks a text from outside: its length in bytes, and that it prints.
+// validText returns an *InvalidError unless a text has least to most bytes and consists
+// of printable characters.
 func validText(field, text string, least, most int) error {
 	switch {
 	case len(text) < least:
@@ -283,8 +285,8 @@ func validText(field, text string, least, most int) error {
 	return nil
 }
 
-// referenceMark is how a used idempotency key is remembered: 16 bytes whatever its
-// length.
+// referenceMark returns what is kept in memory of a used idempotency key: 16 bytes of its
+// hash, whatever its length.
 func referenceMark(reference string) [16]byte {
 	sum := sha256.Sum256([]byte(reference))
 	return [16]byte(sum[:16])

@@ -1,8 +1,9 @@
-// Package ledger knows callers by key, holds and charges their credit, and keeps a
-// log of it that cannot lose or invent money. It knows no HTTP.
+// Package ledger keeps API keys, the accounts that pay for them, and an append-only log
+// of every charge, from which all balances can be computed again. It knows no HTTP.
 //
-// A call takes a hold that covers its worst case, and later settles it to what it
-// really cost, exactly once. The charge is durable when Settle returns:
+// A call first takes a hold: credit set aside for the most that it can cost. When it has
+// ended, the hold is settled, once, for what it really cost. The charge is on the disk
+// when Settle returns:
 //
 //	store, err := sqlitestore.Open(ctx, "./penstock-data")
 //	l, err := ledger.Open(ctx, store)
@@ -15,35 +16,41 @@
 //	hold, err := l.Hold(ctx, ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: worst, Deadline: deadline})
 //	charge, err := l.Settle(ctx, hold.ID, ledger.Settlement{Quantity: used})
 //
-// # What to know first
+// # Caveats
 //
-// ONE PROCESS has a store open at a time; a second one gets ErrLocked. Readers of the
-// file may come and go.
+// ONE PROCESS has a store open at a time; a second one gets ErrLocked. Other processes
+// may read the file.
 //
-// IT STOPS AT THE FIRST FAILED WRITE. Nothing is admitted and nothing is written any
-// more, because a sync that failed and is tried again can report success for pages that
-// the kernel has dropped. Reading goes on; Close returns the error. A new process may
-// open the file.
+// IT STOPS AT THE FIRST FAILED WRITE. From then on every method that writes returns
+// ErrUnavailable, because a sync that is tried again after a failure can report success
+// for pages that the kernel has dropped. Methods that read still work, and Close returns
+// the error. A new process can open the file.
 //
 // A key's text is returned once, by CreateKey and RotateKey, in a Secret that prints as
-// [secret]. What is stored is its SHA-256: a lost text cannot be found again.
+// [secret]. The ledger stores only its SHA-256, so a lost text cannot be recovered.
 //
-// Amounts are micro-credits in int64: 1,000,000 are one credit, one minute of compute.
-// A price is rounded up once for each call. There are no floats.
+// Amounts are int64 micro-credits: 1,000,000 micro-credits are one credit, which is one
+// minute of compute. The price of a call is rounded up once. There are no floats.
 //
-// Holds are in memory. A call that ran when the process died is resolved at the next
-// start: streams by WithCrashPolicy, others without a charge. A hold that nobody
-// resolves is given back 30 seconds after its deadline.
+// Holds are in memory only. After a crash the next start resolves the calls that ran:
+// streams by WithCrashPolicy, other calls without a charge. A hold that is not resolved
+// is given back 30 seconds (WithGrace) after its deadline.
 //
-// A price above the hold is charged as far as hold, balance and budget reach. The rest
-// is a write-off, an entry of its own.
+// A call that costs more than its hold is charged as far as hold, balance and budget
+// reach. The rest is a write-off, which has an entry of its own.
+//
+// # Errors
+//
+// Values that are not accepted give an *InvalidError, which names the field and wraps
+// ErrInvalid. Every method that writes can return ErrUnavailable, and the context's error
+// if it ends while the disk is busy: what was written then stays.
 //
 // # Where things are
 //
-// key*.go are keys as callers see them, account.go accounts, hold.go a call's life,
-// price.go prices, usage.go what was consumed. state*.go are the state, which only its
-// method apply changes: it has no clock, no randomness and no IO. Its log is a table of
-// entries (entry.go) that committer.go makes durable in a Store (store.go). snapshot*.go
-// spare a start most of the log, retention.go removes days that are over, verify.go
-// recomputes everything from the log.
+// key*.go are keys as callers see them, account.go accounts, hold.go the life of a call,
+// price.go prices and usage.go consumption. state*.go are the state machine: only its
+// method apply changes it, and it has no clock, no randomness and no IO. Its log is a
+// list of entries (entry.go), which committer.go makes durable in a Store (store.go).
+// snapshot*.go save a start from reading most of the log, retention.go removes old days,
+// and verify.go checks the whole log.
 package ledger

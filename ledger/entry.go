@@ -22,16 +22,16 @@ const (
 	KindKey                        // a key was made, changed, rotated or revoked
 	KindPrice                      // a model got a price
 	KindTopUp                      // credit was added to an account
-	KindAdjust                     // an account was corrected, up or down
+	KindAdjust                     // credit was added to or taken from an account
 	KindSettle                     // a call was charged
 	KindVoid                       // a call ran and was not charged
-	KindWriteOff                   // a part of a call's price that nobody paid
+	KindWriteOff                   // a part of a call's price that could not be charged
 	KindCheckpoint                 // what a running stream has consumed so far
 )
 
 var kindNames = []string{"", "epoch", "account", "key", "price", "topup", "adjust", "settle", "void", "writeoff", "checkpoint"}
 
-// String returns the kind's name on the wire, for example settle.
+// String returns the kind's name in the log and in JSON, for example settle.
 func (k Kind) String() string {
 	if int(k) >= len(kindNames) {
 		return ""
@@ -50,7 +50,8 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("%w: unknown kind of entry %q", ErrCorrupt, clip.Text(name))
 }
 
-// ParseUsageSource is the inverse of UsageSource.String.
+// ParseUsageSource is the inverse of UsageSource.String. An unknown name is
+// UsageReported.
 func ParseUsageSource(name string) UsageSource {
 	switch name {
 	case "counted":
@@ -62,13 +63,13 @@ func ParseUsageSource(name string) UsageSource {
 	}
 }
 
-// ParseOutcome is the inverse of Outcome.String.
+// ParseOutcome is the inverse of Outcome.String. An unknown name is OutcomeOK.
 func ParseOutcome(name string) Outcome {
 	return Outcome(max(slices.Index(outcomeNames[:], name), 0))
 }
 
-// Entry is one record of the log. The log is append-only and the only thing that
-// is true: all balances follow from it.
+// Entry is one record of the log. The log is append-only and the only source of truth:
+// all balances are computed from it.
 type Entry struct {
 	Sequence  int64     // 1, 2, 3, ... without gaps
 	At        time.Time // UTC, whole microseconds, never earlier than the entry before
@@ -83,17 +84,17 @@ type Entry struct {
 	Reference string
 	Hold      HoldID
 	Quantity  Quantity // of a call
-	// Amount is what was charged (settle), added (topup, adjust) or lost (writeoff),
-	// and the charge so far of a checkpoint.
+	// Amount is what was charged (settle), added (topup, adjust) or lost (writeoff). In a
+	// checkpoint it is the charge so far.
 	Amount Micro
-	// Balance is the account's balance after the entry: what is available and what
-	// is held together.
+	// Balance is the account's balance after the entry: the sum of what is available
+	// and what is held.
 	Balance      Micro
 	PriceVersion int64
 	Usage        UsageSource
 	Outcome      Outcome
-	// Detail is the rest of a key, price, account or checkpoint as JSON. It can
-	// hold hashes of secrets and is therefore not part of the entry's own JSON.
+	// Detail holds as JSON what else belongs to a key, price, account or checkpoint. It
+	// can contain hashes of secrets and is therefore not part of the entry's own JSON.
 	Detail []byte
 }
 
@@ -124,7 +125,7 @@ type jsonEntry struct {
 	Reason       string `json:"reason,omitempty"`
 }
 
-// MarshalJSON writes the entry as one line of the export.
+// MarshalJSON returns the entry as one line of the export, without its Detail.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	out := jsonEntry{
 		Sequence: e.Sequence, At: e.At.UTC().Format(time.RFC3339Nano), Kind: e.Kind.String(),
@@ -166,10 +167,10 @@ const (
 	maxCounter  = 1<<counterBits - 1
 )
 
-// makeHoldID puts a HoldID together.
+// makeHoldID returns the id of a hold.
 func makeHoldID(epoch, counter uint64) HoldID { return HoldID(epoch<<counterBits | counter) }
 
-// Epoch returns the number of the process start that gave the id out.
+// Epoch returns the number of the process's start in which the hold was made, from 1.
 func (id HoldID) Epoch() uint64 { return uint64(id) >> counterBits }
 
 // Counter returns the number of the hold within its epoch.

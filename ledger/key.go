@@ -11,13 +11,13 @@ import (
 	"github.com/penstockhq/penstock/limits"
 )
 
-// Role is what a key may do.
+// Role says what a key may be used for.
 type Role uint8
 
 const (
-	// RoleMember may infer and see its own usage.
+	// RoleMember may call models and see its own usage.
 	RoleMember Role = iota
-	// RoleAdmin may manage keys and accounts, and may not infer.
+	// RoleAdmin may manage keys and accounts, and may not call models.
 	RoleAdmin
 )
 
@@ -36,20 +36,20 @@ type Key struct {
 	Owner     string // account that pays
 	Hint      string // first 4 and last 4 characters of the key's text
 	Role      Role
-	AllOwners bool // an admin key that manages every owner
-	Models    []string
-	// Limits are the rows in force: at most one global row, any number of model rows.
+	AllOwners bool     // an admin key that manages every owner
+	Models    []string // that it may call; empty: all
+	// Limits are at most one row for all calls, and rows for single models.
 	Limits []limits.Row
-	// LimitsChange is the last change of Limits that did not act at once. It is kept
-	// after it has taken effect.
+	// LimitsChange is the last change of Limits that was made for the next window. It is
+	// kept after it has taken effect.
 	LimitsChange limits.Change
 	Permissions  []string       // path classes; empty: all
 	CIDRs        []netip.Prefix // client networks; empty: all
 	HasBudget    bool
-	Budget       Micro // what the key may ever spend, if HasBudget
-	Held         Micro
+	Budget       Micro // the most that the key may ever spend, if HasBudget
+	Held         Micro // for its running calls
 	Spent        Micro
-	Calls        int64 // that ran, ever
+	Calls        int64 // number of calls that ran
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // zero: never
 	RevokedAt    time.Time // zero: not revoked
@@ -60,14 +60,14 @@ type Key struct {
 	OwnerFrozen  bool  // no call runs with any key of its owner
 }
 
-// AllowsFrom says whether the key may be used from a client's address. IPv4
-// addresses must come in their own form, see netip.Addr.Unmap.
+// AllowsFrom reports whether the key may be used from a client's address. An IPv4
+// address must not be in its IPv6 form, see netip.Addr.Unmap.
 func (k *Key) AllowsFrom(address netip.Addr) bool {
 	return len(k.CIDRs) == 0 ||
 		slices.ContainsFunc(k.CIDRs, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// NewKey is what a key is made from. All but Name have a default.
+// NewKey describes a key to be made. All fields but Name have a default.
 type NewKey struct {
 	Name        string
 	Owner       string // created if unknown; empty: "default"
@@ -81,20 +81,21 @@ type NewKey struct {
 	Budget      Micro
 	ExpiresAt   time.Time
 	Metadata    map[string]string
-	// UniqueName refuses a name that a key of this owner has which is not revoked,
-	// with ErrNameTaken. Of two requests at once that ask for it one gets the name.
+	// UniqueName refuses, with ErrNameTaken, a name that another key of the owner has
+	// that is not revoked. If two requests with UniqueName ask for one name at the same
+	// time, one of them gets it.
 	UniqueName bool
 	// Idempotency makes the same request give the same key.
 	Idempotency Idempotency
 }
 
-// LimitsFor appends to bindings the limits that apply to the key's calls of a model,
-// with what they were where a change has yet to take effect.
+// LimitsFor appends to bindings the limits that apply to the key's calls of a model, and
+// their previous values where a change has yet to take effect.
 func (k *Key) LimitsFor(bindings []limits.Binding, model string) []limits.Binding {
 	return limits.Applying(bindings, k.Limits, k.LimitsChange, model)
 }
 
-// KeyState is whether a key can be used.
+// KeyState says whether a key can be used.
 type KeyState uint8
 
 const (
@@ -110,7 +111,7 @@ const (
 	StatePaused
 )
 
-// State returns what state a key is in at a moment.
+// State returns the state of the key at a moment.
 func (k Key) State(now time.Time) KeyState {
 	switch {
 	case !k.RevokedAt.IsZero():
@@ -124,7 +125,7 @@ func (k Key) State(now time.Time) KeyState {
 	}
 }
 
-// Bounds of what one key may carry.
+// The maximum numbers of things in one key, and of bytes in its metadata.
 const (
 	maxKeyModels      = 1000
 	maxKeyRows        = 1000
@@ -135,7 +136,7 @@ const (
 	maxMetaValue      = 1024
 )
 
-// normal checks a request and fills in the defaults.
+// normal returns the request with its defaults, or an *InvalidError.
 func (r NewKey) normal() (NewKey, error) {
 	if r.Owner == "" {
 		r.Owner = defaultOwner
@@ -170,7 +171,7 @@ func (r NewKey) normal() (NewKey, error) {
 			return r, &InvalidError{Field: "cidrs", Reason: "contains an invalid network"}
 		}
 	}
-	// The caller may reuse its slices, the ledger's are shared forever.
+	// The ledger keeps its slices forever, and the caller may change its own.
 	r.Models, r.Limits, r.Permissions, r.CIDRs = slices.Clone(r.Models), slices.Clone(r.Limits), slices.Clone(r.Permissions), slices.Clone(r.CIDRs)
 	return r, nil
 }
@@ -210,7 +211,8 @@ func validLimits(rows []limits.Row) error {
 	return &InvalidError{Field: field, Reason: wrong.Reason}
 }
 
-// limitsField is what a row is part of, as callers of the administration name it.
+// limitsField returns the name of the list that a row is part of in the JSON of the
+// administration.
 func limitsField(row *limits.Row) string {
 	if row.Model != "" {
 		return "model_limits"
@@ -218,7 +220,7 @@ func limitsField(row *limits.Row) string {
 	return "limits"
 }
 
-// validMetadata checks what an admin attached to a key.
+// validMetadata checks the metadata of a key.
 func validMetadata(metadata map[string]string) error {
 	if len(metadata) > maxMetadata {
 		return &InvalidError{Field: "metadata", Reason: fmt.Sprintf("more than %d members", maxMetadata)}
@@ -234,7 +236,8 @@ func validMetadata(metadata map[string]string) error {
 	return nil
 }
 
-// ParseCIDRs reads networks such as 10.0.0.0/8 and single addresses.
+// ParseCIDRs reads networks such as 10.0.0.0/8 and single addresses. The error wraps
+// ErrInvalid.
 func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
 	networks := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {

@@ -11,8 +11,8 @@ import (
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// Authenticate returns the key whose text this is. Unknown, malformed, expired and
-// revoked keys all give ErrUnknownKey. The slices and maps of the Key are shared
+// Authenticate returns the key with this text. The only error is ErrUnknownKey: the key
+// is unknown, malformed, expired or revoked. The slices and maps of the Key are shared
 // and must not be changed.
 func (l *Ledger) Authenticate(text string) (Key, error) {
 	now := l.now()
@@ -23,8 +23,8 @@ func (l *Ledger) Authenticate(text string) (Key, error) {
 	return key, nil
 }
 
-// KeyByText returns the key whose text this is, whether or not it can still be
-// used. It is for administrators who want to know whose key they found.
+// KeyByText returns the key with this text, whether or not it can still be used. It is
+// for administrators who found a key and want to know whose it is.
 func (l *Ledger) KeyByText(text string) (Key, bool) {
 	return l.find(text, func(*keyRow) bool { return true }, time.Time{})
 }
@@ -37,7 +37,7 @@ func (l *Ledger) find(text string, usable func(*keyRow) bool, now time.Time) (Ke
 	}
 	id, own, valid := parseText(text)
 	if own && !valid {
-		return Key{}, false // a typing error or a guess: not worth a hash
+		return Key{}, false // a typing error or a guess: no need to compute the hash
 	}
 	var buffer [64]byte // keys of our own fit, so that nothing is allocated
 	hash := sha256.Sum256(append(buffer[:0], text...))
@@ -48,7 +48,7 @@ func (l *Ledger) find(text string, usable func(*keyRow) bool, now time.Time) (Ke
 		index, known = l.core.keys.byHash[[16]byte(hash[:16])]
 	}
 	if !known {
-		// The same work as for a key that is known, for a clock outside.
+		// The same work as for a known key, so that the time taken tells nothing.
 		var none keyRow
 		_ = none.matches(hash, keyExtra{}, now)
 		return Key{}, false
@@ -77,7 +77,7 @@ func (row *keyRow) matches(hash [32]byte, extra keyExtra, now time.Time) bool {
 	return valid
 }
 
-// KeyQuery chooses keys. Zero fields match all.
+// KeyQuery selects keys. A zero field matches all.
 type KeyQuery struct {
 	Owner string
 	Role  *Role
@@ -85,7 +85,7 @@ type KeyQuery struct {
 	Model string // keys that may use this model
 	Name  string // start of the name
 	After string // id of the last key of the page before
-	Limit int    // at most 1000, by default 100
+	Limit int    // size of a page, at most 1000; 0 means 100
 }
 
 // Key returns a key by its public id. ok is false if there is none.
@@ -100,8 +100,9 @@ func (l *Ledger) Key(id string) (key Key, ok bool) {
 	return l.core.keySnapshot(index), true
 }
 
-// ListKeys returns the keys that match a query, oldest first. next is what After
-// must be for the next page, empty at the end.
+// ListKeys returns one page of the keys that match a query, oldest first. next is the
+// value of After for the next page, empty at the end. ErrNotFound means that there is no
+// key After.
 func (l *Ledger) ListKeys(query KeyQuery) (keys []Key, next string, err error) {
 	limit := pageSize(query.Limit)
 	at := uint32(0)
@@ -122,7 +123,7 @@ func (l *Ledger) ListKeys(query KeyQuery) (keys []Key, next string, err error) {
 	}
 	for ; int(at) < len(l.core.keys.rows); at++ {
 		if at%4096 == 4095 {
-			// Rows are never removed: a long search lets others in between.
+			// A long search lets other callers in. Rows are never removed meanwhile.
 			l.mu.Unlock()
 			l.mu.Lock()
 		}
@@ -169,7 +170,7 @@ func (q *KeyQuery) matches(c *core, row *keyRow, now time.Time) bool {
 	return true
 }
 
-// Empty reports whether there is neither a key nor an account yet.
+// Empty reports whether there are neither keys nor accounts.
 func (l *Ledger) Empty() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

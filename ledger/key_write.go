@@ -137,13 +137,13 @@ func (l *Ledger) newKeyEntries(request NewKey, id keyID, hash [32]byte, hint str
 func keyEntry(owner, id, what string, record keyRecord) *Entry {
 	detail, err := json.Marshal(record)
 	if err != nil {
-		// A record is made of texts, numbers and networks: there is nothing to fail.
+		// A record consists of texts, numbers and networks, which always encode.
 		panic("ledger: encode key: " + err.Error())
 	}
 	return &Entry{Kind: KindKey, Account: owner, KeyID: id, Reference: what, Detail: detail}
 }
 
-// freeID draws an id that no key has.
+// freeID returns a random id that no key has.
 func (l *Ledger) freeID() (id keyID, err error) {
 	for {
 		if err := randomBase62(l.random, id[:]); err != nil {
@@ -155,8 +155,8 @@ func (l *Ledger) freeID() (id keyID, err error) {
 	}
 }
 
-// freeText draws a key's text whose hint no other key of the owner has: some
-// clients find a key in a list by nothing else.
+// freeText returns a random text with a hint that no other key of the owner has: some
+// clients have only the hint to find a key in a list.
 func (l *Ledger) freeText(role Role, id keyID, owner uint32, known bool) (string, error) {
 	const attempts = 1000
 	for range attempts {
@@ -171,8 +171,8 @@ func (l *Ledger) freeText(role Role, id keyID, owner uint32, known bool) (string
 	return "", fmt.Errorf("make key: no free hint in %d attempts, the owner has too many keys", attempts)
 }
 
-// reserveName keeps all others that ask for unique names out until release is called,
-// or returns ErrNameTaken.
+// reserveName returns ErrNameTaken, or lets no other request for a unique name in until
+// release is called.
 func (l *Ledger) reserveName(owner, name, exceptID string) (release func(), err error) {
 	l.naming.Lock()
 	if err := l.nameFree(owner, name, exceptID); err != nil {
@@ -182,8 +182,8 @@ func (l *Ledger) reserveName(owner, name, exceptID string) (release func(), err 
 	return l.naming.Unlock, nil
 }
 
-// nameFree returns ErrNameTaken if a key of the owner other than exceptID has the
-// name and is not revoked. The search lets others use the ledger in between.
+// nameFree returns ErrNameTaken if a key of the owner other than exceptID has the name
+// and is not revoked. Other callers can use the ledger during the search.
 func (l *Ledger) nameFree(owner, name, exceptID string) error {
 	query := KeyQuery{Owner: owner, Name: name, Limit: 1000}
 	for {
@@ -203,11 +203,11 @@ func (l *Ledger) nameFree(owner, name, exceptID string) error {
 	}
 }
 
-// Effective says when changed limits act.
+// Effective says when changed limits take effect.
 type Effective uint8
 
 const (
-	// EffectiveNow makes changed limits act at once. It is the default.
+	// EffectiveNow makes changed limits take effect at once. It is the default.
 	EffectiveNow Effective = iota
 	// EffectiveNextWindow leaves the old limits in force until the next full minute
 	// (minute limits) and the next midnight (day limits).
@@ -217,7 +217,7 @@ const (
 // KeyPatch is a change of a key. Nil fields stay as they are.
 type KeyPatch struct {
 	Name *string
-	// UniqueName refuses a Name that another key of the owner has, as in NewKey.
+	// UniqueName works as in NewKey.
 	UniqueName bool
 
 	Models      *[]string
@@ -231,15 +231,19 @@ type KeyPatch struct {
 	Paused      *bool
 }
 
-// Budget is what a key may ever spend.
+// Budget is the most that a key may ever spend.
 type Budget struct {
 	Unlimited bool
-	Amount    Micro // if not Unlimited; what was spent already counts
+	Amount    Micro // if not Unlimited; includes what the key has spent already
 }
 
-// UpdateKey changes a key and returns when that is durable. version is the version
-// that the caller read, or 0 for any; a *ConflictError carries the current one.
-// Revoked keys cannot be changed: ErrRevoked.
+// UpdateKey changes a key and returns when the change is durable. version is the version
+// that the caller read, or 0 to change any. Errors:
+//   - *ConflictError: the key has another version.
+//   - ErrNotFound: there is no such key.
+//   - ErrRevoked: the key is revoked.
+//   - ErrNameTaken: with UniqueName, another key has the name.
+//   - ErrInvalid, ErrUnavailable.
 func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch KeyPatch) (Key, error) {
 	if patch.UniqueName && patch.Name != nil {
 		if key, ok := l.Key(id); ok { // the owner of a key never changes
@@ -257,8 +261,8 @@ func (l *Ledger) UpdateKey(ctx context.Context, id string, version int64, patch 
 	return l.changeKey(ctx, id, version, what, func(record *keyRecord) error { return patch.apply(record, l.now(), l.zone) })
 }
 
-// RevokeKey ends a key at once and for good. It returns when that is durable.
-// Revoking a revoked key changes nothing.
+// RevokeKey makes a key unusable, at once and forever, and returns when that is durable.
+// Revoking a revoked key changes nothing. Errors are ErrNotFound and ErrUnavailable.
 func (l *Ledger) RevokeKey(ctx context.Context, id string) (Key, error) {
 	return l.changeKey(ctx, id, 0, "revoked", func(record *keyRecord) error {
 		record.RevokedAt = max(l.now().UnixMicro(), 1)
@@ -270,7 +274,7 @@ func (l *Ledger) RevokeKey(ctx context.Context, id string) (Key, error) {
 // errUnchanged ends a change that has nothing to change.
 var errUnchanged = errors.New("unchanged")
 
-// changeKey appends the next version of a key.
+// changeKey appends the next version of a key to the log.
 func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what string, change func(*keyRecord) error) (Key, error) {
 	err := l.write(ctx, func() ([]*Entry, error) {
 		raw, _ := parseKeyID(id)
@@ -303,7 +307,7 @@ func (l *Ledger) changeKey(ctx context.Context, id string, version int64, what s
 	return key, nil
 }
 
-// apply changes a record as the patch says.
+// apply changes a record as the patch says, or returns an *InvalidError.
 func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) error {
 	check := NewKey{
 		Name: record.Name, Models: record.Policy.Models, Limits: record.Policy.Limits, Permissions: record.Policy.Permissions,
@@ -340,7 +344,7 @@ func (p *KeyPatch) apply(record *keyRecord, now time.Time, zone *time.Location) 
 	return nil
 }
 
-// changeLimits notes what the limits were, if they are to act later.
+// changeLimits keeps the previous limits if the new ones take effect later.
 func (r *keyRecord) changeLimits(rows []limits.Row, effective Effective, now time.Time, zone *time.Location) {
 	if effective == EffectiveNow {
 		r.PreviousLimits, r.LimitsChangedAt = nil, 0
