@@ -17,14 +17,14 @@ import (
 //
 //	pk_m_ 0123456789 01234567890123456789012345678901 012345
 //
-// The underscore makes a double click select all of it. The checksum finds typing
-// errors and lets scanners for leaked secrets work without asking the ledger.
+// With underscores, a double click selects all of it. The checksum finds typing errors
+// and lets scanners for leaked secrets recognize a key without asking the ledger.
 const (
 	keyIDLength    = 10
 	secretLength   = 32 // 32 base62 digits carry 190 bits
 	checksumLength = 6
 	keyBodyLength  = keyIDLength + secretLength + checksumLength
-	maxKeyText     = 512 // no foreign key is longer
+	maxKeyText     = 512 // imported keys may be longer than our own
 	hintSide       = 4   // characters of the text at each end of a hint
 	keyPrefix      = "pk"
 )
@@ -34,7 +34,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // keyID is the public part of a key's text.
 type keyID [keyIDLength]byte
 
-// parseKeyID reads a public id. Ids of another length are no ids of ours.
+// parseKeyID reads a public id. ok is false if the text has another length.
 func parseKeyID(text string) (id keyID, ok bool) {
 	if len(text) != keyIDLength {
 		return id, false
@@ -59,10 +59,10 @@ func mintText(random io.Reader, role Role, id keyID) (string, error) {
 	return head + string(append(body, sum[:]...)), nil
 }
 
-// randomBase62 fills target with uniform base62 digits.
+// randomBase62 fills target with random base62 digits, all equally likely.
 func randomBase62(random io.Reader, target []byte) error {
-	// 248 is the largest multiple of 62 below 256: larger bytes are drawn again,
-	// because a plain remainder would prefer the first digits.
+	// 248 is the largest multiple of 62 below 256. Larger bytes are skipped, because their
+	// remainders would make the first digits more likely.
 	const fair = 248
 	buffer := make([]byte, 2*len(target))
 	for filled := 0; filled < len(target); {
@@ -112,8 +112,8 @@ func parseText(text string) (id keyID, own, valid bool) {
 	return id, true, true
 }
 
-// hintOf returns the first and the last four characters of a key's text, which is
-// how clients of some platforms find a key in a list.
+// hintOf returns the first and the last four characters of a key's text, by which some
+// clients find a key in a list.
 func hintOf(text string) string {
 	if len(text) < 4*hintSide {
 		return ""
@@ -121,8 +121,8 @@ func hintOf(text string) string {
 	return text[:hintSide] + text[len(text)-hintSide:]
 }
 
-// crc32Of is the CRC-32 of a text. The library's function wants bytes, which would
-// cost an allocation at each authentication.
+// crc32Of returns the CRC-32 of a text. The standard library's function takes bytes,
+// which would cost an allocation for each authentication.
 func crc32Of(text string) uint32 {
 	sum := ^uint32(0)
 	for i := range len(text) {
@@ -131,12 +131,11 @@ func crc32Of(text string) uint32 {
 	return ^sum
 }
 
-// Secret is the text of a new key. It is shown once: only Reveal returns the
-// text, and every ordinary way to print, log or encode a value gives a
-// placeholder instead.
+// Secret is the text of a new key. Only Reveal returns the text: printing, logging or
+// encoding a Secret gives a placeholder.
 type Secret struct {
-	// The text hides behind a function because reflection-driven printers look
-	// through unexported strings but cannot look into a closure.
+	// The text is in a closure because printers that use reflection can read an
+	// unexported string, but not a closure's variables.
 	reveal func() string
 }
 

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Free as a price says that the quantity costs nothing, where a zero would mean
-// something else.
+// Free is the price of something that costs nothing, for fields in which 0 has another
+// meaning.
 const Free Micro = -1
 
-// Price is what a model costs. The zero Price costs nothing. The cost of a call
-// is the sum of all parts, rounded up to a whole micro-credit once.
+// Price is what a model costs. With the zero Price calls cost nothing. The cost of a call
+// is the sum of all parts, rounded up once to a whole micro-credit.
 type Price struct {
 	Minute Micro `json:"minute"` // per minute of compute
 	Input  Micro `json:"input"`  // per million input tokens
-	// CachedInput is the price of a million input tokens that the upstream had
-	// cached. Zero means as Input, so that a forgotten field gives nothing away;
-	// Free means that they cost nothing. It never exceeds Input, because a hold is
-	// sized before it is known what is cached.
+	// CachedInput is the price of a million input tokens that the upstream had cached.
+	// Zero means the price of Input, so that a field that was forgotten does not make
+	// tokens free; Free means that they cost nothing. It must not exceed Input, because a
+	// hold is made before it is known what is cached.
 	CachedInput Micro `json:"cached_input"`
 	Output      Micro `json:"output"`  // per million output tokens
 	Request     Micro `json:"request"` // per call
@@ -36,9 +36,9 @@ const (
 	minutesOverMillion    = 60 // microsecondsPerMinute / tokens in a million
 )
 
-// Cost returns what a quantity costs, rounded up to a whole micro-credit. Time
-// counts in whole microseconds. exact is false if the cost exceeds MaxMicro,
-// which is then what is returned.
+// Cost returns what a quantity costs, rounded up to a whole micro-credit. Time counts in
+// whole microseconds. If the cost exceeds MaxMicro, Cost returns MaxMicro and exact is
+// false.
 func (p Price) Cost(quantity Quantity) (cost Micro, exact bool) {
 	cached := min(max(quantity.CachedTokens, 0), max(quantity.InputTokens, 0))
 	var sum wide
@@ -62,7 +62,7 @@ func (p Price) cachedInput() Micro {
 	}
 }
 
-// validate checks a price that an operator set.
+// validate returns an *InvalidError if a part of the price is out of range.
 func (p Price) validate() error {
 	for _, part := range []struct {
 		name  string
@@ -78,7 +78,7 @@ func (p Price) validate() error {
 	return nil
 }
 
-// validate checks a quantity from outside.
+// validate returns an *InvalidError if a part of the quantity is negative.
 func (q Quantity) validate() error {
 	if q.InputTokens < 0 || q.CachedTokens < 0 || q.OutputTokens < 0 || q.Duration < 0 {
 		return &InvalidError{Field: "quantity", Reason: "must not be negative"}
@@ -86,8 +86,8 @@ func (q Quantity) validate() error {
 	return nil
 }
 
-// day returns the number of the UTC day that a moment falls into, counted from
-// 1970-01-01. It is the day of usage rows.
+// day returns the UTC day of a moment as the number of days since 1970-01-01. Usage rows
+// count by it.
 func day(microseconds int64) int32 {
 	const perDay = int64(24 * time.Hour / time.Microsecond)
 	whole := microseconds / perDay
@@ -97,9 +97,10 @@ func day(microseconds int64) int32 {
 	return int32(whole)
 }
 
-// SetPrice sets the price of a model; the model "" stands for all that have none
-// of their own. Calls that run keep the price they started with. The same price
-// again changes nothing. It returns when the price is durable.
+// SetPrice sets the price of a model; the model "" stands for all models without a price
+// of their own. Calls that run keep the price that they started with. Setting the same
+// price again changes nothing. SetPrice returns when the price is durable. Errors are
+// ErrInvalid, also for a model whose name would be one too many, and ErrUnavailable.
 func (l *Ledger) SetPrice(ctx context.Context, model string, price Price) error {
 	if err := price.validate(); err != nil {
 		return err

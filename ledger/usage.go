@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// UsageQuery chooses usage rows. Zero fields match all.
+// UsageQuery selects usage rows. A zero field matches all.
 type UsageQuery struct {
 	KeyID string
 	Owner string
@@ -16,7 +16,7 @@ type UsageQuery struct {
 	To    time.Time // UTC day, included
 }
 
-// UsageRow is what one key used of one model on one UTC day.
+// UsageRow sums up the calls of one key to one model on one UTC day.
 type UsageRow struct {
 	KeyID        string
 	Owner        string
@@ -30,7 +30,7 @@ type UsageRow struct {
 	Charged      Micro
 }
 
-// usageID names a usage row.
+// usageID identifies a usage row.
 type usageID struct {
 	key, model string
 	day        int64
@@ -38,10 +38,11 @@ type usageID struct {
 
 func (r *UsageRow) id() usageID { return usageID{r.KeyID, r.Model, r.Day.Unix()} }
 
-// Usage returns the usage rows that match a query, ordered by day, key and model.
+// Usage returns the usage rows that match a query, ordered by day, key and model. The
+// error is the store's.
 func (l *Ledger) Usage(ctx context.Context, query UsageQuery) ([]UsageRow, error) {
-	// Rows go from the state to the store, so the state is asked first: a row may be
-	// seen twice, but never missed.
+	// Rows move from the state to the store. Reading the state first may find a row twice,
+	// but never misses one.
 	l.mu.Lock()
 	rows := l.core.usageRows(query)
 	l.mu.Unlock()
@@ -103,7 +104,7 @@ func (c *core) publicUsage(row *usageRow) UsageRow {
 	}
 }
 
-// matches reports whether a row is asked for.
+// matches reports whether the query selects a row.
 func (q *UsageQuery) matches(row *UsageRow) bool {
 	return (q.KeyID == "" || q.KeyID == row.KeyID) && (q.Owner == "" || q.Owner == row.Owner) &&
 		(q.Model == "" || q.Model == row.Model) &&
@@ -111,8 +112,8 @@ func (q *UsageQuery) matches(row *UsageRow) bool {
 		(q.To.IsZero() || !row.Day.After(q.To.UTC()))
 }
 
-// Entries returns at most limit durable entries (at most 10,000, by default 1000)
-// after a sequence number, in order.
+// Entries returns at most limit durable entries after a sequence number, in order. limit
+// is at most 10,000; 0 means 1000. The error is the store's, or wraps ErrCorrupt.
 func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]Entry, error) {
 	const usual, most = 1000, 10_000
 	if limit <= 0 {
@@ -204,8 +205,9 @@ type Settled struct {
 	OutputTokens int64
 }
 
-// SettledSince calls use for the durable calls that ended at or after a moment, in
-// order. Counters that live in memory can be rebuilt from it after a crash.
+// SettledSince calls use for each durable call that ended at or after a moment, in order.
+// After a crash it serves to rebuild counters that are only in memory. It returns the
+// first error of use or of the store.
 func (l *Ledger) SettledSince(ctx context.Context, since time.Time, use func(Settled) error) error {
 	after, err := l.store.Since(ctx, since)
 	if err != nil {
