@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limits"
 )
@@ -54,7 +55,7 @@ func TestACrossedThresholdIsToldOnceByWebhookEventMetricAndList(t *testing.T) {
 	options := demoOptions + "\n\t\talerts {\n\t\t\tthresholds 50 100\n\t\t\twebhook " + hook.URL + " {env.PENSTOCK_TEST_WEBHOOK_SECRET}\n\t\t}"
 	u := newUpstream(t, nil)
 	site := "penstock_proxy " + u.address() + " {\n\t}\n\tpenstock_admin"
-	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
 	g.url = "http://" + g.address
 	config := func() string {
 		return strings.Replace(g.config(options, site), "{\n", "{\n\tevents {\n\t\ton penstock_alert penstock_test\n\t}\n", 1)

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -170,7 +171,7 @@ func TestLimitsSurviveARestart(t *testing.T) {
 const otherProcess = "PENSTOCK_TEST_OTHER_PROCESS"
 
 func TestWhatOutlivesAConfigurationLogsToTheNewOne(t *testing.T) {
-	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
 	directory := t.TempDir()
 	with := func(file string) string {
 		return strings.Replace(g.config("", "penstock"), "{\n", "{\n\tlog {\n\t\toutput file "+filepath.Join(directory, file)+"\n\t}\n", 1)
@@ -260,7 +261,7 @@ func TestACallThatComesTooLateBringsNoPricesBack(t *testing.T) {
 func TestMinimalFormNeedsNoGlobalOption(t *testing.T) {
 	t.Chdir(t.TempDir())
 	u := newUpstream(t, nil)
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	mustLoad(t, "http://%s {\n\tpenstock_proxy %s\n}\n", address, u.address())
 	g := &gateway{t: t, url: "http://" + address}
 	if _, err := os.Stat("penstock-data/ledger.db"); err != nil {

@@ -10,10 +10,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestBackendOutlivesReloadsAndRefusesABadModel(t *testing.T) {
-	front := freeAddress(t)
+	front := testkit.FreeAddress(t)
 	config := "http://" + front + " {\n\tpenstock_backend {\n\t\tslots %d\n\t}\n}\n"
 	held := func() map[*runtime.Backend]bool {
 		found := make(map[*runtime.Backend]bool)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // example returns Caddyfile.example with free addresses and another directory.
@@ -21,7 +23,7 @@ func example(t *testing.T) (config, url, directory string) {
 		t.Error("Caddyfile.example is not formatted")
 	}
 	directory = t.TempDir()
-	front, back := freeAddress(t), freeAddress(t)
+	front, back := testkit.FreeAddress(t), testkit.FreeAddress(t)
 	_, port, _ := strings.Cut(back, ":")
 	config = strings.NewReplacer("{$PENSTOCK_DATA:./penstock-data}", directory, ":8080 {", "http://"+front+" {",
 		"localhost:9100", "localhost:"+port, ":9100 {", ":"+port+" {").Replace(string(text))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -109,7 +110,7 @@ func TestUpstreamSeesNeitherKeyNorForgedHeaders(t *testing.T) {
 }
 
 func TestFailingUpstreamIsAnsweredInTheDialectAndCostsNothing(t *testing.T) {
-	g := start(t, demoOptions, "penstock_proxy "+freeAddress(t))
+	g := start(t, demoOptions, "penstock_proxy "+testkit.FreeAddress(t))
 	reply := call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false))
 	if reply.status != 502 || !json.Valid([]byte(reply.body)) || !strings.Contains(reply.body, `"error"`) {
 		t.Errorf("got %+v", reply)
@@ -152,7 +153,7 @@ func TestNoLogHoldsAKey(t *testing.T) {
 		}
 	}
 	`
-	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
 	g.url = "http://" + g.address
 	config := strings.Replace(g.config(demoOptions, sitelog+"log_append charged {penstock.credits.charged}\n\tlog_append model {penstock.model}\n\tpenstock_proxy "+u.address()+" {\n\t\tverbose_logs\n\t}\n\tpenstock_admin"),
 		"{\n", "{\n\tdebug\n\tlog {\n\t\toutput file "+file+"\n\t}\n", 1)
@@ -234,7 +235,7 @@ func TestAPathHasOneFixedCostInAllGates(t *testing.T) {
 	}
 	g := start(t, options, site("0.25"))
 	other := func(cost string) string {
-		return fmt.Sprintf("%shttp://%s {\n%s\n}\n", g.config(options, site("0.25")), freeAddress(t), site(cost))
+		return fmt.Sprintf("%shttp://%s {\n%s\n}\n", g.config(options, site("0.25")), testkit.FreeAddress(t), site(cost))
 	}
 	if err := load(t, other("0.25")); err != nil {
 		t.Errorf("two gates that agree: %v", err)
@@ -264,8 +265,8 @@ func TestAPathHasOneFixedCostInAllGates(t *testing.T) {
 
 func TestTheLogSaysWhyAnUpstreamFailed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
-	nobody := freeAddress(t)
-	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	nobody := testkit.FreeAddress(t)
+	g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
 	g.url = "http://" + g.address
 	mustLoad(t, "%s", strings.Replace(g.config(demoOptions, "penstock_proxy "+nobody),
 		"{\n", "{\n\tlog {\n\t\toutput file "+file+"\n\t}\n", 1))

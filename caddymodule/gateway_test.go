@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,19 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
-
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
 
 // toJSON adapts a Caddyfile with global options that suit a test: no admin
 // endpoint, no certificates, nothing in the user's home.
@@ -109,7 +98,7 @@ const demoOptions = `
 // which %s stands for nothing: site is inserted as it is.
 func start(t *testing.T, options, site string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, data: t.TempDir(), address: freeAddress(t)}
+	g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
 	g.url = "http://" + g.address
 	g.reload(options, site)
 	return g

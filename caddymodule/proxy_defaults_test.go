@@ -91,7 +91,7 @@ func TestAnUpstreamThatCannotServeGetsFewCalls(t *testing.T) {
 }
 
 func TestTheOnlyUpstreamIsTriedAgainAtOnce(t *testing.T) {
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	g := start(t, demoOptions, "penstock_proxy "+address)
 	key := g.key("demo.key")
 	for range 3 {

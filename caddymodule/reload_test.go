@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -58,11 +59,10 @@ func TestReloadsUnderLoadLoseNoCharge(t *testing.T) {
 	}
 	close(done)
 	callers.Wait()
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
-		if account, _ := g.engine().Ledger.Account("demo"); account.Held == 0 {
-			break // also calls whose connection was lost have ended
-		}
-	}
+	testkit.Eventually(t, "calls whose connection was lost have ended", func() bool {
+		account, _ := g.engine().Ledger.Account("demo")
+		return account.Held == 0
+	})
 	var spent ledger.Micro
 	var charged int64
 	for after, more := int64(0), true; more; {
@@ -149,14 +149,7 @@ func TestReloadToAnotherLedgerLetsTheStreamSettleInTheOldOne(t *testing.T) {
 		t.Fatalf("the stream ends with %q, %v", rest, err)
 	}
 	// The last call closes the old ledger.
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		if old.Shares() == 0 {
-			break
-		}
-		if time.Since(start) > 5*time.Second {
-			t.Fatal("the old engine was never given back")
-		}
-	}
+	testkit.Eventually(t, "the old engine is given back", func() bool { return old.Shares() == 0 })
 	g.data = directory
 	g.reload(demoOptions, site)
 	if entries := g.settled(); len(entries) != 1 || entries[0].Outcome != ledger.OutcomeOK {

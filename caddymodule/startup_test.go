@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -37,7 +38,7 @@ func TestAStartSaysWhatIsServed(t *testing.T) {
 	}
 }
 
-http://`+freeAddress(t)+` {
+http://`+testkit.FreeAddress(t)+` {
 	penstock_proxy 127.0.0.1:1 127.0.0.1:2 {
 		lb_policy penstock {
 			upstream 127.0.0.1:1 kind vllm

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -110,9 +110,10 @@ func TestClientThatLeavesCancelsTheUpstreamAndPaysForWhatCame(t *testing.T) {
 	s.expect("one")
 	leave()
 	var entries []ledger.Entry
-	for start := time.Now(); len(entries) == 0 && time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
+	testkit.Eventually(t, "the call is settled", func() bool {
 		entries = g.settled()
-	}
+		return len(entries) > 0
+	})
 	if len(entries) != 1 || entries[0].Outcome != ledger.OutcomeClientGone || entries[0].Quantity.OutputTokens != 1 {
 		t.Errorf("got %+v", entries)
 	}

@@ -15,17 +15,13 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/penstockhq/penstock/caddymodule/balance"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // run loads a site on a free address and returns its URL.
 func run(t *testing.T, site string) (string, error) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := testkit.FreeAddress(t)
 	config := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\nhttp://" + address + " {\n" + site + "\n}\n"
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), nil)
 	if err != nil {

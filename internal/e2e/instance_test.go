@@ -3,20 +3,19 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // binary is the path of the program under test, built once by TestMain.
@@ -48,41 +47,7 @@ type instance struct {
 	admin   string // host:port of Caddy's own admin endpoint
 	command *exec.Cmd
 	exited  chan struct{}
-	log     *safeBuffer
-}
-
-// safeBuffer collects a process's output while the test reads it.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
-// freePorts returns ports that nothing listens on right now. All of them are
-// held until the last one is known, so that they differ.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	ports := make([]string, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		_, ports[i], _ = net.SplitHostPort(listener.Addr().String())
-	}
-	return ports
+	log     *testkit.Buffer
 }
 
 // exampleInstance prepares Caddyfile.example on free ports and an empty data
@@ -93,9 +58,10 @@ func exampleInstance(t *testing.T, edit func(string) string) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
-	config := strings.NewReplacer("8080", ports[0], "9100", ports[1]).Replace(string(text))
-	config = strings.Replace(config, "{\n", "{\n\tadmin 127.0.0.1:"+ports[2]+"\n", 1)
+	addresses := testkit.FreeAddresses(t, 3)
+	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+	config := strings.NewReplacer("8080", port(addresses[0]), "9100", port(addresses[1])).Replace(string(text))
+	config = strings.Replace(config, "{\n", "{\n\tadmin "+addresses[2]+"\n", 1)
 	if edit != nil {
 		config = edit(config)
 	}
@@ -104,8 +70,8 @@ func exampleInstance(t *testing.T, edit func(string) string) *instance {
 		t:       t,
 		data:    filepath.Join(directory, "penstock-data"),
 		config:  filepath.Join(directory, "Caddyfile"),
-		gateway: "127.0.0.1:" + ports[0],
-		admin:   "127.0.0.1:" + ports[2],
+		gateway: addresses[0],
+		admin:   addresses[2],
 	}
 	i.writeConfig(config)
 	return i
@@ -145,7 +111,7 @@ func (i *instance) run(arguments ...string) (string, error) {
 // are written.
 func (i *instance) start() {
 	i.t.Helper()
-	i.log = &safeBuffer{}
+	i.log = &testkit.Buffer{}
 	i.command = exec.Command(binary, "run", "--config", i.config, "--adapter", "caddyfile")
 	i.command.Dir = filepath.Dir(i.config)
 	i.command.Env = i.environment()

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // block is a fenced block of the README.
@@ -61,7 +63,7 @@ func TestReadmeRunsAsPrinted(t *testing.T) {
 	server := exec.Command("bash", "-c", "exec "+blocks[0].text)
 	server.Dir = "../.."
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	log := &safeBuffer{}
+	log := &testkit.Buffer{}
 	server.Stdout, server.Stderr = log, log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

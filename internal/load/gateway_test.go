@@ -5,7 +5,6 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // binary is the path of the program under test, built when the first benchmark
@@ -58,7 +59,7 @@ type gateway struct {
 func start(b *testing.B, home, global, site string) *gateway {
 	b.Helper()
 	build(b)
-	address := freeAddress(b)
+	address := testkit.FreeAddress(b)
 	config := filepath.Join(home, "Caddyfile")
 	text := fmt.Sprintf("{\n\tadmin off\n\tlog {\n\t\tlevel ERROR\n\t}\n%s\n}\nhttp://%s {\n%s\n}\n", global, address, site)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -136,14 +137,4 @@ func pin(b *testing.B, pid, core int) {
 			b.Fatalf("binding thread %d to core %d: %v", id, core, err)
 		}
 	}
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

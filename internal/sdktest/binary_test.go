@@ -3,7 +3,6 @@ package sdktest
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
@@ -47,7 +47,7 @@ func startCaddy(t *testing.T, data, upstream string) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	var config strings.Builder
 	fmt.Fprintf(&config, "{\n\tadmin off\n\tpersist_config off\n\tpenstock {\n\t\tledger sqlite %q\n", data)
 	for _, name := range models {
@@ -90,15 +90,4 @@ func startCaddy(t *testing.T, data, upstream string) string {
 	}
 	t.Fatal("caddy does not answer")
 	return ""
-}
-
-// freeAddress returns a loopback address that nothing listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
