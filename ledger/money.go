@@ -10,24 +10,22 @@ import (
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// Micro is an amount of micro-credits. 1 credit is one minute of compute and
-// 1,000,000 micro-credits. Amounts are integers everywhere: nothing that rounds
-// ever holds money.
+// Micro is an amount of micro-credits. One credit is 1,000,000 micro-credits, and one
+// minute of compute. Amounts are integers everywhere, so that nothing is lost by rounding.
 type Micro int64
 
 const (
 	// Credit is one credit in micro-credits.
 	Credit Micro = 1_000_000
-	// MaxMicro caps every balance, hold and price product. It is 2^53-1, the
-	// largest integer that JavaScript and Lua numbers hold exactly.
+	// MaxMicro is the maximum of every balance, hold and cost. It is 2^53-1, the largest
+	// integer that numbers in JavaScript and Lua represent exactly.
 	MaxMicro Micro = 1<<53 - 1
 )
 
-// fractionDigits is how many decimal places a credit has.
+// fractionDigits is the number of decimal places of a credit.
 const fractionDigits = 6
 
-// ErrAmount is wrapped by the errors about amounts that are malformed, negative
-// where they must not be, or beyond MaxMicro.
+// ErrAmount is what ParseMicro's errors wrap: the text is malformed or exceeds MaxMicro.
 var ErrAmount = errors.New("amount out of range")
 
 // ParseMicro reads credits from a decimal string such as "12.5" or "-3": digits,
@@ -73,7 +71,7 @@ func allDigits(text string) bool {
 	return text != ""
 }
 
-// wide is an unsigned 128-bit sum of products. overflow sticks.
+// wide is an unsigned 128-bit sum of products. Once set, overflow stays set.
 type wide struct {
 	high, low uint64
 	overflow  bool

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Export writes the durable entries after a sequence number as JSON, one entry a
-// line, up to the last one before a moment; the zero time means all. It returns
-// the sequence number of the last entry written, or after if there was none.
+// Export writes durable entries as JSON, one entry per line: those that follow the
+// sequence number after and are older than before; the zero time means all. It returns
+// the sequence number of the last entry written, or after if there was none. The error
+// wraps that of the store or of w.
 func Export(ctx context.Context, store Store, w io.Writer, after int64, before time.Time) (int64, error) {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
@@ -35,24 +36,25 @@ func Export(ctx context.Context, store Store, w io.Writer, after int64, before t
 // errEnough ends a replay early.
 var errEnough = errors.New("enough")
 
-// Export writes durable entries as JSON lines, see the function Export.
+// Export writes durable entries as JSON lines, as the function Export does.
 func (l *Ledger) Export(ctx context.Context, w io.Writer, after int64, before time.Time) (int64, error) {
 	return Export(ctx, l.store, w, after, before)
 }
 
-// Prune removes the entries of the UTC days before a moment for good. No balance,
-// no usage row and no idempotency key is lost: the state after the last removed
-// entry is kept as the log's new start. The last day that has entries stays. It
-// returns the sequence number of the last entry that is gone. Export first what
-// is to be kept elsewhere.
+// Prune removes the entries of the UTC days before a moment. They cannot be brought back:
+// call Export first to keep them elsewhere. Balances, usage rows and idempotency keys
+// stay, because the state after the last removed entry is kept as the log's new start.
+// The last day that has entries stays too. Prune returns the sequence number of the last
+// entry that is gone. The error wraps ErrUnavailable, ErrCorrupt or the store's error;
+// after a failed write the ledger admits nothing more.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
-	// Another one would take away what this one reads.
+	// Another prune would remove the entries that this one reads.
 	l.pruning.Lock()
 	defer l.pruning.Unlock()
 	through, err := l.prune(ctx, before)
 	if err != nil {
 		err = fmt.Errorf("prune: %w", err)
-		// Something that should be durable may not be.
+		// It is unknown what is durable.
 		if !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 			l.fail(err)
 		}
@@ -62,8 +64,7 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
 
 func (l *Ledger) prune(ctx context.Context, before time.Time) (int64, error) {
 	var last time.Time
-	// Waiting for the last entry keeps it on the disk: a log must not end before its
-	// snapshot.
+	// Wait until the last entry is durable: a log must not end before its snapshot.
 	err := l.write(ctx, func() ([]*Entry, error) {
 		last = moment(l.core.at)
 		return nil, nil
@@ -81,14 +82,14 @@ func (l *Ledger) prune(ctx context.Context, before time.Time) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The new start is made by reading the log once more, which proves at the same
-	// time that what goes away adds up.
+	// The new start is computed from the log, which proves that the removed entries are
+	// consistent.
 	c, err := baseline(ctx, l.store)
 	if err != nil {
 		return c.sequence, err
 	}
 	if through <= c.sequence {
-		// What an earlier call could not finish goes now.
+		// Remove what an earlier call that was interrupted left.
 		return c.sequence, l.store.Prune(ctx, c.sequence)
 	}
 	err = l.store.Replay(ctx, c.sequence, func(e *Entry) error {

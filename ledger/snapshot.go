@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// minSnapshotAtClose is how many entries make a snapshot at the end worth its time.
+// minSnapshotAtClose is the number of entries from which Close takes a snapshot.
 const minSnapshotAtClose = 1000
 
-// load brings the state to where the log ends: from the newest snapshot that is
-// intact, or from the start of the log.
+// load restores the state at the end of the log, from the newest intact snapshot or from
+// the start of the log.
 func (l *Ledger) load(ctx context.Context) error {
 	snapshots, err := l.store.Snapshots(ctx)
 	if err != nil {
@@ -44,10 +44,10 @@ func (l *Ledger) load(ctx context.Context) error {
 	return l.core.checkSums()
 }
 
-// replay applies what the log has beyond the state.
+// replay applies the entries that follow the state.
 func (l *Ledger) replay(ctx context.Context) error {
-	// The entry that the snapshot ends with must be there, if not pruned: a log that
-	// is shorter than its snapshot has lost something.
+	// The last entry of the snapshot must be in the log, unless it was pruned: a log that
+	// is shorter than its snapshot has lost entries.
 	last, err := l.store.Entries(ctx, max(l.core.sequence-1, 0), 1)
 	if err != nil {
 		return err
@@ -115,20 +115,19 @@ func (l *Ledger) snapshotInBackground() {
 		return
 	}
 	l.done.Go(func() {
-		_ = l.snapshot(context.Background()) // a failure is kept and stops the ledger
+		_ = l.snapshot(context.Background()) // a failure is kept in l.failed
 		l.mu.Lock()
 		l.snapshotting = false
 		l.mu.Unlock()
 	})
 }
 
-// snapshot writes the state as it is now. The lock is held only while memory is
-// copied.
+// snapshot writes the present state. It holds the lock only while it copies memory.
 func (l *Ledger) snapshot(ctx context.Context) error {
 	l.mu.Lock()
 	if err := l.failed; err != nil {
 		l.mu.Unlock()
-		return unavailable(err) // the state has entries that the log may lack
+		return unavailable(err) // the log may lack entries that the state has
 	}
 	c := l.core.clone()
 	b := l.undurable()
@@ -156,8 +155,8 @@ func (l *Ledger) snapshot(ctx context.Context) error {
 	return nil
 }
 
-// committed waits for a batch. It returns false if that failed, or if the ledger
-// closes: then nobody may be left to commit it, and Close takes a snapshot itself.
+// committed waits for a batch. It returns false if the batch failed or the ledger closes:
+// then the loop that would commit it may have ended, and Close takes a snapshot itself.
 func (l *Ledger) committed(b *batch) bool {
 	if l.manual {
 		for l.commitOne() {
@@ -171,7 +170,7 @@ func (l *Ledger) committed(b *batch) bool {
 	}
 }
 
-// fail ends all admissions because of an error.
+// fail keeps the first write error, after which nothing is admitted or written.
 func (l *Ledger) fail(err error) {
 	l.mu.Lock()
 	first := l.failed == nil

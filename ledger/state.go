@@ -10,10 +10,10 @@ import (
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// core is the ledger's state machine: apply(entry) and nothing else changes what
-// lasts. It has no clock, no randomness, no IO and no lock of its own, so that the
-// same entries always give the same state. What does not last is the open holds:
-// they die with the process, and the log only knows how they were resolved.
+// core is the ledger's state machine. Only apply(entry) changes its durable part. It has
+// no clock, no randomness, no IO and no lock of its own, so that the same entries always
+// give the same state. Open holds are not durable: they end with the process, and the log
+// only records how they were resolved.
 type core struct {
 	sequence int64 // of the last entry applied
 	at       int64 // its time, microseconds since 1970
@@ -54,13 +54,13 @@ type account struct {
 func (a *account) funds() Micro     { return a.deposited - a.spent }
 func (a *account) available() Micro { return a.deposited - a.spent - a.held }
 
-// systemAccounts are the other side of every posting: all accounts together
+// systemAccounts are the other side of every posting, so that all accounts together
 // always sum to zero.
 type systemAccounts struct {
-	issued   Micro // minus what was topped up
-	adjusted Micro // minus the corrections
-	revenue  Micro // plus the price of all calls
-	writeOff Micro // minus what was not paid of it
+	issued   Micro // the sum of all top-ups, negated
+	adjusted Micro // the sum of all adjustments, negated
+	revenue  Micro // the price of all calls
+	writeOff Micro // the part of it that was written off, negated
 }
 
 // pricedModel is one version of a model's price.
@@ -69,7 +69,7 @@ type pricedModel struct {
 	price Price
 }
 
-// deposit remembers what an idempotency key did.
+// deposit is a top-up or adjustment, kept for its idempotency key.
 type deposit struct {
 	mark     [16]byte
 	account  uint32
@@ -104,9 +104,8 @@ func newCore() *core {
 	}
 }
 
-// apply adds one entry to the state, or changes nothing and returns an error that
-// wraps ErrCorrupt. The same function runs for new entries and for those of the
-// log.
+// apply adds one entry to the state, or changes nothing and returns an error that wraps
+// ErrCorrupt. New entries and those of the log go through the same function.
 func (c *core) apply(e *Entry) error {
 	at := e.At.UnixMicro()
 	if e.Sequence != c.sequence+1 {
@@ -145,7 +144,7 @@ func (c *core) applyKind(e *Entry) error {
 	}
 }
 
-// applyEpoch starts a new life: no hold of an earlier one is open any more.
+// applyEpoch starts a new epoch, in which no hold of an earlier one is open.
 func (c *core) applyEpoch(e *Entry) error {
 	if e.Hold.Epoch() <= c.epoch {
 		return fmt.Errorf("epoch %d follows epoch %d", e.Hold.Epoch(), c.epoch)
@@ -217,7 +216,7 @@ func (c *core) applyCall(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	hold := c.holds[e.Hold] // zero while the log is read back
+	hold := c.holds[e.Hold] // zero if the entry comes from the log
 	a, k := &c.accounts[accountIndex], &c.keys.rows[keyIndex]
 	if e.Amount < 0 || (e.Kind == KindVoid && e.Amount != 0) {
 		return fmt.Errorf("charge %d is out of range", e.Amount)
@@ -246,14 +245,14 @@ func (c *core) applyCall(e *Entry) error {
 	row.input = sumUp(row.input, e.Quantity.InputTokens)
 	row.cached = sumUp(row.cached, e.Quantity.CachedTokens)
 	row.output = sumUp(row.output, e.Quantity.OutputTokens)
-	// A time.Duration has to hold it, in nanoseconds.
+	// It must fit into a time.Duration, which counts nanoseconds.
 	row.duration = min(sumUp(row.duration, e.Quantity.Duration.Microseconds()), math.MaxInt64/1000)
 	row.charged += e.Amount
 	return nil
 }
 
-// sumUp adds to a sum of usage, which stops at the largest number there is: an
-// upstream that reports nonsense must not make it negative.
+// sumUp adds to a sum of usage, up to the largest int64: an upstream that reports
+// nonsense must not make the sum negative.
 func sumUp(sum, more int64) int64 {
 	if more > math.MaxInt64-sum {
 		return math.MaxInt64
@@ -261,8 +260,8 @@ func sumUp(sum, more int64) int64 {
 	return sum + more
 }
 
-// applyWriteOff records that a part of a price was not paid: it counts as revenue
-// and as a loss, and touches no customer.
+// applyWriteOff records that a part of a price was not paid. It counts as revenue and as
+// a loss, and changes no customer's account.
 func (c *core) applyWriteOff(e *Entry) error {
 	if _, _, err := c.parties(e); err != nil {
 		return err
@@ -298,7 +297,7 @@ func (c *core) applyCheckpoint(e *Entry) error {
 	return nil
 }
 
-// parties finds the key and the account that an entry names.
+// parties returns the indexes of the key and the account that an entry names.
 func (c *core) parties(e *Entry) (key, account uint32, err error) {
 	id, _ := parseKeyID(e.KeyID)
 	key, ok := c.keys.byID[id]
@@ -312,7 +311,7 @@ func (c *core) parties(e *Entry) (key, account uint32, err error) {
 	return key, account, nil
 }
 
-// moment turns stored microseconds back into a time; zero stays zero.
+// moment returns the time of stored microseconds. 0 is the zero time.
 func moment(microseconds int64) time.Time {
 	if microseconds == 0 {
 		return time.Time{}
@@ -320,8 +319,8 @@ func moment(microseconds int64) time.Time {
 	return time.UnixMicro(microseconds).UTC()
 }
 
-// micros is the inverse of moment. The one microsecond that would be taken for no
-// time at all gives way to the next.
+// micros is the inverse of moment. The start of 1970, which would become 0, is stored as
+// the microsecond after it.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -332,9 +331,8 @@ func micros(t time.Time) int64 {
 	return 1
 }
 
-// checkSums checks what must hold after every entry: nothing is negative, all
-// accounts sum to zero, and what the log knows to run is covered. The error wraps
-// ErrCorrupt.
+// checkSums checks what must be true after every entry: nothing is negative, all accounts
+// sum to zero, and the holds are those of accounts and keys. The error wraps ErrCorrupt.
 func (c *core) checkSums() error {
 	var deposited, spent, held, heldByKeys, heldByHolds Micro
 	for i := range c.accounts {
@@ -355,8 +353,8 @@ func (c *core) checkSums() error {
 	for _, h := range c.holds {
 		heldByHolds += h.amount
 	}
-	// The sums over all accounts may go round: a thousand accounts that were given
-	// the most there is exceed an int64. What must be equal still is.
+	// The sums over all accounts may wrap around: a thousand accounts with the maximum
+	// exceed an int64. Equal sums stay equal.
 	s := c.system
 	switch {
 	case deposited+s.issued+s.adjusted != 0:

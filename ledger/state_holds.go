@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// maxOpenHolds bounds the calls that run at the same time.
+// maxOpenHolds is the maximum number of calls that run at the same time.
 const maxOpenHolds = 1 << 20
 
-// hold sets credit aside for a call, or says why it cannot.
+// hold sets credit aside for a call.
 func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	id, _ := parseKeyID(request.KeyID)
 	keyIndex, ok := c.keys.byID[id]
@@ -47,7 +47,7 @@ func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	return Hold{ID: holdID, Amount: amount}, nil
 }
 
-// extend raises a hold so that it covers worst in all. It never lowers one.
+// extend raises a hold so that it covers worst. It never lowers one.
 func (c *core) extend(id HoldID, worst Quantity) (Hold, error) {
 	h, err := c.openHold(id)
 	if err != nil {
@@ -64,16 +64,17 @@ func (c *core) extend(id HoldID, worst Quantity) (Hold, error) {
 	return Hold{ID: id, Amount: h.amount}, nil
 }
 
-// reserve moves the difference to amount from available to held.
+// reserve raises a hold to an amount.
 func (c *core) reserve(h *openHold, amount Micro) {
 	c.accounts[h.account].held += amount - h.amount
 	c.keys.rows[h.key].held += amount - h.amount
 	h.amount = amount
 }
 
-// cover returns what the worst case costs, if account and budget have that much.
+// cover returns what the worst case costs, or a *CreditError if the account or the budget
+// does not have that much.
 func (c *core) cover(h *openHold, worst Quantity) (Micro, error) {
-	worst.CachedTokens = 0 // nobody knows yet what is cached
+	worst.CachedTokens = 0 // it is not known yet what is cached
 	amount, exact := h.price.Cost(worst)
 	a, k := &c.accounts[h.account], &c.keys.rows[h.key]
 	if amount <= h.amount && exact {
@@ -96,7 +97,7 @@ func (c *core) cover(h *openHold, worst Quantity) (Micro, error) {
 	return amount, nil
 }
 
-// openHold finds a hold, or says that it was resolved or never existed.
+// openHold returns a hold, or ErrResolved or ErrUnknownHold.
 func (c *core) openHold(id HoldID) (openHold, error) {
 	h, ok := c.holds[id]
 	if ok {
@@ -108,7 +109,7 @@ func (c *core) openHold(id HoldID) (openHold, error) {
 	return h, ErrResolved
 }
 
-// draft starts an entry about a hold.
+// draft returns an entry about a hold, without amount, quantity and outcome.
 func (c *core) draft(kind Kind, id HoldID, h *openHold) Entry {
 	key := &c.keys.rows[h.key]
 	return Entry{
@@ -118,8 +119,8 @@ func (c *core) draft(kind Kind, id HoldID, h *openHold) Entry {
 	}
 }
 
-// settlement returns the entry that charges a call, and how much of the price
-// nobody pays: more than hold, balance and budget have is never taken.
+// settlement returns the entry that charges a call, and the part of the price that hold,
+// balance and budget do not cover.
 func (c *core) settlement(id HoldID, h *openHold, s Settlement) (e Entry, writeOff Micro) {
 	cost, _ := h.price.Cost(s.Quantity)
 	most := h.amount

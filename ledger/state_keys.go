@@ -20,8 +20,8 @@ const (
 	keyPaused
 )
 
-// keyRow is one key without pointers: with a million keys the garbage collector
-// must have nothing to walk. What varies in length lives in the table's arena and
+// keyRow is one key without pointers, so that the garbage collector does not have to
+// follow those of a million keys. Values of variable length are in the table's arena and
 // in shared policies.
 type keyRow struct {
 	hash                      [32]byte // SHA-256 of the text
@@ -41,7 +41,7 @@ type keyRow struct {
 	created, expires, revoked int64 // microseconds; 0: never
 }
 
-// keyExtra is what few keys have.
+// keyExtra holds values that few keys have.
 type keyExtra struct {
 	previous        []oldSecret // that a rotation left valid, the newest first
 	previousLimits  []limits.Row
@@ -83,8 +83,8 @@ func newKeyTable() keyTable {
 	}
 }
 
-// keyRecord is the detail of a key entry: the whole key, so that the last entry
-// of a key tells all about it.
+// keyRecord is the detail of a key entry. It holds the whole key, so that only the last
+// entry of a key matters.
 type keyRecord struct {
 	Name            string            `json:"name"`
 	Hint            string            `json:"hint,omitempty"`
@@ -191,8 +191,8 @@ func (c *core) applyKey(e *Entry) error {
 	return nil
 }
 
-// put stores a row under its index, or as a new one. The row's policy is acquired
-// already.
+// put replaces the row with an index, or adds a new one. The caller has acquired the
+// row's policy.
 func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hint, name string) {
 	if exists {
 		old := &t.rows[index]
@@ -236,8 +236,8 @@ func (t *keyTable) text(row *keyRow) (hint, name string) {
 	return text[keyIDLength : keyIDLength+int(row.hintLength)], text[keyIDLength+int(row.hintLength):]
 }
 
-// keySnapshot makes the public form of a row. It allocates once, for the texts; slices
-// and maps are shared and must not be changed.
+// keySnapshot returns the Key of a row. It allocates once, for the texts; slices and maps
+// are shared and must not be changed.
 func (c *core) keySnapshot(index uint32) Key {
 	row := &c.keys.rows[index]
 	text := c.keys.arena.get(row.text, keyIDLength+int(row.hintLength)+int(row.nameLength))
@@ -259,7 +259,7 @@ func (c *core) keySnapshot(index uint32) Key {
 	return key
 }
 
-// keyRecord is the inverse of applyKey: the whole key as its next entry tells it.
+// keyRecord is the inverse of applyKey: it returns the whole key as an entry records it.
 func (c *core) keyRecord(index uint32) keyRecord {
 	row := &c.keys.rows[index]
 	hint, name := c.keys.text(row)
@@ -301,7 +301,7 @@ func (row *keyRow) live(now time.Time) bool {
 	return row.revoked == 0 && (row.expires == 0 || now.UnixMicro() < row.expires)
 }
 
-// hintMark is one number for an owner's hint.
+// hintMark returns a hash of an owner and a hint.
 func (t *keyTable) hintMark(owner uint32, hint string) uint64 {
 	return maphash.Comparable(t.seed, struct {
 		owner uint32

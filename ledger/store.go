@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Store keeps the log on a disk. All methods are safe for concurrent use.
+// Store keeps the log durable. All methods must be safe for concurrent use.
 type Store interface {
-	// Append makes entries durable, all or none, and returns when they are. After
-	// an error it is unknown whether they are; the ledger then never writes again.
+	// Append makes entries durable, all or none, and returns when they are. After an
+	// error it is unknown whether they are durable, and the ledger never writes again.
 	Append(ctx context.Context, entries []Entry) error
 	// Replay calls use for the entries after a sequence number, in order. The entry
 	// is only valid during the call. An error that wraps ErrCorrupt names an entry that
@@ -18,21 +18,22 @@ type Store interface {
 	Replay(ctx context.Context, after int64, use func(*Entry) error) error
 	// Entries returns at most limit entries after a sequence number, in order.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)
-	// Since returns the sequence number of the last entry before a moment, 0 if
-	// there is none.
+	// Since returns the sequence number of the last entry before a moment, or 0 if there
+	// is none.
 	Since(ctx context.Context, moment time.Time) (int64, error)
 
-	// SaveSnapshot keeps a state, durable and whole or not at all. Two ordinary
-	// snapshots are kept and one baseline.
+	// SaveSnapshot makes a snapshot durable, as a whole or not at all. The store keeps
+	// the two newest ordinary snapshots and the newest baseline.
 	SaveSnapshot(ctx context.Context, snapshot Snapshot) error
-	// Snapshots lists what snapshots there are, newest first.
+	// Snapshots lists the snapshots, newest first.
 	Snapshots(ctx context.Context) ([]SnapshotInfo, error)
-	// ReadSnapshot gives a snapshot to use. An error that wraps ErrSnapshotDamaged
-	// says that its bytes are not those that were written, whatever use made of them.
+	// ReadSnapshot calls use with the bytes of a snapshot. The error wraps
+	// ErrSnapshotDamaged if they are not the bytes that were written, even if use
+	// returned nil.
 	ReadSnapshot(ctx context.Context, sequence int64, use func(io.Reader) error) error
 	// ClosedUsage returns the usage rows that came with snapshots.
 	ClosedUsage(ctx context.Context, query UsageQuery) ([]UsageRow, error)
-	// Prune removes the entries up to a sequence number for good.
+	// Prune removes the entries up to and including a sequence number.
 	Prune(ctx context.Context, through int64) error
 
 	// Head returns the hash over all that was ever appended.
@@ -47,8 +48,7 @@ type Store interface {
 	InPlace() error
 	// Room returns how many bytes the store can still grow.
 	Room() (int64, error)
-	// Close gives the store back. It writes nothing but what SQLite-like stores
-	// write to tidy up.
+	// Close releases the store. It appends no entries.
 	Close() error
 }
 
@@ -62,22 +62,22 @@ type Head struct {
 // Snapshot is the state after an entry.
 type Snapshot struct {
 	Sequence int64
-	// Baseline marks the state that the log starts from after pruning.
+	// Baseline marks the state from which the log starts after pruning.
 	Baseline bool
-	// Closed are the usage rows of days that are over. They are no part of the state.
+	// Closed are the usage rows of days that are over. They are not part of Encode.
 	Closed []UsageRow
 	Encode func(io.Writer) error
 }
 
-// SnapshotInfo describes a snapshot that is kept.
+// SnapshotInfo describes a snapshot in a store.
 type SnapshotInfo struct {
 	Sequence int64
 	Baseline bool
 	Hash     [32]byte // SHA-256 of what Encode wrote
 }
 
-// ErrLocked says that another process has the ledger open. A store that only one
-// process can have open returns it, wrapped, from what opens it.
+// ErrLocked says that another process has the ledger open. Functions that open a store,
+// such as sqlitestore.Open, return it.
 var ErrLocked = errors.New("another process has the ledger open")
 
 // ErrReplaced says that the file of a ledger in use was deleted or replaced: whatever

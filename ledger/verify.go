@@ -8,7 +8,7 @@ import (
 	"github.com/penstockhq/penstock/internal/clip"
 )
 
-// Report sums up a log that adds up.
+// Report sums up a log that Verify has found consistent.
 type Report struct {
 	First, Last    int64 // sequence numbers of the entries that were read; 0: none
 	Accounts, Keys int
@@ -66,13 +66,13 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 	return v.finish(), err
 }
 
-// verifier replays a log and remembers what the state does not need.
+// verifier replays a log and keeps what the checks need beyond the state.
 type verifier struct {
 	core     *core
 	resolved map[HoldID]uint64  // one bit for each hold, by the id without its last 6 bits
-	hashes   map[int64][32]byte // of snapshots not met yet
+	hashes   map[int64][32]byte // of the snapshots that are still to come
 	unpaid   Micro              // what the next entry must write off
-	// optional is set if there may also be none, because a checkpoint was charged.
+	// optional is set if that write-off may be missing, because a checkpoint was charged.
 	optional bool
 	hold     HoldID // of the entry before
 	// closedBefore is the day up to which usage must stand in rows of their own:
@@ -112,7 +112,7 @@ func (v *verifier) entry(e *Entry) error {
 		v.report.First = e.Sequence
 	}
 	v.report.Last = e.Sequence
-	// Summing up is dear with many accounts: not after every entry.
+	// With many accounts the sums are expensive, so they are not checked for each entry.
 	if e.Sequence%10_000 == 0 {
 		if err := v.core.checkSums(); err != nil {
 			return err
@@ -149,7 +149,7 @@ func (v *verifier) call(e *Entry) error {
 		return nil
 	}
 	cost, _ := price.Cost(e.Quantity)
-	// What a crash ended may be charged its whole hold.
+	// A call that a crash ended may be charged its whole hold.
 	if e.Amount > cost && e.Outcome != OutcomeInterrupted {
 		return corrupt(e.Sequence, "charge %d exceeds the price %d", e.Amount, cost)
 	}
