@@ -6,7 +6,7 @@ import (
 	"github.com/penstockhq/penstock/limits"
 )
 
-// fits tells whether every limit has room for the call now, and notes what the
+// fits reports whether every limit has room for the call now, and notes what the
 // tightest minute limits will have left after it.
 func (e *evaluation) fits(rows []limits.Binding, decision *Decision) bool {
 	for i := range rows {
@@ -39,7 +39,7 @@ func (e *evaluation) fits(rows []limits.Binding, decision *Decision) bool {
 	return true
 }
 
-// fitsOrShrinks tells whether every limit has room for the call, if need be with less
+// fitsOrShrinks reports whether every limit has room for the call, if need be with less
 // output, or why not.
 func (e *evaluation) fitsOrShrinks(request *Request, decision *Decision) bool {
 	for !e.fits(request.Rows, decision) {
@@ -69,10 +69,10 @@ func (e *evaluation) shrink(step int64, refused *Refusal) bool {
 	return true
 }
 
-// over tells whether a limit, if it is set, has no room for more.
+// over reports whether a limit, if it is set, has no room for more.
 func over(used, more, limit int64) bool { return limit > 0 && used+more > limit }
 
-// full tells whether the counters cannot take the call, limits or not.
+// full reports whether the counters cannot take the call, limits or not.
 func (e *evaluation) full() bool {
 	return e.key.full() || e.model != nil && e.model.full()
 }

@@ -4,8 +4,8 @@ import "time"
 
 // Clock tells the time. Both methods must be safe for concurrent use.
 type Clock interface {
-	// Monotonic returns the time since a fixed start. It never runs backwards and
-	// is not moved when the wall clock is set. Windows are measured with it.
+	// Monotonic returns the time since a fixed start. It never goes back, and setting
+	// the wall clock does not change it. Windows are measured with it.
 	Monotonic() time.Duration
 	// Wall returns the civil time, which decides what day it is.
 	Wall() time.Time

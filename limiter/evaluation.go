@@ -20,8 +20,8 @@ type evaluation struct {
 	requests int64  // 1 for a new call, 0 for an extension
 }
 
-// read takes the time, once per decision: with two readings a call could be
-// refused by the one and told not to wait by the other.
+// read reads the clock, once per decision: with two readings a call could be refused by
+// the first and given a wait of 0 by the second.
 func (e *evaluation) read() {
 	e.now = e.m.now(e.sh)
 	e.ms = floorMS(e.now)

@@ -9,11 +9,11 @@ import (
 	"github.com/penstockhq/penstock/limits"
 )
 
-// State is the state of the scopes of a call, and what the call would be told.
+// State is the state of the scopes of a call, and the decision that it would get.
 type State struct {
 	// Scopes holds the key and, if a row names the model, the key's use of it.
 	Scopes []ScopeState
-	// Admitted tells whether the call would be admitted now; else Refusal says why
+	// Admitted reports whether the call would be admitted now; else Refusal says why
 	// not, and when.
 	Admitted bool
 	Refusal  Refusal
@@ -96,8 +96,8 @@ func (m *Memory) Inspect(_ context.Context, request Request) (State, error) {
 	return usage, nil
 }
 
-// look returns the scope that a call would be charged to, or an empty one that
-// nobody else sees.
+// look returns the scope that a call would be charged to, or an empty scope that is not
+// stored if there is none.
 func (e *evaluation) look(hash uint64, level int) *scope {
 	slot := e.sh.find(hash)
 	if slot == 0 {

@@ -5,8 +5,8 @@ import "time"
 // The log of a scope is a ring of entries in the order of their stamps. An entry
 // is one word: the stamp in ms (24 bits, modulo 4.66 h), requests (14) and
 // tokens (26). An event at time e is stamped ceil(e) and counts while
-// floor(now) < stamp + window: whoever sees it counted too long sees it by less
-// than a millisecond, and nobody sees it counted too short.
+// floor(now) < stamp + window: it counts for less than a millisecond too long, and never
+// too short.
 
 const (
 	windowMS = int64(Window / time.Millisecond)
@@ -217,7 +217,7 @@ func (sh *shard) refund(s *scope, now, stamp, requests, tokens int64) {
 		live -= t
 	}
 	for count > 0 && words[(head+count-1)&mask]&(1<<stampShift-1) == 0 {
-		count-- // an empty entry at the end serves nobody
+		count-- // an empty entry at the end is of no use
 	}
 	s.setLive(live, count)
 	if count == 0 {

@@ -111,7 +111,7 @@ func (m *Memory) seal(handle Handle) uint64 {
 	return high ^ low ^ m.secret[0]
 }
 
-// issued tells whether this limiter made the handle.
+// issued reports whether this limiter made the handle.
 func (m *Memory) issued(handle Handle) bool {
 	return handle.ID != 0 && handle.Slot>>32 < shardCount && handle.Check == m.seal(handle)
 }

@@ -99,12 +99,12 @@ func addUpper(word uint64, n int64) uint64 {
 	return uint64(max(0, min(sum, maxSum)))<<16 | word&lower16
 }
 
-// full tells whether the sums may not hold one more call of the largest size.
+// full reports whether the sums may not hold one more call of the largest size.
 func (s *scope) full() bool {
 	return s.count() > fullCount || s.liveCount>>16 > maxSum-2*MaxTokens || s.dayTotal>>16 > maxSum-2*MaxTokens
 }
 
-// idle tells whether nothing that was counted matters any more.
+// idle reports whether nothing that was counted matters any more.
 func (s *scope) idle(today uint16) bool {
 	used := uint16(s.dayTotal) == today && (s.dayRequests != 0 || (s.dayTotal|s.dayInput|s.dayOutput)>>16 != 0)
 	return s.count() == 0 && s.live() == 0 && !used

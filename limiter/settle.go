@@ -168,8 +168,8 @@ func (e *evaluation) undoRequest(s *scope, r *reservation) {
 	}
 }
 
-// lapse ends a reservation that nobody settled within a window after its
-// deadline: what it reserved stays charged.
+// lapse ends a reservation that was not settled within a window after its deadline. What
+// it reserved stays charged.
 func (m *Memory) lapse(sh *shard, slot uint32) {
 	r := sh.open.at(slot)
 	if r.id == 0 || r.id == partMark || r.deadline == 0 || floorMS(sh.last) < r.deadline+windowMS {
@@ -190,7 +190,7 @@ func (sh *shard) eachOpen(visit func(*reservation)) {
 	}
 }
 
-// holds tells whether a reservation is charged to a scope.
+// holds reports whether a reservation is charged to a scope.
 func (sh *shard) holds(r *reservation, s *scope) bool {
 	return sh.at(r.key-1) == s || r.model != 0 && sh.at(r.model-1) == s
 }

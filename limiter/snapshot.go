@@ -36,9 +36,9 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Export writes the counters, so that the next process goes on where this one
-// stops. It is for a clean stop: calls still in flight are written as if their
-// reservation had been used up. A snapshot is good for one Import.
+// Export writes the counters, so that the next process can continue with them. It is for
+// a clean stop: calls still in flight are written as if they had used all that they
+// reserved. A snapshot may be imported once only. The error is that of the writer.
 func (m *Memory) Export(w io.Writer) error {
 	buffered := bufio.NewWriter(w)
 	sum := crc32.New(castagnoli)
