@@ -104,13 +104,13 @@ func (x *exchange) refuseEnding(seen *evidence, end *ending) *dialect.Refusal {
 	default:
 		x.explainFailure(seen, refusal)
 	}
-	// What was produced and charged must not be produced and charged again by a
-	// client that tries by itself.
+	// What was produced and charged must not be produced and charged again because the
+	// client retries automatically.
 	refusal.Final = seen.reply.produced || x.reply.sent || end.charge.Amount > 0
 	return refusal
 }
 
-// explainFailure makes a refusal say what is known of an upstream's failure.
+// explainFailure adds to a refusal what is known of the upstream's failure.
 func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	reply := &seen.reply
 	switch {
@@ -135,8 +135,8 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	}
 }
 
-// fail sends the client an error: instead of the answer, or at the end of a stream
-// that cannot be completed.
+// fail sends the client an error: in place of the answer, or at the end of a stream that
+// cannot be completed.
 func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 	r, name := &x.reply, x.headers.dialect
 	if !r.sent {

@@ -156,8 +156,8 @@ func (p *bodyPool) give(memory []byte) {
 	}
 }
 
-// read reads a body of a known length. A caller who has sent the first part is
-// willing to send the rest: only then is memory made for it.
+// read reads a body of a known length. It allocates memory for the whole body only when
+// the first part has arrived, so that a false length costs nothing.
 func (p *bodyPool) read(source io.Reader, length int) ([]byte, error) {
 	raw := p.ready(length)
 	if raw == nil && length <= firstRead {

@@ -61,8 +61,8 @@ func (x *exchange) authenticate(r *http.Request) (refusal *dialect.Refusal) {
 	return nil
 }
 
-// may returns why the caller may not make a call that needs a permission, nil if it
-// may. Without a permission any key will do, but admin keys run no models.
+// may returns nil if the caller may make a call that needs a permission, and otherwise
+// why not. An empty permission allows any key, except that admin keys cannot run models.
 func (c *caller) may(permission string) *dialect.Refusal {
 	if c.key.Role == ledger.RoleAdmin {
 		return refuseForbidden("an admin key cannot run models; use a member key")
@@ -70,7 +70,7 @@ func (c *caller) may(permission string) *dialect.Refusal {
 	return c.mayPass(permission)
 }
 
-// mayPass is may for paths on which no model runs.
+// mayPass does what may does, for paths on which no model runs.
 func (c *caller) mayPass(permission string) *dialect.Refusal {
 	if c.key.Paused {
 		return refusePaused()

@@ -1,10 +1,10 @@
-// Package middleware is an API-key gate for servers of language models. It puts
-// itself in front of any http.Handler that serves them, knows callers by their
-// key, holds them to exact limits, sets credit aside, measures what passes and
-// charges for it, exactly once. It is plain net/http.
+// Package middleware is an API-key gate for servers of language models. It stands in
+// front of any http.Handler that serves models, identifies callers by their API key,
+// enforces exact limits, sets credit aside before a call runs, and charges each call
+// exactly once for what it used. It is plain net/http.
 //
-//	book, err := ledger.Open(ctx, store)
-//	gate := middleware.New(book, limiter.New())
+//	accounts, err := ledger.Open(ctx, store)
+//	gate := middleware.New(accounts, limiter.New())
 //	http.ListenAndServe(":8080", gate(httputil.NewSingleHostReverseProxy(upstream)))
 //
 // # The life of a call
@@ -13,13 +13,13 @@
 // name. The exchange holds what they find in one piece of memory; no step changes
 // what an earlier one has found.
 //
-//	caller      whose key is it, and may they?
-//	request     what do they ask for: which model, how much at most?
+//	caller      whose key is it, and may it be used for this?
+//	request     what does it ask for: which model, and how many tokens at most?
 //	admission   all limits and the credit at once, or a refusal that changes nothing
 //	run, watch  the next handler, under a time limit
-//	reply       what passes is measured; its end is kept back
+//	reply       the answer is measured as it passes; its end is kept back
 //	feedback    what handlers and policies report through the request's context
-//	ending      all evidence, decided on by pure functions
+//	ending      how the call ended and what it costs, by pure functions of the evidence
 //	settle      the charge, once, and durable
 //	answer      the end of the reply, or what went wrong
 //
@@ -44,13 +44,13 @@
 //
 // # Handlers of your own
 //
-// The gate meters the paths of the OpenAI, Anthropic, Ollama, llama.cpp, TGI,
-// SGLang, Aquin and aiXplain APIs by itself. For other paths there are
-// [WithMetered], whose handler calls [ReportUsage], [WithFixedCost] and
-// [WithAllowUnmetered]. All others are refused.
+// The gate meters the paths of the OpenAI, Anthropic, Ollama, llama.cpp, TGI, SGLang,
+// Aquin and aiXplain APIs without further settings. Other paths are refused unless
+// [WithMetered] names them, whose handlers report what they used with [ReportUsage], or
+// [WithFixedCost] or [WithAllowUnmetered] does.
 //
-// A handler or a selection policy may ask [CallFrom] what it serves, and should
-// say by [NoteUpstream] and [ReportFailure] where the call went and why there is
+// [CallFrom] gives a handler or a selection policy the call that it serves. They should
+// report with [NoteUpstream] where the call went, and with [ReportFailure] why there is
 // no answer.
 //
 // # Caveats
@@ -59,8 +59,8 @@
 //     [WithMaxBody]. [Call].Prompt and the body end with the handler: their memory
 //     then serves other calls.
 //   - The last bytes of an answer wait until its charge is durable.
-//   - Connections behind the gate cannot be hijacked, and an upstream's redirects
-//     and credentials problems are not passed on.
+//   - Connections behind the gate cannot be hijacked. Redirects of an upstream, and its
+//     errors about the gateway's own credentials, are not passed on.
 //   - Without [WithModels] or [WithCatalog] callers may name any model, and the
 //     ledger's default price is what it costs.
 //   - Lists of models, polls and unmetered paths cost nothing and are not reported

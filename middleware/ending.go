@@ -58,7 +58,7 @@ type ending struct {
 	settleError error
 }
 
-// decide draws the conclusions from the evidence.
+// decide returns how a call ended and what it is charged.
 func decide(seen *evidence) ending {
 	end := ending{outcome: seen.outcome()}
 	end.free = seen.free(end.outcome)
@@ -92,8 +92,8 @@ func (e *evidence) outcome() ledger.Outcome {
 	return ledger.OutcomeOK
 }
 
-// free says that a call with this outcome is not charged: the client got nothing
-// of the answer, and not by its own doing.
+// free reports whether a call with this outcome is not charged: the client received
+// nothing of the answer, and did not cause that itself.
 func (e *evidence) free(outcome ledger.Outcome) bool {
 	switch outcome {
 	case ledger.OutcomeUpstreamRefused:

@@ -39,7 +39,7 @@ func (c *callContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// exchangeFrom returns the call that a context belongs to, nil outside of one.
+// exchangeFrom returns the call that a context belongs to, or nil if it belongs to none.
 func exchangeFrom(ctx context.Context) *exchange {
 	x, _ := ctx.Value(contextKey{}).(*exchange)
 	return x

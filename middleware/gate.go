@@ -93,7 +93,7 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	}
 }
 
-// serve takes a request through its life. Each step either goes on or refuses.
+// serve takes a request through all steps. A step that refuses ends it.
 func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if refusal := x.enter(r); refusal != nil {
 		x.refuse(w, r, refusal)
@@ -116,8 +116,8 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	}
 }
 
-// enter finds out who calls and what the path means, and whether the one may do
-// the other.
+// enter finds out whose key the request carries and what its path means, and whether the
+// key may be used for it.
 func (x *exchange) enter(r *http.Request) *dialect.Refusal {
 	if refusal := x.authenticate(r); refusal != nil {
 		return refusal

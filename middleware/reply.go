@@ -141,7 +141,7 @@ func (r *reply) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// failed returns why nothing more can pass, nil if more can.
+// failed returns nil if more of the reply can pass, and otherwise why not.
 func (r *reply) failed() error {
 	if r.writeError != nil {
 		return r.writeError

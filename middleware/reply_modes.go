@@ -144,12 +144,12 @@ func (r *reply) Last(events []byte) error {
 	return nil
 }
 
-// redirects says that the upstream sends the client elsewhere, past the gate.
+// redirects reports whether the upstream sends the client elsewhere, past the gate.
 func (r *reply) redirects() bool {
 	return r.status >= 300 && r.status < 400 && r.request.custom == nil
 }
 
-// truncated says that the handler returned normally but its answer has no end.
+// truncated reports whether the handler returned normally but its answer is incomplete.
 func (r *reply) truncated() bool {
 	if r.mode == modeStream {
 		return r.request.custom == nil && !r.meter.Complete()
@@ -198,8 +198,8 @@ func (r *reply) drain(returned bool) {
 	}
 }
 
-// passing says that parts of a body have left, so that the client must not be
-// given another answer.
+// passing reports whether parts of a body have been sent, so that the client cannot be
+// sent another answer.
 func (r *reply) passing() bool { return r.sent && r.mode == modeBody }
 
 // reading returns what the reply showed.

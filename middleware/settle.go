@@ -13,8 +13,8 @@ import (
 // half of the longest.
 const settleTimeout = 30 * time.Second
 
-// deadlines gives out contexts for settlements. Calls share them: a timer for each
-// call would cost more than the whole settlement.
+// deadlines provides contexts for settlements. Calls share them, because a timer for each
+// call would cost more than the settlement itself.
 type deadlines struct {
 	mutex   sync.Mutex
 	current context.Context
