@@ -16,8 +16,7 @@ import (
 // that a new configuration finds what the old one counted.
 var engines = caddy.NewUsagePool()
 
-// closing counts engines that are being closed: the pool forgets them before
-// they are.
+// closing counts the engines that are being closed, which are not in the pool any more.
 var closing atomic.Int64
 
 func init() {

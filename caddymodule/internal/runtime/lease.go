@@ -33,7 +33,7 @@ func newLease(release func(), renew func() bool) *Lease {
 // be closed.
 var ErrRetired = errors.New("this configuration has been replaced")
 
-// errGone ends the attempt to take a share in what is closed.
+// errGone says that what is to be shared is closed already.
 var errGone = errors.New("closed")
 
 // renewal takes another share in mine, which the pool knows by identity, unless
@@ -52,7 +52,7 @@ func renewal(pool *caddy.UsagePool, identity string, mine any, release func()) f
 	}
 }
 
-// Begin counts a call in. It returns false if the share was given back and no other
+// Begin notes that a call begins. It returns false if the share was released and no other
 // lease holds one.
 func (l *Lease) Begin() bool {
 	l.mu.Lock()
@@ -64,7 +64,7 @@ func (l *Lease) Begin() bool {
 	return true
 }
 
-// End counts a call out that Begin let in.
+// End notes that a call has ended for which Begin returned true.
 func (l *Lease) End() {
 	if l.isLast() {
 		l.giveBack()
@@ -80,7 +80,7 @@ func (l *Lease) EndBehind() {
 	}
 }
 
-// isLast counts a call out and says whether the share is to be given back now.
+// isLast notes that a call has ended and reports whether the share is to be released now.
 func (l *Lease) isLast() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

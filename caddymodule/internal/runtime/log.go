@@ -15,7 +15,7 @@ func LastingLog(name string) *slog.Logger {
 	return slog.New(lastingHandler{name: name, with: func(handler slog.Handler) slog.Handler { return handler }})
 }
 
-// lastingHandler hands each record to Caddy's logger of the moment.
+// lastingHandler passes each record to the logger that Caddy has at that moment.
 type lastingHandler struct {
 	name string
 	with func(slog.Handler) slog.Handler // adds the attributes and groups so far
