@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// commitLoop makes queued entries durable. Whatever was queued while one commit ran
-// goes into the next, so that batches grow with the load.
+// commitLoop makes queued entries durable. Entries that are queued while one commit runs
+// go into the next, so that batches grow with the load.
 func (l *Ledger) commitLoop() {
 	defer l.done.Done()
 	for {
@@ -24,28 +24,30 @@ func (l *Ledger) commitLoop() {
 	}
 }
 
-// DefaultCommitWait is how long a charge waits for company at most.
+// DefaultCommitWait is the longest time for which a charge waits for others that share
+// its commit, unless SetCommitWait says otherwise.
 const DefaultCommitWait = 10 * time.Millisecond
 
 const (
-	// gatherTime is how long a commit waits for company under load, and how soon after
-	// the last one it must be wanted to wait at all. On an idle machine such a short
-	// sleep takes a whole millisecond, but not two.
+	// gatherTime is how long a commit waits for more entries under load. It counts as
+	// load if the last commit ended less than this time ago. On an idle machine such a
+	// short sleep takes a whole millisecond, but not two.
 	gatherTime = 700 * time.Microsecond
-	// gatherEntries is how many entries are worth a commit.
+	// gatherEntries is the number of entries from which a commit does not wait.
 	gatherEntries = 64
-	// gatherCalls is how many calls must be running for a commit to wait for them
-	// because of load alone.
+	// gatherCalls is the number of running calls from which a commit waits because of
+	// load alone.
 	gatherCalls = 4
-	// patienceDivisor makes a call wait for 1 % of the time it ran.
+	// patienceDivisor lets a call wait for 1 % of the time that it ran.
 	patienceDivisor = 100
-	// leastPatience is what a timer can keep. Calls that would wait less do not wait.
+	// leastPatience is the shortest wait that a timer can keep. Calls that would wait less
+	// do not wait.
 	leastPatience = 500 * time.Microsecond
 )
 
-// SetCommitWait sets how long a charge may wait for others to share its commit with,
-// by default 10 ms. A call never waits longer than 1 % of the time it ran; 0 makes no
-// call wait for that reason.
+// SetCommitWait sets the longest time for which a charge may wait for others that share
+// its commit, by default 10 ms. A call never waits longer than 1 % of the time that it
+// ran. With 0 no call waits for that reason.
 func (l *Ledger) SetCommitWait(longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,8 +55,8 @@ func (l *Ledger) SetCommitWait(longest time.Duration) {
 	signal(l.urgent)
 }
 
-// patience returns how long the end of a call that ran for a time may wait for
-// company. The caller holds the lock.
+// patience returns how long the charge of a call that ran for a time may wait for others.
+// The caller holds the lock.
 func (l *Ledger) patience(ran time.Duration) time.Duration {
 	if wait := min(ran/patienceDivisor, l.commitWait); wait >= leastPatience {
 		return wait
@@ -62,8 +64,8 @@ func (l *Ledger) patience(ran time.Duration) time.Duration {
 	return 0
 }
 
-// expect says that somebody waits for the batch and wants it committed at a time. The
-// caller holds the lock.
+// expect notes that a caller waits for the batch to be committed by a certain time. The
+// caller of expect holds the lock.
 func (l *Ledger) expect(due time.Time) {
 	if l.batch.due.IsZero() || due.Before(l.batch.due) {
 		l.batch.due = due
@@ -71,9 +73,9 @@ func (l *Ledger) expect(due time.Time) {
 	}
 }
 
-// gather waits for company before a commit. A sync costs the processor as much as
-// many entries do; where calls and the ledger share a core, it would take the time
-// from the very calls that could end meanwhile and share it.
+// gather waits before a commit, so that more entries share it. A sync costs as much
+// processor time as many entries do. Where calls and the ledger share a core, it would
+// take that time from the calls that are about to end and could share the sync.
 func (l *Ledger) gather() {
 	began := l.now()
 	for {
@@ -83,17 +85,17 @@ func (l *Ledger) gather() {
 		}
 		select {
 		case <-l.after(wait):
-		case <-l.urgent: // somebody has less patience, or there is company enough
+		case <-l.urgent: // another call may wait less long, or there are entries enough
 		case <-l.stop:
 			return
 		}
 	}
 }
 
-// companyWait returns how much longer a commit that was wanted since began waits.
-// Each call that waits for it allows what its own run time bears. Under load, where
-// nearly every call would get a sync of its own, it waits for gatherTime in any
-// case. A lone caller waits for nobody.
+// companyWait returns how much longer a commit waits that has been wanted since began.
+// Each call that waits for it allows a part of its own run time. Under load, where nearly
+// every call would get a sync of its own, the commit waits for gatherTime in any case. If
+// no other call runs, it does not wait.
 func (l *Ledger) companyWait(began time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +135,7 @@ func (l *Ledger) commitOne() bool {
 	if failed == nil {
 		if err = l.store.Append(context.Background(), b.entries); err != nil {
 			err = fmt.Errorf("write ledger: %w", err)
-			l.fail(err) // before anyone learns of it
+			l.fail(err) // before those who wait for the batch learn of it
 		}
 	}
 	l.mu.Lock()
@@ -142,7 +144,7 @@ func (l *Ledger) commitOne() bool {
 		l.durable, l.waitSince = b.entries[len(b.entries)-1].Sequence, l.now()
 		l.lastCommit = l.waitSince
 	}
-	clear(b.entries) // they hold texts
+	clear(b.entries) // releases the texts
 	l.spare = b.entries[:0]
 	l.mu.Unlock()
 	b.err = err
@@ -150,7 +152,7 @@ func (l *Ledger) commitOne() bool {
 	return true
 }
 
-// janitorLoop gives back what callers forgot and watches the disk.
+// janitorLoop gives back holds that were never resolved and checks the disk space.
 func (l *Ledger) janitorLoop() {
 	defer l.done.Done()
 	ticker := time.NewTicker(time.Second)
@@ -206,8 +208,8 @@ func (l *Ledger) expire() {
 	if l.failed != nil {
 		return
 	}
-	// Times keep their monotonic part here: a wall clock that is set forward must not
-	// end the calls that run.
+	// Times keep their monotonic reading here, so that setting the wall clock forward does
+	// not end the calls that run.
 	now := l.now()
 	for id, h := range l.core.holds {
 		if h.deadline.IsZero() || now.Sub(h.deadline) <= grace {

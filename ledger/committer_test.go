@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
@@ -87,7 +88,7 @@ func TestADiskThatFillsUpStopsAdmissionsBeforeSettlements(t *testing.T) {
 	request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(1)}
 	running := hold(t, l, request)
 	store.room.Store(1000)
-	waitFor(t, "admissions stop", func() bool { return errors.Is(l.Ready(), ledger.ErrUnavailable) })
+	testkit.Eventually(t, "admissions stop", func() bool { return errors.Is(l.Ready(), ledger.ErrUnavailable) })
 	if _, err := l.Hold(t.Context(), request); !errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("hold: %v", err)
 	}
@@ -95,7 +96,7 @@ func TestADiskThatFillsUpStopsAdmissionsBeforeSettlements(t *testing.T) {
 		t.Errorf("settle: %v", err)
 	}
 	store.room.Store(1 << 30)
-	waitFor(t, "admissions go on", func() bool { return l.Ready() == nil })
+	testkit.Eventually(t, "admissions go on", func() bool { return l.Ready() == nil })
 	hold(t, l, request)
 }
 

@@ -15,19 +15,19 @@ type Ledger struct {
 	store Store
 
 	pruning sync.Mutex // one prune at a time; taken before mu
-	naming  sync.Mutex // one writer at a time that wants a unique name; taken before mu
+	naming  sync.Mutex // one request for a unique name at a time; taken before mu
 
 	mu         sync.Mutex
 	core       *core
 	batch      *batch    // entries that wait for the next commit
 	committing *batch    // entries that are being made durable, nil if none are
 	waitSince  time.Time // when the oldest entry that is not durable was made
-	lastCommit time.Time // when the last one ended
+	lastCommit time.Time // when the last commit ended
 	durable    int64     // sequence of the last durable entry
-	failed     error     // the first write error; final
-	closing    bool      // nothing is admitted any more
+	failed     error     // the first write error; it stays
+	closing    bool      // no call is admitted any more
 	closed     bool      // nothing is written any more
-	lowRoom    error     // why there is not enough disk space, nil if there is
+	lowRoom    error     // disk space is low or unknown; nil if there is enough
 
 	spare        []Entry // memory for the next batch
 	snapshotAt   int64   // sequence of the newest snapshot
@@ -39,8 +39,7 @@ type Ledger struct {
 	done   sync.WaitGroup
 }
 
-// batch is what one commit makes durable together. err is valid once done is
-// closed.
+// batch is the entries of one commit. err is valid once done is closed.
 type batch struct {
 	entries []Entry
 	due     time.Time // when somebody who waits wants it committed, zero if nobody waits
@@ -50,9 +49,10 @@ type batch struct {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// Open reads a store's log back and starts a new epoch. Calls that ran when the
-// last process died are resolved by the crash policy. The ledger owns the store
-// from here on and closes it, also if Open fails.
+// Open reads the log of a store and starts a new epoch. It resolves calls that ran when
+// the last process died by the crash policy. The ledger owns the store from now on and
+// closes it, also if Open fails. Errors wrap ErrInvalid (an option), ErrCorrupt (the log
+// is inconsistent), ErrUnavailable or the store's error.
 func Open(ctx context.Context, store Store, options ...Option) (*Ledger, error) {
 	c, err := newConfig(options)
 	if err != nil {
@@ -73,7 +73,7 @@ func Open(ctx context.Context, store Store, options ...Option) (*Ledger, error) 
 	return l, nil
 }
 
-// recover brings the state to where the log ends and starts a new epoch.
+// recover restores the state at the end of the log and starts a new epoch.
 func (l *Ledger) recover(ctx context.Context) error {
 	if err := l.load(ctx); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (l *Ledger) resolveInterrupted() error {
 	return nil
 }
 
-// append gives an entry its place in the log, applies it and queues it for the
+// append gives an entry its sequence number and time, applies it and queues it for the
 // next commit. The caller holds the lock and has checked the entry.
 func (l *Ledger) append(e *Entry) error {
 	e.Sequence = l.core.sequence + 1
@@ -140,7 +140,7 @@ func (l *Ledger) append(e *Entry) error {
 	return nil
 }
 
-// signal wakes a goroutine that waits, once however often it is called.
+// signal wakes a goroutine that waits. Several signals before it wakes count as one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -148,7 +148,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// admitting returns why nothing is admitted now, nil if calls are.
+// admitting returns nil if calls are admitted now, and otherwise why they are not.
 func (l *Ledger) admitting(now time.Time) error {
 	switch {
 	case l.failed != nil:
@@ -165,7 +165,7 @@ func (l *Ledger) admitting(now time.Time) error {
 	return nil
 }
 
-// writable returns why nothing can be written any more, nil if it can.
+// writable returns nil if entries can be written, and otherwise why they cannot.
 func (l *Ledger) writable() error {
 	if l.failed != nil {
 		return unavailable(l.failed)
@@ -176,8 +176,8 @@ func (l *Ledger) writable() error {
 	return nil
 }
 
-// write appends what prepare returns and waits until it is durable. prepare is
-// called with the lock held; its error stops it all.
+// write appends the entries that prepare returns and waits until they are durable.
+// prepare is called with the lock held; if it returns an error, so does write.
 func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) error {
 	b, err := l.enqueue(prepare)
 	if err != nil || b == nil {
@@ -186,7 +186,7 @@ func (l *Ledger) write(ctx context.Context, prepare func() ([]*Entry, error)) er
 	return l.wait(ctx, b)
 }
 
-// enqueue is write without the wait. It returns the batch to wait for, nil if
+// enqueue is write without the wait. It returns the batch to wait for, or nil if
 // everything is durable.
 func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
 	l.mu.Lock()
@@ -203,7 +203,7 @@ func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
 			return nil, err
 		}
 	}
-	// A call that changed nothing waits too: what it found may not be durable yet.
+	// A request that changed nothing waits too: what it read may not be durable yet.
 	b := l.undurable()
 	if b == l.batch {
 		l.expect(l.now())
@@ -211,8 +211,8 @@ func (l *Ledger) enqueue(prepare func() ([]*Entry, error)) (*batch, error) {
 	return b, nil
 }
 
-// undurable returns the batch that everything is durable with, nil if everything
-// is. The caller holds the lock.
+// undurable returns the newest batch that is not durable, or nil if there is none. The
+// caller holds the lock.
 func (l *Ledger) undurable() *batch {
 	if len(l.batch.entries) > 0 {
 		return l.batch
@@ -237,7 +237,8 @@ func (l *Ledger) wait(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// Ready returns nil if calls are admitted, and otherwise why they are not.
+// Ready returns nil if calls are admitted, and otherwise an error that wraps
+// ErrUnavailable and says why they are not.
 func (l *Ledger) Ready() error {
 	now := l.now()
 	l.mu.Lock()
@@ -245,10 +246,10 @@ func (l *Ledger) Ready() error {
 	return l.admitting(now)
 }
 
-// Close makes everything durable and closes the store. Calls that still run are
-// resolved by the crash policy at the next start. Close returns the first write
-// error there ever was, so that a process can exit with a failure. If ctx ends it
-// returns, and the rest is done when the disk answers: nobody waits forever.
+// Close makes everything durable and closes the store. Calls that still run are resolved
+// by the crash policy at the next start. Close returns the first write error since the
+// ledger was opened, so that a process can exit with a failure. If ctx ends first, Close
+// returns its error and finishes in the background. A second call does nothing.
 func (l *Ledger) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if l.closing {
@@ -268,7 +269,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	}
 }
 
-// finish is the part of Close that may take long.
+// finish is the part of Close that may take a while.
 func (l *Ledger) finish(ctx context.Context) error {
 	l.done.Wait()
 	failed := l.drain()
@@ -278,8 +279,8 @@ func (l *Ledger) finish(ctx context.Context) error {
 	return errors.Join(failed, l.store.Close())
 }
 
-// drain makes everything durable and lets nothing more in. It returns the first
-// write error there ever was.
+// drain makes everything durable and then accepts no more entries. It returns the first
+// write error since the ledger was opened.
 func (l *Ledger) drain() error {
 	for {
 		l.commitOne()

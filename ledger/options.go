@@ -16,12 +16,12 @@ import (
 type CrashPolicy uint8
 
 const (
-	// CrashCheckpoint charges what the last checkpoint says. It is the default.
+	// CrashCheckpoint charges the consumption of the last checkpoint. It is the default.
 	CrashCheckpoint CrashPolicy = iota
 	// CrashRelease charges nothing.
 	CrashRelease
-	// CrashFull charges the whole hold. It writes one more entry for each stream, at
-	// its start.
+	// CrashFull charges the whole hold. It costs one more entry for each stream, when the
+	// stream starts.
 	CrashFull
 )
 
@@ -94,18 +94,20 @@ func (c *config) validate() error {
 	return nil
 }
 
-// Option changes how a ledger works. Open refuses values that cannot be.
+// Option changes a setting of a ledger. Open returns an *InvalidError for values that
+// are out of range.
 type Option func(*config)
 
-// WithClock sets the clock. It must not be slower than the real one by more than
-// the calls' deadlines allow; it may run backwards, entries' times do not.
+// WithClock sets the clock; by default time.Now. The clock may jump backwards: the times
+// of entries do not. It must not lag behind real time by more than the calls' deadlines
+// allow.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) { c.now = now }
 }
 
-// WithZone sets the zone whose midnights end the days of limits, by default UTC. It
-// should be that of the limiter: where a key's limits are changed twice before the
-// first change acts, it tells which of them the second one follows.
+// WithZone sets the time zone in whose midnight the days of limits end; by default UTC.
+// It should be that of the limiter: if a key's limits are changed again before the first
+// change takes effect, the zone decides which limits are in force until then.
 func WithZone(zone *time.Location) Option {
 	return func(c *config) {
 		if zone != nil {
@@ -137,8 +139,8 @@ func WithReserve(bytes int64) Option {
 	return func(c *config) { c.reserve = bytes }
 }
 
-// WithEvents sets who hears of write-offs and failures. The function is called from
-// the goroutine that caused the event, without locks, and must return soon.
+// WithEvents sets a function that is called for each write-off and failure. It is called
+// by the goroutine that caused the event, without locks, and must return soon.
 func WithEvents(observe func(Event)) Option {
 	return func(c *config) {
 		if observe != nil {
@@ -151,10 +153,9 @@ func WithEvents(observe func(Event)) Option {
 type EventKind uint8
 
 const (
-	// EventWriteOff is a part of a price that neither hold nor balance nor budget
-	// covered.
+	// EventWriteOff is a part of a price that hold, balance and budget did not cover.
 	EventWriteOff EventKind = iota + 1
-	// EventFailed is a write that failed: from now on nothing is admitted.
+	// EventFailed is a write that failed: no call is admitted from now on.
 	EventFailed
 )
 
@@ -163,7 +164,7 @@ func (k EventKind) String() string {
 	return [...]string{"", "write_off", "failed"}[min(k, EventFailed)]
 }
 
-// Event is something that an operator may want to hear of.
+// Event is something that an operator may want to know.
 type Event struct {
 	Kind    EventKind
 	Account string

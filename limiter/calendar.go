@@ -10,8 +10,8 @@ import (
 	"github.com/penstockhq/penstock/limits"
 )
 
-// calendar tells which civil day it is. The date never falls: when the wall clock
-// is set back the counters of the later date go on, so that no date gives its
+// calendar finds out which civil day it is. The date never goes back: when the wall clock
+// is set back, the counters of the later date stay in use, so that no date gives its
 // quota twice.
 type calendar struct {
 	zone  *time.Location
@@ -34,8 +34,8 @@ type day struct {
 
 const (
 	recheckEvery = int64(time.Second)
-	// maxBehind is how long a date goes on after the wall clock was set back. A
-	// clock that once was years ahead must not stop all days for years.
+	// maxBehind is how long a date stays in use after the wall clock was set back. A
+	// clock that was years ahead once must not stop the date for years.
 	maxBehind = int64(7 * 24 * time.Hour)
 )
 
@@ -62,7 +62,7 @@ func (c *calendar) refresh(now int64) *day {
 		if d.date == old.date || behind && now-old.began < maxBehind {
 			d.number, d.date, d.began = old.number, old.date, old.began
 		}
-		// Where the clock has caught up by then the date goes on to its midnight.
+		// If the clock has caught up by then, the date lasts until its midnight.
 		if behind && limits.DateOf(d.at(d.began+maxBehind)) < d.date {
 			d.end = d.began + maxBehind
 		}

@@ -61,8 +61,8 @@ type Refusal struct {
 	// (Needed > Limit); RetryAfter is then 0.
 	Never bool
 	// Hint is set when RetryAfter is a guess, because one of the failing rules waits
-	// for a call in flight, which may end at any time. RetryAfter covers that rule as
-	// far as its end can be foretold.
+	// for a call in flight, which may end at any time. For that rule RetryAfter is the
+	// best estimate.
 	Hint bool
 }
 

@@ -15,8 +15,8 @@ const never = int64(math.MaxInt64)
 // guessedWait is the hint where nothing bounds how long a call in flight runs.
 const guessedWait = time.Second
 
-// maxScan is how many reservations of a shard are looked through for a hint, so
-// that a crowd of refused calls stays cheap.
+// maxScan is the maximum number of reservations of a shard that are searched for a hint,
+// so that many refused calls stay cheap.
 const maxScan = 4096
 
 // moment is when a rule, or a set of rules, admits the call.
@@ -32,9 +32,9 @@ type moment struct {
 // are about to change the rules are asked again from each change on.
 func (e *evaluation) refuse(rows []limits.Binding, refusal *Refusal) {
 	at := e.worst(rows, e.now, refusal)
-	guessed := at.hint // calls may end, or go on, whatever the other rules say
+	guessed := at.hint // the other rules do not decide when a call in flight ends
 	for from := e.now; ; {
-		// The caller comes back in whole milliseconds, perhaps only after the change.
+		// The caller waits whole milliseconds, and so perhaps until after the change.
 		if from = e.nextChange(rows, from); from == 0 || at.time != never && e.now+int64(e.waitUntil(at)) < from {
 			break
 		}

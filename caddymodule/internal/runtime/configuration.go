@@ -21,7 +21,7 @@ type Configuration struct {
 	DefaultPrice ledger.Price
 	// FixedCosts are those of all gates, by path.
 	FixedCosts map[string]ledger.Micro
-	// CommitWait is the longest that a charge waits for company.
+	// CommitWait is the longest time for which a charge waits for others that share its commit.
 	CommitWait time.Duration
 	// Notifier is where alerts go.
 	Notifier *Notifier
@@ -55,8 +55,8 @@ func (e *Engine) enact(ctx context.Context, c *Configuration) error {
 	return c.Notifier.use(e)
 }
 
-// Stop says that a configuration stops, because another one is in effect, or
-// because it failed to start itself. Then the settings before it come back.
+// Stop is called when a configuration stops: because another one is in effect, or because
+// it failed to start. In that case the previous settings take effect again.
 func (e *Engine) Stop(ctx context.Context, c *Configuration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
