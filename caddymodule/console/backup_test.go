@@ -16,7 +16,7 @@ func TestALedgerIsBackedUpAndRestored(t *testing.T) {
 	head := strings.TrimSpace(s.must("ledger", "head"))
 	file := filepath.Join(t.TempDir(), "backup.db")
 	if output := s.must("ledger", "backup", file); !strings.Contains(output, "backed up to") ||
-		!strings.Contains(output, "copying: 100 %") || !strings.Contains(output, "verifying: 100 %") || !strings.Contains(output, head) {
+		!strings.Contains(s.told, "copying: 100 %") || !strings.Contains(s.told, "verifying: 100 %") || !strings.Contains(output, head) {
 		t.Errorf("backup prints\n%s", output)
 	}
 	if _, err := s.run("ledger", "backup", file); err == nil || !strings.Contains(err.Error(), "file already exists") {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -25,9 +26,14 @@ func giveToOwner(file string) error {
 	if !ok || owner.Uid == 0 {
 		return nil
 	}
-	var problems []error
-	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
-		problems = append(problems, giveTo(file+suffix, int(owner.Uid), int(owner.Gid)))
+	files, err := os.ReadDir(filepath.Dir(file))
+	problems := []error{err}
+	for _, entry := range files {
+		// The ledger itself, and what its store keeps beside it.
+		if strings.HasPrefix(entry.Name(), filepath.Base(file)) {
+			name := filepath.Join(filepath.Dir(file), entry.Name())
+			problems = append(problems, giveTo(name, int(owner.Uid), int(owner.Gid)))
+		}
 	}
 	return errors.Join(problems...)
 }
