@@ -78,6 +78,11 @@ type Gate struct {
 	// the start. Default: false.
 	StrictEstimate bool `json:"strict_estimate,omitempty"`
 
+	// Whether to pass bodies on with what RFC 8259 does not call JSON but some servers
+	// read: control characters in strings, half surrogates, `NaN`, `01`. They are refused
+	// with 400 otherwise. Default: false.
+	LenientJSON bool `json:"lenient_json,omitempty"`
+
 	// Whether to refuse a body with a member that none of the servers known to speak on
 	// its path has, so that no new setting of a server passes unread that multiplies the
 	// work of a call. Default: false.
@@ -211,6 +216,9 @@ func (g *Gate) options() []middleware.Option {
 	}
 	if g.StrictEstimate {
 		options = append(options, middleware.WithStrictEstimate())
+	}
+	if g.LenientJSON {
+		options = append(options, middleware.WithLenientJSON())
 	}
 	if g.StrictMembers {
 		options = append(options, middleware.WithStrictMembers())

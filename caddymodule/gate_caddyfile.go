@@ -31,6 +31,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 	"dialect":           (*Gate).unmarshalDialect,
 	"errors":            func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.Errors, errorsPassthrough) },
 	"strict_estimate":   func(g *Gate, d *caddyfile.Dispenser) error { g.StrictEstimate = true; return noArgument(d) },
+	"lenient_json":      func(g *Gate, d *caddyfile.Dispenser) error { g.LenientJSON = true; return noArgument(d) },
 	"strict_members":    func(g *Gate, d *caddyfile.Dispenser) error { g.StrictMembers = true; return noArgument(d) },
 	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
 	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
@@ -47,6 +48,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 //	    errors            passthrough
 //	    strict_estimate
 //	    strict_members
+//	    lenient_json
 //	    inject_max_tokens on|off
 //	    allow_unmetered   <paths...>
 //	    fixed_cost        <path> <credits>

@@ -32,8 +32,11 @@ func (b *body) read(w http.ResponseWriter, r *http.Request, limit int64) *dialec
 	if r.ContentLength > limit {
 		return refuseLarge(limit)
 	}
-	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
-	if r.ContentLength > 0 && (encoding == "" || encoding == "identity") {
+	encoding, ok := contentEncoding(r.Header)
+	if !ok {
+		return refuseEncoding()
+	}
+	if r.ContentLength > 0 && encoding == "" {
 		raw, err := b.pool.read(r.Body, int(r.ContentLength))
 		if err != nil {
 			b.pool.give(raw)
@@ -44,15 +47,12 @@ func (b *body) read(w http.ResponseWriter, r *http.Request, limit int64) *dialec
 	}
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
 	switch encoding {
-	case "", "identity":
 	case "gzip":
 		content, err := gzip.NewReader(source)
 		if err != nil {
 			return refuseRead(err)
 		}
 		source = io.LimitReader(content, limit+1)
-	default:
-		return refuseEncoding()
 	}
 	var buffer bytes.Buffer
 	if _, err := buffer.ReadFrom(source); err != nil {
@@ -63,6 +63,27 @@ func (b *body) read(w http.ResponseWriter, r *http.Request, limit int64) *dialec
 	}
 	b.received = buffer.Bytes()
 	return nil
+}
+
+// contentEncoding returns gzip or nothing, what all Content-Encoding lines together
+// name. ok is false for everything else: what a server behind the gate would undo
+// differently is not for the gate to guess.
+func contentEncoding(header http.Header) (encoding string, ok bool) {
+	for _, line := range header["Content-Encoding"] {
+		for name := range strings.SplitSeq(line, ",") {
+			switch name = strings.ToLower(strings.Trim(name, " \t")); name {
+			case "", "identity":
+			case "gzip", "x-gzip":
+				if encoding != "" {
+					return "", false
+				}
+				encoding = "gzip"
+			default:
+				return "", false
+			}
+		}
+	}
+	return encoding, true
 }
 
 // open returns the body that goes to the upstream, from its beginning.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -76,4 +77,45 @@ func TestAReplyInAnUnknownEncodingPassesAndIsEstimated(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	h.ended(1, ledger.OutcomeOK, ledger.UsageEstimated, int64(len(plainBody)+3)/4, 50, true)
+}
+
+func TestAllContentEncodingLinesAreRead(t *testing.T) {
+	const body = `{"model":"tiny","messages":[]}`
+	for _, test := range []struct {
+		lines  []string
+		packed int // times
+		status int
+	}{
+		{nil, 0, 200},
+		{[]string{"identity"}, 0, 200},
+		{[]string{"identity", "gzip"}, 1, 200},
+		{[]string{"", "X-GZIP"}, 1, 200},
+		{[]string{"identity, gzip ,"}, 1, 200},
+		{[]string{"gzip", "identity"}, 1, 200},
+		{[]string{"gzip", "gzip"}, 2, 415},
+		{[]string{"gzip, gzip"}, 2, 415},
+		{[]string{"identity", "br"}, 0, 415},
+		{[]string{"gzip", "br"}, 1, 415},
+		{[]string{"gzip;q=1"}, 1, 415},
+	} {
+		h := build(t, chat, ledger.NewKey{})
+		sent := body
+		for range test.packed {
+			sent = pack(sent)
+		}
+		request := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(sent))
+		request.Header["Content-Encoding"] = test.lines
+		request.Header.Set("Authorization", "Bearer "+h.text)
+		answer := httptest.NewRecorder()
+		middleware.New(h.ledger, h.limiter)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if got, _ := io.ReadAll(r.Body); !strings.Contains(string(got), `"messages":[]`) || len(r.Header.Values("Content-Encoding")) > 0 {
+				t.Errorf("%q: the upstream gets %q, encoded as %q", test.lines, got, r.Header.Values("Content-Encoding"))
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, chatReply)
+		})).ServeHTTP(answer, request)
+		if answer.Code != test.status {
+			t.Errorf("%q: %d %s, want %d", test.lines, answer.Code, answer.Body, test.status)
+		}
+	}
 }

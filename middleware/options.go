@@ -99,6 +99,11 @@ func WithRefusalHook(note func(*http.Request, Refused)) Option {
 // byte, instead of one for four bytes. The credit hold covers them from the start.
 func WithStrictEstimate() Option { return func(g *Gate) { g.strict = true } }
 
+// WithLenientJSON passes bodies on with what RFC 8259 does not call JSON but some servers
+// read: control characters in strings, half surrogates, NaN, 01. Without it they are
+// refused.
+func WithLenientJSON() Option { return func(g *Gate) { g.reader.LenientJSON = true } }
+
 // WithStrictMembers refuses a body with a member that no server known to speak on its
 // path has. A new setting of a server that multiplies the work of a call cannot pass
 // unread then.

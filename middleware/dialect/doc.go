@@ -39,8 +39,8 @@
 //   - A [Call] remembers where members stand in the body that it was read from.
 //     Give its methods the same bytes.
 //   - A body that two parsers could read in two ways is refused: repeated members,
-//     names in another case, mismatched brackets. JSON that is broken in other ways
-//     is the upstream's to refuse.
+//     names in another case, and everything that RFC 8259 does not call JSON unless
+//     the [Reader] is lenient.
 //   - Usage is what the upstream reports. What [Meter.Counted] counts of a stream is
 //     an estimate for streams that break off.
 //   - Images and audio are counted by a table, not by their content.

@@ -1,9 +1,7 @@
 package dialect
 
 import (
-	"bytes"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
@@ -84,8 +82,13 @@ type fields struct {
 // could read in two ways is refused.
 func ReadRequest(route Route, body []byte) (Call, error) { return Reader{}.Read(route, body) }
 
-// Reader reads requests. The zero Reader passes members on that it does not know.
+// Reader reads requests. The zero Reader passes members on that it does not know, and
+// refuses what RFC 8259 does not call JSON.
 type Reader struct {
+	// LenientJSON passes bodies on with what some parsers take for JSON: control
+	// characters in strings, half surrogates, NaN, 01. Strings, brackets and the members
+	// that are read must be right.
+	LenientJSON bool
 	// StrictMembers refuses members that none of the servers of a path knows.
 	StrictMembers bool
 }
@@ -93,11 +96,16 @@ type Reader struct {
 // Read is [ReadRequest] with the reader's rules.
 func (o Reader) Read(route Route, body []byte) (Call, error) {
 	call := Call{Route: route, Answers: 1, TextBytes: int64(len(body))}
-	if !utf8.Valid(body) {
+	valid, plain := jsonscan.Valid(body)
+	if !valid {
 		return call, &RequestError{Message: "the body is not valid UTF-8"}
 	}
 	reader := requestReader{call: &call, shape: &route.Spec.request, body: body, prompts: 1, strict: o.StrictMembers}
-	if err := reader.read(); err != nil {
+	scanner := jsonscan.CheckObject(body, 0, plain)
+	if o.LenientJSON {
+		scanner = jsonscan.ScanObject(body, 0)
+	}
+	if err := reader.read(&scanner); err != nil {
 		return call, err
 	}
 	return call, reader.finish()
@@ -114,14 +122,14 @@ type requestReader struct {
 	prompts int64
 	stream  bool // a stream member was there
 	strict  bool // unknown members are refused
+	mixed   bool // the member may hold media
 
 	floorName string // member that set the floor
 	query     int64  // bytes of the query, where each document is read with it
 	documents int64
 }
 
-func (r *requestReader) read() error {
-	scanner := jsonscan.ScanObject(r.body, 0)
+func (r *requestReader) read(scanner *jsonscan.Object) error {
 	if scanner.Err != nil {
 		return &RequestError{Message: "the body must be a JSON object"}
 	}
@@ -145,6 +153,7 @@ func (r *requestReader) read() error {
 			return badMember(memberNames[id], unknownMember)
 		}
 		r.seen[id] = true
+		r.mixed = scanner.HoldsMedia()
 		if err := r.member(id, value); err != nil {
 			return err
 		}
@@ -154,7 +163,7 @@ func (r *requestReader) read() error {
 	}
 	r.call.fields.object.End = scanner.Pos
 	if jsonscan.SkipSpace(r.body, scanner.Pos) != len(r.body) {
-		return &RequestError{Message: "the body holds more than one JSON value"}
+		return &RequestError{Message: fmt.Sprintf("the body holds more than one JSON value: the first ends at byte %d", scanner.Pos)}
 	}
 	return nil
 }
@@ -290,7 +299,7 @@ func (r *requestReader) prompt(id memberID, value jsonscan.Span) error {
 	}
 	switch id {
 	case memberMessages, memberInput:
-		if bytes.Contains(raw, []byte("image")) || bytes.Contains(raw, []byte("audio")) {
+		if r.mixed {
 			r.media(countMedia(r.body, value, 0))
 		}
 	case memberPrompt, memberText, memberInputIDs:

@@ -99,7 +99,7 @@ func TestBodiesThatCouldBeReadInTwoWaysAreRefused(t *testing.T) {
 		{"overflowing cap", "/v1/chat/completions", `{"model":"m","max_tokens":99999999999999999999999}`, "whole number from 1"},
 		{"cap with exponent", "/v1/chat/completions", `{"model":"m","max_tokens":1e10}`, "whole number from 1"},
 		{"cap with a fraction", "/v1/chat/completions", `{"model":"m","max_tokens":1.5}`, "whole number from 1"},
-		{"cap with a leading zero", "/v1/chat/completions", `{"model":"m","max_tokens":07}`, "whole number from 1"},
+		{"cap with a leading zero", "/v1/chat/completions", `{"model":"m","max_tokens":07}`, "not valid JSON: a value is expected at byte 26"},
 		{"cap as text", "/v1/chat/completions", `{"model":"m","max_tokens":"5"}`, "whole number from 1"},
 		{"a million answers", "/v1/chat/completions", `{"model":"m","n":1000000}`, "whole number from 1 to 128"},
 		{"a million prompts", "/v1/completions", `{"model":"m","prompt":[` + strings.Repeat(`"",`, 999999) + `""]}`, "too many answers"},
@@ -119,6 +119,37 @@ func TestBodiesThatCouldBeReadInTwoWaysAreRefused(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.message)
 			}
 		})
+	}
+}
+
+func TestWhatIsNoJSONIsRefusedUnlessTheReaderIsLenient(t *testing.T) {
+	for text, place := range map[string]string{
+		"{\"model\":\"m\",\"messages\":[{\"content\":\"a\nb\"}]}":   "control character in a string is not escaped at byte 38",
+		`{"model":"m","temperature":NaN}`:                           "a value is expected at byte 27",
+		`{"model":"m","seed":01}`:                                   "at byte 20",
+		`{"model":"m","messages":[{"content":"\ud83d"}]}`:           "an escape in a string is none of JSON's at byte 37",
+		`{"model":"m","messages":[{"content":"\x41"}]}`:             "at byte 37",
+		`{"model":"m","messages":[{"content":"a",}]}`:               "a member's name is expected at byte 40",
+		`{"model":"m","messages":[{"content":"a"},]}`:               "a value is expected at byte 41",
+		"{\"model\":\"m\",\"metadata\":{\"a\tb\":1}}":               "at byte 27",
+		`{"model":"m","messages":[{"content":True}],"stream":true}`: "at byte 36",
+	} {
+		_, err := ReadRequest(route(t, "/v1/chat/completions"), []byte(text))
+		var mistake *RequestError
+		if !errors.As(err, &mistake) || !strings.HasSuffix(mistake.Message, place) || !strings.HasPrefix(mistake.Message, "the body is not valid JSON: ") {
+			t.Errorf("%q: %v, want %q", text, err, place)
+		}
+		call, err := Reader{LenientJSON: true}.Read(route(t, "/v1/chat/completions"), []byte(text))
+		if err != nil || call.Model != "m" {
+			t.Errorf("lenient: %q: %v", text, err)
+		}
+	}
+	for _, text := range []string{`{"model":"m"}x`, `{"model":"m"}{}`, `{"model":"m"},`, `{"model":"m"` + "\x00}", `{"model":"m","x":[}`} {
+		for _, reader := range []Reader{{}, {LenientJSON: true}} {
+			if _, err := reader.Read(route(t, "/v1/chat/completions"), []byte(text)); err == nil {
+				t.Errorf("%q is taken, lenient %v", text, reader.LenientJSON)
+			}
+		}
 	}
 }
 

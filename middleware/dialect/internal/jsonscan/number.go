@@ -18,8 +18,8 @@ const (
 	numberBad                         // this is no JSON number
 )
 
-// maxExponent bounds the exponent. A larger one is as bad as a number that does not
-// fit: nobody counts so.
+// maxExponent bounds the exponent. A number with a larger one is taken for one that does
+// not fit.
 const maxExponent = 1000
 
 // Number reads a JSON number byte by byte. The zero Number is ready to use.
@@ -31,6 +31,7 @@ type Number struct {
 	state     numberState
 	negative  bool
 	shrinking bool // the exponent is negative
+	huge      bool // it does not fit
 	first     byte
 }
 
@@ -76,13 +77,14 @@ func (n *Number) digit(digit byte) {
 	case numberE, numberSign, numberExponent:
 		n.state = numberExponent
 		if n.exponent = n.exponent*10 + int16(digit); n.exponent > maxExponent {
-			n.state = numberBad
+			n.exponent, n.huge = maxExponent, true
 		}
 		return
 	case numberZero:
 		n.state = numberBad
 	}
 	switch {
+	case n.huge:
 	case digit != 0:
 		n.append(digit)
 	case n.digits != 0:
@@ -90,13 +92,12 @@ func (n *Number) digit(digit byte) {
 	}
 }
 
-// append adds a digit after the zeros that wait. What does not fit is bad: a number
-// that large is none that anybody counts to.
+// append adds a digit after the zeros that wait.
 func (n *Number) append(digit byte) {
 	if n.digits != 0 {
 		for range n.zeros + 1 {
 			if n.digits > math.MaxInt64/10 {
-				n.state = numberBad
+				n.huge = true
 				return
 			}
 			n.digits *= 10
@@ -104,18 +105,25 @@ func (n *Number) append(digit byte) {
 		n.zeros = 0
 	}
 	if n.digits > math.MaxInt64-int64(digit) {
-		n.state = numberBad
+		n.huge = true
 		return
 	}
 	n.digits += int64(digit)
 }
 
+// Valid says that the bytes are a JSON number, whether it fits or not.
+func (n *Number) Valid() bool {
+	switch n.state {
+	case numberZero, numberInteger, numberFraction, numberExponent:
+		return true
+	}
+	return false
+}
+
 // Whole returns the number if it is a whole one, however it is written: 65, 65.0 and
 // 6.5e1 are the same. ok is false for everything else, and for what does not fit.
 func (n *Number) Whole() (number int64, ok bool) {
-	switch n.state {
-	case numberZero, numberInteger, numberFraction, numberExponent:
-	default:
+	if n.huge || !n.Valid() {
 		return 0, false
 	}
 	power := int64(n.exponent)
