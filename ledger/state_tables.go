@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/penstockhq/penstock/internal/clip"
