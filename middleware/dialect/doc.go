@@ -43,5 +43,6 @@
 //     the [Reader] is lenient.
 //   - Usage is what the upstream reports. What [Meter.Counted] counts of a stream is
 //     an estimate for streams that break off.
-//   - Images and audio are counted by a table, not by their content.
+//   - Media are estimated: pictures by the size that their header names, documents by
+//     their pages, sound and video by their length or size.
 package dialect

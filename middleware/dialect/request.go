@@ -41,9 +41,9 @@ type Call struct {
 	// Answers is how many answers one call produces: the largest of n, best_of and
 	// other servers' words for it, times the prompts of a batch. At least 1.
 	Answers int64
-	// TextBytes is the size of the body without images and audio.
+	// TextBytes is the size of the body without its pictures, documents, sound and video.
 	TextBytes int64
-	// MediaTokens is what images and audio count, by table.
+	// MediaTokens is what those count at most.
 	MediaTokens int64
 	// IncludeUsage says that the caller asked for usage in the stream.
 	IncludeUsage bool
