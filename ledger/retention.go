@@ -41,6 +41,31 @@ func (l *Ledger) Export(ctx context.Context, w io.Writer, after int64, before ti
 	return Export(ctx, l.store, w, after, before)
 }
 
+// Head returns the hash that stands for all durable entries.
+func (l *Ledger) Head(ctx context.Context) (Head, error) { return l.store.Head(ctx) }
+
+// Rescue writes what the ledger knows to a new file, for instance after ErrReplaced.
+// It is complete if all durable entries are in it, which an open store may still have.
+// Otherwise the file's log starts from the state in memory: accounts, keys, prices and
+// the usage that memory has, without entries.
+func (l *Ledger) Rescue(ctx context.Context, file string) (complete bool, err error) {
+	report, err := l.store.Rescue(ctx, file)
+	l.mu.Lock()
+	durable, c := l.durable, l.core.clone()
+	l.mu.Unlock()
+	if err == nil && report.Head.Sequence < durable {
+		return false, corrupt(durable, "is missing in the rescued file")
+	}
+	if err == nil {
+		return true, nil
+	}
+	_, failed := l.store.Begin(ctx, file, Snapshot{Sequence: c.sequence, Baseline: true, Closed: c.closedUsage(), Encode: c.encode})
+	if failed != nil {
+		return false, errors.Join(err, failed)
+	}
+	return false, nil
+}
+
 // Prune removes the entries of the UTC days before a moment. They cannot be brought back:
 // call Export first to keep them elsewhere. Balances, usage rows and idempotency keys
 // stay, because the state after the last removed entry is kept as the log's new start.

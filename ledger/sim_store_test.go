@@ -189,6 +189,12 @@ func (s *simStore) Head(context.Context) (Head, error) {
 	return Head{Sequence: s.disk.first + int64(len(s.disk.entries)) - 1}, nil
 }
 
+func (s *simStore) Rescue(context.Context, string) (Report, error) { return Report{}, errFault }
+
+func (s *simStore) Begin(context.Context, string, Snapshot) (Report, error) {
+	return Report{}, errFault
+}
+
 func (s *simStore) InPlace() error { return nil }
 
 func (s *simStore) Check(context.Context) error { return nil }

@@ -20,6 +20,7 @@ func (l *Ledger) load(ctx context.Context) error {
 	}
 	var damaged []error
 	outdated := int64(0) // sequence of the newest snapshot in an older format
+	baseline := false
 	for _, info := range snapshots {
 		c, err := readCore(ctx, l.store, info)
 		if err == nil && c.outdated && !info.Baseline {
@@ -31,10 +32,10 @@ func (l *Ledger) load(ctx context.Context) error {
 			damaged = append(damaged, fmt.Errorf("snapshot of entry %d: %w", info.Sequence, err))
 			continue
 		}
-		l.core, l.snapshotAt = c, info.Sequence
+		l.core, l.snapshotAt, baseline = c, info.Sequence, info.Baseline
 		break
 	}
-	if err := l.replay(ctx); err != nil {
+	if err := l.replay(ctx, baseline); err != nil {
 		return errors.Join(append(damaged, err)...)
 	}
 	if l.core.sequence < outdated {
@@ -45,14 +46,15 @@ func (l *Ledger) load(ctx context.Context) error {
 }
 
 // replay applies the entries that follow the state.
-func (l *Ledger) replay(ctx context.Context) error {
+func (l *Ledger) replay(ctx context.Context, baseline bool) error {
 	// The last entry of the snapshot must be in the log, unless it was pruned: a log that
-	// is shorter than its snapshot has lost entries.
+	// is shorter than its snapshot has lost entries. After
+	// a baseline, the store knows what must follow.
 	last, err := l.store.Entries(ctx, max(l.core.sequence-1, 0), 1)
 	if err != nil {
 		return err
 	}
-	if len(last) == 0 && l.core.sequence > 0 {
+	if len(last) == 0 && l.core.sequence > 0 && !baseline {
 		return fmt.Errorf("%w: the log ends before entry %d, which a snapshot has", ErrCorrupt, l.core.sequence)
 	}
 	return l.store.Replay(ctx, l.core.sequence, l.core.apply)

@@ -43,6 +43,11 @@ type Store interface {
 	// ErrCorrupt says what is not as it was written.
 	Check(ctx context.Context) error
 
+	// Rescue writes what the store holds to a new file, also if its own was deleted or
+	// replaced, and verifies it.
+	Rescue(ctx context.Context, file string) (Report, error)
+	// Begin makes a new file whose log starts from a baseline, and verifies it.
+	Begin(ctx context.Context, file string, baseline Snapshot) (Report, error)
 	// InPlace returns nil if what the store writes is what the next process to open it
 	// will read. An error that wraps ErrReplaced says that it is not.
 	InPlace() error

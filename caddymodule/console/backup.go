@@ -46,6 +46,9 @@ the data directory under another name.`,
 			case err != nil:
 				return err
 			}
+			if err := giveToOwner(sqlitestore.FilePath(c.directory())); err != nil {
+				return err
+			}
 			return c.printCopy(cmd, "restored from", arguments[0], restored.Report, restored.Kept)
 		},
 	}

@@ -75,3 +75,41 @@ func TestAHeadThatDoesNotFitIsRefused(t *testing.T) {
 		t.Error("a ledger that is not there has a head")
 	}
 }
+
+func TestALedgerIsPruned(t *testing.T) {
+	s := newTerminal(t)
+	s.must("keys", "create", "a")
+	for want, arguments := range map[string][]string{
+		"give either":                  {"ledger", "prune"},
+		"--keep-days -1 is negative":   {"ledger", "prune", "--keep-days", "-1"},
+		"a UTC day such as 2030-01-31": {"ledger", "prune", "--before", "yesterday"},
+	} {
+		if _, err := s.run(arguments...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %s", arguments, err, want)
+		}
+	}
+	// All entries are of today, and the last day stays.
+	if output := s.must("ledger", "prune", "--keep-days", "30"); !strings.Contains(output, "pruned up to entry 0") {
+		t.Errorf("prune prints\n%s", output)
+	}
+}
+
+func TestALedgerIsRescued(t *testing.T) {
+	s := newTerminal(t)
+	s.must("accounts", "create", "acme")
+	s.must("accounts", "topup", "acme", "5")
+	folder := t.TempDir()
+	file := filepath.Join(folder, "rescued.db")
+	s.must("ledger", "rescue", file)
+	if _, err := s.run("ledger", "rescue", file); err == nil || !strings.Contains(err.Error(), "file exists") {
+		t.Errorf("a rescue replaced a file: %v", err)
+	}
+	if files, err := os.ReadDir(folder); err != nil || len(files) != 1 {
+		t.Errorf("files beside the rescued one: %v, %v", files, err)
+	}
+	s.data = filepath.Join(t.TempDir(), "new")
+	s.must("ledger", "restore", file)
+	if report := s.object("ledger", "verify"); report.text("deposited_micro") != "5000000" {
+		t.Errorf("the report is %v", report)
+	}
+}

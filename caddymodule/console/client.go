@@ -70,17 +70,30 @@ func readSecret(from io.Reader) (string, error) {
 
 // call makes a request and reads the reply into reply, if that is not nil.
 func (c *client) call(ctx context.Context, method, path string, body, reply any, header ...string) error {
+	response, err := c.send(ctx, method, path, body, header...)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(reply); err != nil {
+		return fmt.Errorf("reading the reply of %s: %w", path, err)
+	}
+	return nil
+}
+
+// send makes a request and returns a reply that is no refusal.
+func (c *client) send(ctx context.Context, method, path string, body any, header ...string) (*http.Response, error) {
 	var sent io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sent = bytes.NewReader(encoded)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
@@ -90,16 +103,12 @@ func (c *client) call(ctx context.Context, method, path string, body, reply any,
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {
-		return refusalOf(response)
+		return nil, errors.Join(refusalOf(response), response.Body.Close())
 	}
-	if err := json.NewDecoder(response.Body).Decode(reply); err != nil {
-		return fmt.Errorf("reading the reply of %s: %w", path, err)
-	}
-	return nil
+	return response, nil
 }
 
 // list returns the records of a route that lists them page by page, all of them or up to a

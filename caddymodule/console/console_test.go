@@ -65,7 +65,6 @@ func (s *terminal) object(arguments ...string) record {
 	s.t.Helper()
 	var object record
 	output := s.must(append(arguments, "--json")...)
-	output = output[max(strings.Index(output, "{"), 0):] // progress comes first
 	if err := json.Unmarshal([]byte(output), &object); err != nil {
 		s.t.Fatalf("%v: %v\n%s", arguments, err, output)
 	}

@@ -19,7 +19,7 @@ import (
 
 func (c *console) ledgerCommand() *cobra.Command {
 	return group("ledger", "Checks, exports, backs up and restores the ledger of a data directory",
-		c.ledgerVerify(), c.ledgerHead(), c.ledgerExport(), c.ledgerBackup(), c.ledgerRestore())
+		c.ledgerVerify(), c.ledgerHead(), c.ledgerExport(), c.ledgerBackup(), c.ledgerRestore(), c.ledgerPrune(), c.ledgerRescue())
 }
 
 // read calls use with the data directory's log, open for reading only. It may be in use.

@@ -46,15 +46,45 @@ func (s *Store) Backup(ctx context.Context, file string, progress Progress) (led
 
 // Rescue is Backup for a ledger whose file was deleted or replaced while it was in use.
 // The content is still there as long as this process has it open.
-func (s *Store) Rescue(ctx context.Context, file string, progress Progress) (ledger.Report, error) {
+func (s *Store) Rescue(ctx context.Context, file string) (ledger.Report, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.writer == nil {
 		return ledger.Report{}, errClosed
 	}
-	return create(ctx, file, progress, func(part string) error {
-		return vacuumInto(ctx, s.writer.held, part, progress)
+	return create(ctx, file, nil, func(part string) error {
+		return vacuumInto(ctx, s.writer.held, part, nil)
 	})
+}
+
+// Begin makes a new file whose log starts from a baseline. Its chain goes on from this
+// store's.
+func (s *Store) Begin(ctx context.Context, file string, baseline ledger.Snapshot) (ledger.Report, error) {
+	var head ledger.Head
+	s.writing.Lock()
+	if s.writer != nil {
+		head = s.writer.chain.head
+	}
+	s.writing.Unlock()
+	return create(ctx, file, nil, func(part string) error {
+		begun := &Store{path: part, stat: os.Stat}
+		_, err := begun.connect(ctx)
+		if err == nil {
+			err = begun.migrate(ctx)
+		}
+		if err == nil {
+			err = begun.write(ctx, "INSERT INTO chain (last, sha256) VALUES (?, ?)", baseline.Sequence, head.Hash[:])
+		}
+		if err == nil {
+			err = begun.SaveSnapshot(ctx, baseline)
+		}
+		return errors.Join(err, begun.Close())
+	})
+}
+
+// VerifyFile verifies a ledger in a file of any name that nobody writes.
+func VerifyFile(ctx context.Context, file string, progress Progress) (ledger.Report, error) {
+	return verify(ctx, file, progress)
 }
 
 // create makes a new file from what write puts into a part of another name.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,28 +89,103 @@ func TestALostLedgerIsRescued(t *testing.T) {
 	for name, test := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "emptied" {
-				t.Skip("an emptied file has nothing left to copy")
-			}
 			directory := filepath.Join(t.TempDir(), "data")
-			l, store, _ := fill(t, directory, 30)
+			l, _, key := fill(t, directory, 30)
 			if err := test.lose(filepath.Join(directory, FileName)); err != nil {
 				t.Fatal(err)
 			}
 			file := filepath.Join(t.TempDir(), "rescued.db")
-			report, err := store.Rescue(t.Context(), file, nil)
-			if err != nil || report.Last != l.Stats().DurableSequence {
-				t.Fatalf("rescue: %+v, %v", report, err)
+			if complete, err := l.Rescue(t.Context(), file); err != nil || !complete {
+				t.Fatalf("rescue: %v, %v", complete, err)
+			}
+			wanted, err := l.Usage(t.Context(), ledger.UsageQuery{KeyID: key.ID})
+			if err != nil {
+				wanted = nil // closed days cannot be read from a lost file
 			}
 			_ = l.Close(context.Background())
-			l, _, err = reopen(t, file)
+			l, store, err := reopen(t, file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if account, ok := l.Account("acme"); !ok || account.Spent != 30_000 {
 				t.Errorf("account: %+v, %v", account, ok)
 			}
+			if usage, err := l.Usage(t.Context(), ledger.UsageQuery{KeyID: key.ID}); err != nil || wanted != nil && !slices.Equal(usage, wanted) {
+				t.Errorf("usage: %+v, %v, want %+v", usage, err, wanted)
+			}
+			if err := call(t, l, key.ID); err != nil {
+				t.Error(err)
+			}
+			if _, err := ledger.Verify(t.Context(), store); err != nil {
+				t.Error(err)
+			}
 		})
+	}
+}
+
+// unreadable is a store that cannot be copied any more.
+type unreadable struct{ *Store }
+
+func (unreadable) Rescue(context.Context, string) (ledger.Report, error) {
+	return ledger.Report{}, errors.New("nothing is left to read")
+}
+
+func TestWhatMemoryKnowsIsRescuedWithoutTheLog(t *testing.T) {
+	directory := t.TempDir()
+	now, tomorrow := testClock()
+	inner, err := Open(t.Context(), directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.Context(), unreadable{inner}, ledger.WithClock(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	key, secret, err := l.CreateKey(t.Context(), ledger.NewKey{Name: "k", Owner: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.TopUp(t.Context(), "acme", ledger.Credit, "first"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := errors.Join(call(t, l, key.ID), call(t, l, key.ID)); err != nil {
+			t.Fatal(err)
+		}
+		tomorrow()
+	}
+	usage, err := l.Usage(t.Context(), ledger.UsageQuery{})
+	if err != nil || len(usage) != 3 {
+		t.Fatalf("usage: %+v, %v", usage, err)
+	}
+	file := filepath.Join(t.TempDir(), "rescued.db")
+	if complete, err := l.Rescue(t.Context(), file); err != nil || complete {
+		t.Fatalf("rescue: %v, %v", complete, err)
+	}
+	store, err := Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rescued, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rescued.Close(context.Background())
+	if _, err := rescued.Authenticate(secret.Reveal()); err != nil {
+		t.Error(err)
+	}
+	if after, err := rescued.Usage(t.Context(), ledger.UsageQuery{}); err != nil || !slices.Equal(after, usage) {
+		t.Errorf("usage: %+v, %v, want %+v", after, err, usage)
+	}
+	if again, err := rescued.TopUp(t.Context(), "acme", ledger.Credit, "first"); err != nil || !again.Replayed || again.Account.Available != 994_000 {
+		t.Errorf("top-up repeated: %+v, %v", again, err)
+	}
+	if err := call(t, rescued, key.ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Error(err)
 	}
 }
 

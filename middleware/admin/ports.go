@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
@@ -14,6 +15,7 @@ type Ledger interface {
 	Keys
 	Accounts
 	Records
+	Keeper
 }
 
 // Limiter shows what is counted against a key's limits; *limiter.Memory implements it.
@@ -51,4 +53,12 @@ type Records interface {
 	Usage(ctx context.Context, query ledger.UsageQuery) ([]ledger.UsageRow, error)
 	FindEntries(ctx context.Context, query ledger.EntryQuery) ([]ledger.Entry, error)
 	Price(model string) ledger.Price
+}
+
+// Keeper looks after the ledger as a whole.
+type Keeper interface {
+	Ready() error
+	Head(ctx context.Context) (ledger.Head, error)
+	Prune(ctx context.Context, before time.Time) (through int64, err error)
+	Rescue(ctx context.Context, file string) (complete bool, err error)
 }

@@ -33,7 +33,7 @@ var once = schema.Members{rest.IdempotencyHeader: schema.Text}
 // routes is the table of native routes with these settings: what serves each, and what
 // the OpenAPI document says of it. Literal paths stand before those with parameters.
 func (h *Handler) routes() []rest.Route {
-	routes := slices.Concat(h.keyRoutes(), h.accountRoutes(), h.reportRoutes(), h.selfRoutes())
+	routes := slices.Concat(h.keyRoutes(), h.accountRoutes(), h.reportRoutes(), h.selfRoutes(), h.ledgerRoutes())
 	if h.alerts != nil {
 		routes = append(routes, rest.Route{
 			Method: "GET", Path: "/admin/v1/alerts", Access: rest.AccessAdmin, Handle: h.listAlerts,

@@ -98,7 +98,7 @@ func describeRefusal(status int, api *API, types *schema.Types) object {
 }
 
 func describeRoute(route *Route, types *schema.Types) object {
-	status, media := cmp.Or(route.Status, http.StatusOK), "application/json"
+	status, media := cmp.Or(route.Status, http.StatusOK), cmp.Or(route.Media, "application/json")
 	if route.Lines {
 		media = "application/x-ndjson"
 	}

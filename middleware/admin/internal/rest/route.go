@@ -43,6 +43,7 @@ type Route struct {
 	Repeated bool           // a repeated request is answered with 200
 	Reply    any            // a value of the type that is sent
 	Lines    bool           // the reply is one JSON value a line
+	Media    string         // type of the reply; empty: JSON
 	// Refusals are the statuses of refusals that do not follow from the rest.
 	Refusals []int
 	// RequestExample and ReplyExample are values for the document; nil: none.
