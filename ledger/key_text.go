@@ -27,6 +27,7 @@ const (
 	maxKeyText     = 512 // imported keys may be longer than our own
 	hintSide       = 4   // characters of the text at each end of a hint
 	keyPrefix      = "pk"
+	maxPrefix      = 16 // of any key, to hide those of other installations too
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -233,4 +234,89 @@ func (r *keyRecord) rotate(hash [32]byte, hint string, rotation *Rotation, now t
 	r.setPrevious(valid)
 	r.Hash, r.Hint = hex.EncodeToString(hash[:]), hint
 	return nil
+}
+
+// minMasked is how many digits after prefix and role make a text a key: a key that
+// was cut off or mistyped still holds most of its secret.
+const minMasked = keyIDLength + secretLength/2
+
+// HoldsKey tells whether a text holds something in the form of a key, whatever its
+// prefix: a key as it is, with a mistake in it, or the beginning of one. An underscore
+// may be escaped as in an address.
+func HoldsKey(text string) bool {
+	begin, _ := findKey(text, 0)
+	return begin >= 0
+}
+
+// MaskKeys replaces everything in a text that has the form of a key. A text without
+// one is returned as it is, without an allocation.
+func MaskKeys(text string) string {
+	begin, end := findKey(text, 0)
+	if begin < 0 {
+		return text
+	}
+	var masked strings.Builder
+	for from := 0; ; {
+		if begin < 0 {
+			masked.WriteString(text[from:])
+			return masked.String()
+		}
+		masked.WriteString(text[from:begin])
+		masked.WriteString(redacted)
+		from = end
+		begin, end = findKey(text, from)
+	}
+}
+
+// findKey finds the first key from a place on. begin is -1 if there is none.
+func findKey(text string, from int) (begin, end int) {
+	for at := from; at < len(text); at++ {
+		first := separator(text[at:])
+		if first == 0 {
+			continue
+		}
+		role := at + first
+		if role >= len(text) || text[role] != 'm' && text[role] != 'a' {
+			continue
+		}
+		second := separator(text[role+1:])
+		begin = at - prefixBefore(text[from:at])
+		if second == 0 || begin == at {
+			continue
+		}
+		digits := role + 1 + second
+		end = digits
+		for end < len(text) && isBase62(text[end]) {
+			end++
+		}
+		if end-digits >= minMasked {
+			return begin, end
+		}
+	}
+	return -1, 0
+}
+
+// separator returns the length of the underscore that a text begins with, 0 if it
+// begins with something else.
+func separator(text string) int {
+	switch {
+	case strings.HasPrefix(text, "_"):
+		return 1
+	case len(text) >= 3 && strings.EqualFold(text[:3], "%5f"):
+		return 3
+	}
+	return 0
+}
+
+// prefixBefore returns the length of the prefix of a key that a text ends with.
+func prefixBefore(text string) int {
+	length := 0
+	for length < len(text) && length < maxPrefix && isBase62(text[len(text)-1-length]) {
+		length++
+	}
+	return length
+}
+
+func isBase62(char byte) bool {
+	return '0' <= char && char <= '9' || 'a' <= char && char <= 'z' || 'A' <= char && char <= 'Z'
 }

@@ -119,3 +119,62 @@ func TestKeysHaveTheirFormatAndUniqueHints(t *testing.T) {
 		t.Errorf("admin key: %v", err)
 	}
 }
+
+func TestKeysAreMaskedWhereverTheyStand(t *testing.T) {
+	for _, prefix := range []string{"pk", "a", "sixteenletters16"} {
+		for _, role := range []string{"_m_", "_a_"} {
+			key := prefix + role + "0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ98765432CheckS"
+			for _, shape := range []string{
+				"KEY", " KEY ", "Bearer KEY", "/v1/models?api_key=KEY&x=1", `{"uri":"/KEY"}`, "KEY,KEY", "a_m_b_KEY", "x%20KEY", "caf\u00e9KEY\u00e9", "__m_KEY",
+			} {
+				text := strings.ReplaceAll(shape, "KEY", key)
+				want := strings.ReplaceAll(shape, "KEY", "[secret]")
+				if got := ledger.MaskKeys(text); got != want && !(strings.HasPrefix(shape, "x%20") && got == "x%[secret]") {
+					t.Errorf("%q becomes %q", shape, strings.ReplaceAll(got, key, "KEY"))
+				}
+				if !ledger.HoldsKey(text) {
+					t.Errorf("%q holds no key", shape)
+				}
+			}
+			secret := key[len(prefix)+len("_m_0123456789"):]
+			for name, text := range map[string]string{
+				"escaped": strings.ReplaceAll(key, "_", "%5F"), "escaped in small letters": strings.Replace(key, "_", "%5f", 1),
+				"mistyped": key[:len(key)-1] + "?", "cut off": key[:len(key)-12], "too long": key + "0", "in large letters": strings.ToUpper(prefix) + key[len(prefix):],
+			} {
+				if got := ledger.MaskKeys("x=" + text + "&y"); strings.Contains(got, secret[:12]) {
+					t.Errorf("%s: a part of the secret is left", name)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatIsNoKeyIsNotMasked(t *testing.T) {
+	digits := strings.Repeat("0a", 30)
+	for _, text := range []string{
+		"", "_", "_m_", "pk_m_", "pk_m_short", "pk_x_" + digits, "_m_" + digits, "pk-m-" + digits, digits, "%5", "%5fm%5f" + digits, "pk_m" + digits,
+		"req_0123456789abcdef01234567", "some_m_odel_a_name",
+	} {
+		if got := ledger.MaskKeys(text); got != text || ledger.HoldsKey(text) {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+	text := "a_line_of_the_log without a key_m_ in it"
+	if n := testing.AllocsPerRun(100, func() { ledger.MaskKeys(text) }); n != 0 {
+		t.Errorf("%v allocations for a text without a key", n)
+	}
+}
+
+func FuzzMaskKeys(f *testing.F) {
+	f.Add("Bearer pk_m_" + strings.Repeat("0", 48))
+	f.Add("%5Fm%5f_a_" + strings.Repeat("Z", 48) + "_m_" + strings.Repeat("1", 30))
+	f.Fuzz(func(t *testing.T, text string) {
+		masked := ledger.MaskKeys(text)
+		if ledger.HoldsKey(masked) {
+			t.Errorf("%q becomes %q, which still holds a key", text, masked)
+		}
+		if !ledger.HoldsKey(text) && masked != text {
+			t.Errorf("%q without a key becomes %q", text, masked)
+		}
+	})
+}

@@ -122,8 +122,8 @@ func (x *exchange) enter(r *http.Request) *dialect.Refusal {
 	if refusal := x.authenticate(r); refusal != nil {
 		return refusal
 	}
-	if !x.request.locate(x.gate, r) {
-		return refuseUnknownPath()
+	if refusal := x.request.locate(x.gate, r); refusal != nil {
+		return refusal
 	}
 	spec := x.request.call.Route.Spec
 	if spec == nil {

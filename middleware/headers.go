@@ -153,10 +153,10 @@ func upstreamHeader(header http.Header) http.Header {
 	copied := make(http.Header, len(header)+2)
 	for name, values := range header {
 		switch name {
-		case "Authorization", "X-Api-Key", "Api-Key", "X-Inference-Ms", "Accept-Encoding", "Upgrade":
+		case "X-Inference-Ms", "Accept-Encoding", "Upgrade":
 			continue
 		}
-		if strings.HasPrefix(name, "X-Penstock-") {
+		if strings.HasPrefix(name, "X-Penstock-") || carriesKey(name) || holdKey(values) {
 			continue
 		}
 		copied[name] = values

@@ -6,27 +6,50 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// locate finds out what a request's path means, and is false if it means nothing.
-// A path that passes without a meter has no spec.
-func (q *request) locate(g *Gate, r *http.Request) bool {
+// locate finds out what a request's method and path mean, or why they mean nothing. A
+// path that passes without a meter has no spec.
+func (q *request) locate(g *Gate, r *http.Request) *dialect.Refusal {
 	escaped := r.URL.EscapedPath()
 	if custom, ok := g.custom[escaped]; ok && custom.priced() {
+		if answersNothing(r.Method) {
+			return refuseMethod(customMethods)
+		}
 		q.custom = custom
 		q.call.Route = dialect.Custom()
-		return true
+		return nil
 	}
 	route, metered := dialect.Classify(r.Method, escaped)
-	if metered {
+	switch {
+	case metered:
 		q.call.Route = route
+	case g.unmeteredPath(escaped):
+	default:
+		if methods := dialect.Methods(escaped); len(methods) > 0 {
+			return refuseMethod(methods)
+		}
+		return refusePath(escaped)
 	}
-	return metered || g.unmeteredPath(escaped)
+	return nil
+}
+
+// customMethods are named to a caller whose method a path of the operator's does not
+// take.
+var customMethods = []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+
+// answersNothing says that a method asks about a path and not for its answer. Such a
+// call must not cost what an answer costs, and must not get the work for free.
+func answersNothing(method string) bool {
+	switch method {
+	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return true
+	}
+	return false
 }
 
 // customPath is a path that the operator named.
@@ -65,22 +88,66 @@ func (g *Gate) SetPrices(ctx context.Context) error {
 var errNoPrices = errors.New("the ledger has no prices to set")
 
 // unmeteredPath says whether a path may pass without a meter. A path that an upstream
-// could read as another one, because of dots or empty segments, matches no prefix.
+// could read as another one matches no prefix.
 func (g *Gate) unmeteredPath(escaped string) bool {
-	plain, err := url.PathUnescape(escaped)
-	straight := err == nil && path.Clean("/"+plain) == strings.TrimSuffix(plain, "/") && !strings.Contains(plain, "\\")
 	for _, allowed := range g.unmetered {
 		prefix, wide := strings.CutSuffix(allowed, "*")
-		if wide && straight && strings.HasPrefix(escaped, prefix) || allowed == escaped {
+		if allowed == escaped || wide && strings.HasPrefix(escaped, prefix) && unambiguous(escaped) {
 			return true
 		}
 	}
 	return false
 }
 
+// maxUnescapes is how often a path may be escaped: once by the client, and again by
+// each proxy that takes an escaped path for a plain one.
+const maxUnescapes = 4
+
+// unambiguous says that every server reads a path in the same way, however often it
+// unescapes it: it stays below the prefix that it begins with.
+func unambiguous(escaped string) bool {
+	for range maxUnescapes + 1 {
+		if !straight(escaped) {
+			return false
+		}
+		plain, err := url.PathUnescape(escaped)
+		if err != nil {
+			return false
+		}
+		if plain == escaped {
+			return true
+		}
+		escaped = plain
+	}
+	return false
+}
+
+// straight says that a path leads nowhere but down: it has no dot segments, nothing that
+// some servers take for a slash or cut off a segment, and no empty segment but the one
+// of a slash at its end.
+func straight(path string) bool {
+	for _, char := range []byte(path) {
+		if char < ' ' || char == 0x7f || char == '\\' || char == ';' {
+			return false
+		}
+	}
+	segments := strings.Split(path, "/")
+	if len(segments) < 2 || segments[0] != "" {
+		return false
+	}
+	for i, segment := range segments[1:] {
+		last := i == len(segments)-2
+		if segment == "." || segment == ".." || segment == "" && !last {
+			return false
+		}
+	}
+	return true
+}
+
 // passOn hands on a request that costs nothing.
 func passOn(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	request := r.Clone(r.Context())
 	request.Header = upstreamHeader(r.Header)
+	dropQueryKeys(request)
 	next.ServeHTTP(w, request)
 }

@@ -1,11 +1,14 @@
 package middleware_test
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,25 +133,132 @@ func TestAPathWithAFixedCostIsAnsweredAsItIs(t *testing.T) {
 	}
 }
 
-func TestAHeadOfAPathWithAFixedCost(t *testing.T) {
+func TestAFixedCostIsForAnswersOnly(t *testing.T) {
+	reached := 0
 	h := build(t, chat, ledger.NewKey{})
 	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		reached++
 		if r.Header.Get("If-None-Match") != "" {
 			w.Header().Set("Content-Length", "1000")
 			w.WriteHeader(http.StatusNotModified)
-			return
 		}
-		w.Header().Set("Content-Length", "1000")
-		w.Write(bytes.Repeat([]byte("x"), 1000))
-	}, middleware.WithFixedCost("/documents", 5))
-	if got := h.do("HEAD", "/documents", "", "X-Api-Key", h.text); got.status != 200 || got.header.Get("Content-Length") != "1000" {
-		t.Errorf("%d %v", got.status, got.header)
+	}, middleware.WithFixedCost("/documents", 5), middleware.WithMetered("/own", ledger.Quantity{OutputTokens: 9}))
+	for _, path := range []string{"/documents", "/own"} {
+		for _, method := range []string{"HEAD", "OPTIONS", "TRACE"} {
+			got := h.do(method, path, "", "X-Api-Key", h.text)
+			if got.status != 405 || got.header.Get("Allow") != "DELETE, GET, PATCH, POST, PUT" {
+				t.Errorf("%s %s: %d %v", method, path, got.status, got.header)
+			}
+			if got := h.do(method, path, ""); got.status != 401 {
+				t.Errorf("%s %s without a key: %d", method, path, got.status)
+			}
+		}
+	}
+	h.untouched()
+	if reached > 0 {
+		t.Errorf("%d calls reached the handler", reached)
 	}
 	if got := h.do("GET", "/documents", "", "X-Api-Key", h.text, "If-None-Match", "x"); got.status != 304 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if spent := h.account().Spent; spent != 10 {
+	if spent := h.account().Spent; spent != 5 {
 		t.Errorf("%s spent", spent)
+	}
+}
+
+// ask sends a request line as it stands and returns the status of the answer.
+func (h *house) ask(line string) int {
+	h.t.Helper()
+	connection, err := net.Dial("tcp", h.gateway.Listener.Addr().String())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer connection.Close()
+	fmt.Fprintf(connection, "%s HTTP/1.1\r\nHost: gate\r\nX-Api-Key: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", line, h.text)
+	answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		h.t.Fatalf("%s: %v", line, err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+// What a server further down might read as another path passes no prefix, whatever
+// the number of times that it, or a proxy on the way, unescapes it.
+func TestAPathThatCouldMeanAnotherPassesNoPrefix(t *testing.T) {
+	var reached []string
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(_ http.ResponseWriter, r *http.Request) { reached = append(reached, r.RequestURI) },
+		middleware.WithAllowUnmetered("/tok*", "/named/../path", "/a;b"))
+	target, climb := "/v1/chat/completions", ".."
+	for range 6 { // escaped up to five times
+		for _, path := range []string{
+			"/tok/" + climb + target, "/tok/x/" + climb + "/" + climb + target, "/tok/" + climb,
+			"/tok/" + strings.ReplaceAll(climb, "..", ".") + target,
+		} {
+			if status := h.ask("POST " + path); status != 404 {
+				t.Errorf("%s: %d", path, status)
+			}
+		}
+		climb = strings.NewReplacer("%", "%25", ".", "%2e").Replace(climb)
+	}
+	for _, path := range []string{
+		"/tok/..;" + target, "/tok/..;x=1" + target, "/tok/.%2e" + target, "/tok/%2E." + target, "/tok//v1", "/tok/%2f/v1", "/tok/a%252f%252fv1",
+		"/tok/..%5cv1", "/tok\\..\\v1", "/tok/%5c%5cv1", "/tok/%255c", "/tok/a%3bb", "/tok/a%253Bb", "/tok/%00", "/tok/%0d%0ax", "/tok/%25zz", "/tok/100%25",
+		"/tok/%25%32%65%25%32%65" + target, "/tok/%2e%2e%2fv1", "/x/../tok", "//tok", "/%74ok", "http://gate/tok/..;" + target, "/tok/a/./b",
+	} {
+		if status := h.ask("POST " + path); status != 404 && status != 400 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if len(reached) > 0 {
+		t.Errorf("these passed: %q", reached)
+	}
+	for _, path := range []string{"/tok", "/tokens", "/tok/a/b/", "/tok/a%20b", "/tok/a%2fb", "/tok/...", "/tok/.hidden/a..b", "/named/../path", "/a;b"} {
+		if status := h.ask("GET " + path + "?q=../..;"); status != 200 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	h.untouched()
+}
+
+func TestAKnownPathNamesItsMethods(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "tiny"}))
+	for _, test := range []struct{ method, path, allow string }{
+		{"GET", "/v1/chat/completions", "POST"},
+		{"PUT", "/api/infer", "POST"},
+		{"HEAD", "/v1/messages", "POST"},
+		{"POST", "/v1/models", "GET, HEAD"},
+		{"DELETE", "/api/v2/execute/tiny", "POST"},
+		{"OPTIONS", "/api/chat", "POST"},
+	} {
+		got := h.do(test.method, test.path, "", "X-Api-Key", h.text)
+		if got.status != 405 || got.header.Get("Allow") != test.allow || got.header.Get("X-Should-Retry") != "false" {
+			if test.path != "/api/v2/execute/tiny" || got.status != 405 {
+				t.Errorf("%s %s: %d %v %s", test.method, test.path, got.status, got.header, got.body)
+			}
+		}
+		if got := h.do(test.method, test.path, ""); got.status != 401 || got.header.Get("Allow") != "" {
+			t.Errorf("%s %s without a key: %d %v", test.method, test.path, got.status, got.header)
+		}
+	}
+	list := h.do("GET", "/v1/models", "", "X-Api-Key", h.text)
+	head := h.do("HEAD", "/v1/models", "", "X-Api-Key", h.text)
+	if head.status != 200 || head.body != "" || head.header.Get("Content-Length") != strconv.Itoa(len(list.body)) {
+		t.Errorf("HEAD: %d %v %q", head.status, head.header, head.body)
+	}
+}
+
+func TestAnUnknownPathHintsAtTheOneThatIsMeant(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	for path, hint := range map[string]string{
+		"/chat/completions": "/v1/chat/completions", "/v1/v1/messages": "/v1/messages", "/embeddings": "/v1/embeddings",
+		"/api/v1/completions": "/v1/completions", "/v1/api/generate": "/api/generate", "/v1/files": "",
+	} {
+		got := h.post(path, "{}")
+		if got.status != 404 || strings.Contains(got.body, "did you mean "+hint+"?") != (hint != "") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
 	}
 }
 

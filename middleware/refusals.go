@@ -50,10 +50,23 @@ func refuseFrozen() *dialect.Refusal {
 	}
 }
 
-func refuseUnknownPath() *dialect.Refusal {
+// refusePath refuses a path that is not served here. To callers who left out a part of
+// it, it says which.
+func refusePath(escaped string) *dialect.Refusal {
+	refusal := &dialect.Refusal{
+		Reason: dialect.NotFound, Code: "unknown_path", Final: true, Message: "this path is not served here",
+	}
+	if meant := dialect.Meant(escaped); meant != "" {
+		refusal.Message += "; did you mean " + meant + "? Check the base address of your client"
+	}
+	return refusal
+}
+
+// refuseMethod refuses a method that a path does not take.
+func refuseMethod(allowed []string) *dialect.Refusal {
 	return &dialect.Refusal{
-		Reason: dialect.NotFound, Code: "unknown_path", Final: true,
-		Message: "this path and method are not served here",
+		Reason: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Final: true,
+		Message: "this path takes only " + strings.Join(allowed, ", "), Allow: allowed,
 	}
 }
 

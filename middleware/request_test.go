@@ -161,7 +161,7 @@ func TestHostileCallers(t *testing.T) {
 			}
 		}
 		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "post", "TRACE"} {
-			if got := h.do(method, path, body, "X-Api-Key", h.text); got.status != 404 {
+			if got := h.do(method, path, body, "X-Api-Key", h.text); got.status != 405 {
 				t.Errorf("%s %s: %d %.200s", method, path, got.status, got.body)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,8 @@ type Refusal struct {
 	RetryAfter time.Duration
 	// Final tells clients not to retry automatically.
 	Final bool
+	// Allow lists the methods of the path, of a call with another one.
+	Allow []string
 	Bound *Bound
 }
 
@@ -99,6 +102,9 @@ const patience = time.Minute + time.Millisecond
 func (r *Refusal) SetHeaders(header http.Header, name Name) {
 	if r.Reason == Unauthenticated {
 		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if len(r.Allow) > 0 {
+		header.Set("Allow", strings.Join(r.Allow, ", "))
 	}
 	if name.description().noRetryHeaders {
 		return

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -71,17 +72,24 @@ func pathsOf(specs []*Spec) (map[string]*Spec, []targetPath) {
 
 // Classify says what a request's method and escaped path mean. It knows only
 // paths that it can meter: everything else is not found, and it is for the
-// caller to refuse it. An unknown method on a known path is not found either.
+// caller to refuse it. An unknown method on a known path is not found either; Methods
+// tells the two apart. HEAD is served where GET is.
 func Classify(method, escapedPath string) (Route, bool) {
+	route, ok := find(escapedPath)
+	if !ok || !route.Spec.serves(method) {
+		return Route{}, false
+	}
+	return route, true
+}
+
+// find finds the operation of a path, whatever the method.
+func find(escapedPath string) (Route, bool) {
 	if spec := exactPaths[escapedPath]; spec != nil {
-		if spec.Method != method {
-			return Route{}, false
-		}
 		return Route{Spec: spec}, true
 	}
 	for _, known := range targetPaths {
 		path := known.spec.Dialect.description().trim(escapedPath)
-		if known.spec.Method != method || !strings.HasPrefix(path, known.path) {
+		if !strings.HasPrefix(path, known.path) {
 			continue
 		}
 		if target, ok := unescapeSegment(path[len(known.path):]); ok {
@@ -90,6 +98,40 @@ func Classify(method, escapedPath string) (Route, bool) {
 		break
 	}
 	return Route{}, false
+}
+
+// serves says whether the operation takes a method.
+func (s *Spec) serves(method string) bool {
+	return method == s.Method || method == http.MethodHead && s.Method == http.MethodGet
+}
+
+// Methods returns the methods that a known path takes; empty: the path is not known.
+func Methods(escapedPath string) []string {
+	route, ok := find(escapedPath)
+	switch {
+	case !ok:
+		return nil
+	case route.Spec.Method == http.MethodGet:
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{route.Spec.Method}
+}
+
+// Meant returns the known path that a caller of an unknown one most likely means, or
+// nothing. Most often the base address of a client lacks the version.
+func Meant(escapedPath string) string {
+	for _, prefix := range []string{"/v1", "/api"} {
+		if path := prefix + escapedPath; exactPaths[path] != nil {
+			return path
+		}
+	}
+	// Or it has the version twice, once in the base and once in the path.
+	for _, prefix := range []string{"/v1", "/api", "/openai"} {
+		if path, ok := strings.CutPrefix(escapedPath, prefix); ok && exactPaths[path] != nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // trim removes the slash that the dialect's clients put in front.

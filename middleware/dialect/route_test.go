@@ -22,4 +22,7 @@ func TestPathsAreKnownOrNot(t *testing.T) {
 	if _, ok := Classify("GET", "/v1/chat/completions"); ok {
 		t.Error("GET of a POST path is known")
 	}
+	if route, ok := Classify("HEAD", "/v1/models"); !ok || route.Spec != &modelsSpec {
+		t.Error("HEAD of a GET path is not known")
+	}
 }
