@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (x *exchange) answer(seen *evidence, end *ending) {
 	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent:
 		r.write(r.kept) // the upstream's own error event
 		x.headers.setCharge(r.Header(), end.charge.Amount)
-	case r.mode == modeError && r.wrote && seen.facts.failure == nil &&
+	case r.mode == modeError && r.wrote && seen.facts.failure == nil && seen.reply.readError == nil &&
 		(outcome == ledger.OutcomeUpstreamFailed || outcome == ledger.OutcomeUpstreamRefused):
 		x.passRefusal(seen, end)
 	default:
@@ -114,8 +115,8 @@ func (x *exchange) refuseEnding(seen *evidence, end *ending) *dialect.Refusal {
 func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	reply := &seen.reply
 	switch {
-	case errors.Is(reply.readError, errNoChat):
-		refusal.Message = errNoChat.Error()
+	case isAny(reply.readError, errNoChat, errNoReply, errOpaque, errStatus):
+		refusal.Message = reply.readError.Error()
 	case errors.Is(reply.readError, errOnlyError):
 		if text := upstreamMessage(x.reply.kept); text != "" {
 			refusal.Message = text
@@ -133,6 +134,11 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	case reply.status == http.StatusUnauthorized || reply.status == http.StatusForbidden:
 		refusal.Code, refusal.Message = "upstream_credentials", "the upstream refused the gateway"
 	}
+}
+
+// isAny says that an error is one of some others.
+func isAny(err error, others ...error) bool {
+	return slices.ContainsFunc(others, func(other error) bool { return errors.Is(err, other) })
 }
 
 // fail sends the client an error: in place of the answer, or at the end of a stream that

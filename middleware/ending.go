@@ -159,6 +159,9 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			InputTokens: input, CachedTokens: min(max(e.facts.usage.CachedTokens, 0), input),
 			OutputTokens: max(e.facts.usage.OutputTokens, 0),
 		}, ledger.UsageReported
+	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && r.counted > 0:
+		// An upstream that does not count says so with zeros.
+		return ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}, ledger.UsageCounted
 	case r.hasUsage && (outcome == ledger.OutcomeOK || r.usage.Output > 0):
 		quantity := ledger.Quantity{
 			InputTokens: r.usage.Input, CachedTokens: r.usage.Cached, OutputTokens: r.usage.Output,

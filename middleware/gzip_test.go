@@ -68,17 +68,6 @@ func TestPackedBodies(t *testing.T) {
 	}
 }
 
-func TestAReplyInAnUnknownEncodingPassesAndIsEstimated(t *testing.T) {
-	h := build(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "br")
-		io.WriteString(w, chatReply)
-	}, ledger.NewKey{})
-	if got := h.post("/v1/chat/completions", plainBody); got.status != 200 || got.body != chatReply {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	h.ended(1, ledger.OutcomeOK, ledger.UsageEstimated, int64(len(plainBody)+3)/4, 50, true)
-}
-
 func TestAllContentEncodingLinesAreRead(t *testing.T) {
 	const body = `{"model":"tiny","messages":[]}`
 	for _, test := range []struct {

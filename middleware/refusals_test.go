@@ -46,7 +46,7 @@ func TestLimitsAreToldInEachDialect(t *testing.T) {
 	} {
 		t.Run(test.path+" "+test.text, func(t *testing.T) {
 			h := build(t, func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, `{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":20,"completion_tokens":40}}`)
+				io.WriteString(w, `{"content":[],"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":20,"completion_tokens":40}}`)
 			}, ledger.NewKey{Limits: []limits.Row{test.limits}})
 			if got := h.post(test.path, test.body); got.status != 200 {
 				t.Fatalf("%d %s", got.status, got.body)

@@ -27,7 +27,9 @@ var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
 	errNoChat        = errors.New("the upstream's reply is not a chat completion")
 	errOnlyError     = errors.New("the upstream answered with an error and the status of success")
-	errOpaque        = errors.New("the upstream's reply is compressed in a way that the gate cannot read")
+	errOpaque        = errors.New("the upstream's reply is encoded in a way that the gate did not ask for")
+	errNoReply       = errors.New("the upstream's reply holds no answer")
+	errStatus        = errors.New("the upstream's reply has a status that does not exist")
 	errAfterEnd      = errors.New("the upstream kept sending after the end of its stream")
 )
 
@@ -61,6 +63,8 @@ type reply struct {
 	clientStatus int    // sent to the client, 0: none
 	writeError   error  // the client cannot be reached any more
 	readError    error  // the upstream's reply makes no sense
+	fault        error  // nor does its header; what follows is not passed on
+	counted      int64  // tokens of a whole answer that its usage leaves out
 }
 
 // newReply returns the writer that the next handler gets.
@@ -99,6 +103,9 @@ func (r *reply) WriteHeader(status int) {
 		return
 	}
 	r.wrote, r.status = true, status
+	if status < 100 || status > 599 { // net/http would panic
+		r.status, r.fault = http.StatusBadGateway, errStatus
+	}
 	r.bodiless = r.bodiless || status == http.StatusNoContent || status == http.StatusNotModified
 	r.firstByte = r.headers.now()
 	header := r.w.Header()
@@ -191,8 +198,8 @@ func (r *reply) FlushError() error {
 	if !r.wrote {
 		r.WriteHeader(http.StatusOK)
 	}
-	if r.mode == modeWhole && len(r.kept) > 0 {
-		r.letPass() // the handler wants it to leave now
+	if r.mode == modeWhole && len(r.kept) > 0 && r.request.custom != nil {
+		r.letPass() // the handler wants it to leave now; an answer of a model is looked at first
 	}
 	if !r.sent || r.writeError != nil {
 		return r.writeError

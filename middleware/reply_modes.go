@@ -22,7 +22,10 @@ const (
 // chooseMode decides from the header how the reply is handled.
 func (r *reply) chooseMode(header http.Header) mode {
 	r.takeCounts(header)
-	if r.status >= 400 || r.redirects() {
+	if r.opaque && r.request.custom == nil && r.status < 300 {
+		r.fault = errOpaque
+	}
+	if r.status >= 400 || r.redirects() || r.fault != nil {
 		return modeError
 	}
 	media := header.Get("Content-Type")
@@ -30,9 +33,6 @@ func (r *reply) chooseMode(header http.Header) mode {
 		media, _, _ = mime.ParseMediaType(media)
 	}
 	switch {
-	case r.opaque && r.request.call.Route.Translated():
-		r.readError = errOpaque
-		return modeTranslated
 	case r.opaque:
 		return modeBody
 	case r.request.call.Route.Translated() && !r.request.call.Stream:
@@ -80,7 +80,7 @@ func (r *reply) consume(piece []byte) {
 	case modeWhole:
 		r.meter.Body(piece)
 		r.kept = append(r.kept, piece...)
-		if len(r.kept) > maxWhole {
+		if len(r.kept) > maxWhole && r.mayAnswer() {
 			r.letPass()
 		}
 	case modeBody:
@@ -98,6 +98,16 @@ func (r *reply) consume(piece []byte) {
 	case modeError:
 		r.kept = append(r.kept, piece[:min(len(piece), maxWhole-len(r.kept))]...)
 	}
+}
+
+// mayAnswer says whether a reply that is too large to be kept can be an answer. One that
+// cannot is not passed on.
+func (r *reply) mayAnswer() bool {
+	if r.request.custom == nil && !r.request.call.Route.Spec.MayAnswer(r.kept) {
+		r.fault, r.mode, r.kept = errNoReply, modeError, r.kept[:0]
+		return false
+	}
+	return true
 }
 
 // letPass sends what was kept, and from now on keeps only the last byte.
@@ -160,7 +170,9 @@ func (r *reply) truncated() bool {
 // drain takes what is left in the decompressor, the event reader and the trailers.
 // It also reads replies that must be translated, and finds errors that came with the
 // status of success.
-func (r *reply) drain(returned bool) {
+// selfReported says that the handler itself has said what the call used: then its reply
+// is an answer, whatever it looks like.
+func (r *reply) drain(returned, selfReported bool) {
 	if r.gzip != nil {
 		if err := r.gzip.close(); err != nil && r.readError == nil {
 			r.readError = err
@@ -177,10 +189,11 @@ func (r *reply) drain(returned bool) {
 			r.readError = errNoChat
 		}
 	}
-	if r.mode == modeWhole && r.wrote && r.request.custom == nil && r.readError == nil && dialect.SaysError(r.kept) {
-		if _, reported := r.meter.Reported(); !reported {
-			r.readError = errOnlyError
-		}
+	if r.wrote && returned && !r.truncated() && r.request.custom == nil && r.readError == nil {
+		r.readError = r.judge(selfReported)
+	}
+	if r.fault != nil {
+		r.readError = r.fault
 	}
 	header := r.w.Header()
 	for name := range header { // trailers that were not announced
@@ -198,6 +211,28 @@ func (r *reply) drain(returned bool) {
 	}
 }
 
+// judge says why a reply of a model that came with the status of success is no answer, nil
+// if it is one. It also counts an answer whose usage says that there is none.
+func (r *reply) judge(selfReported bool) error {
+	usage, reported := r.meter.Reported()
+	switch {
+	case r.mode == modeError || r.mode == modeStream || selfReported:
+		return nil
+	case r.mode == modeWhole && !reported && dialect.SaysError(r.kept):
+		return errOnlyError
+	case r.mode == modeWhole && !r.request.call.Route.Spec.Answered(r.kept, usage.Output > 0):
+		return errNoReply
+	}
+	if reported && usage.Input == 0 && usage.Output == 0 {
+		text := r.size
+		if r.mode != modeBody {
+			text = dialect.TextBytes(r.kept)
+		}
+		r.counted = (text + bytesPerToken - 1) / bytesPerToken
+	}
+	return nil
+}
+
 // passing reports whether parts of a body have been sent, so that the client cannot be
 // sent another answer.
 func (r *reply) passing() bool { return r.sent && r.mode == modeBody }
@@ -207,7 +242,8 @@ func (r *reply) reading() reading {
 	seen := reading{
 		wrote: r.wrote, status: r.status, stream: r.mode == modeStream, passing: r.passing(),
 		truncated: r.truncated(), redirects: r.redirects(), readError: r.readError, writeError: r.writeError,
-		errorEvent: r.meter.Failed(), produced: r.meter.Produced(), early: r.meter.Early(), counted: r.meter.Counted(),
+		errorEvent: r.meter.Failed(), produced: r.meter.Produced(), early: r.meter.Early(),
+		counted:   r.meter.Counted() + r.counted,
 		inference: r.inference, hasInference: r.hasInference,
 	}
 	seen.usage, seen.hasUsage = r.meter.Reported()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 func TestALargeReplyPassesWithoutBeingKept(t *testing.T) {
@@ -139,4 +140,98 @@ func TestAResponsesStreamWithALongEndIsWhole(t *testing.T) {
 		t.Errorf("%d bytes came, ending in %q; %d were sent", len(got.body), got.body[max(0, len(got.body)-300):], stream.Len())
 	}
 	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 9, 40, true)
+}
+
+// wholeAnswers are paths, calls, and a whole answer to each.
+var wholeAnswers = []struct{ path, body, reply string }{
+	{"/v1/chat/completions", plainBody, chatReply},
+	{"/v1/completions", `{"model":"tiny","prompt":"hi"}`, `{"choices":[{"text":"four"}]}`},
+	{"/v1/embeddings", `{"model":"tiny","input":"hi"}`, `{"data":[{"embedding":[1]}]}`},
+	{"/v1/responses", `{"model":"tiny","input":"hi"}`, `{"output":[{"type":"message","content":[{"text":"four"}]}]}`},
+	{"/v1/messages", `{"model":"tiny","max_tokens":5,"messages":[]}`, `{"content":[{"type":"text","text":"four"}]}`},
+	{"/v1/rerank", `{"model":"tiny","query":"q","documents":["a"]}`, `{"results":[{"index":0}]}`},
+	{"/api/infer", `{"model":"tiny","prompt":"hi"}`, chatReply},
+	{"/api/v2/execute/tiny", `{"text":"hi"}`, chatReply},
+	{"/api/generate", `{"model":"tiny","prompt":"hi","stream":false}`, `{"response":"four","done":true}`},
+	{"/api/chat", `{"model":"tiny","messages":[],"stream":false}`, `{"message":{"content":"four"},"done":true}`},
+	{"/api/embed", `{"model":"tiny","input":"hi"}`, `{"embeddings":[[1]]}`},
+	{"/completion", `{"prompt":"hi","model":"tiny"}`, `{"content":"four","stop":true}`},
+	{"/generate", `{"inputs":"hi","model":"tiny"}`, `{"generated_text":"four"}`},
+	{"/generate", `{"text":"hi","model":"tiny"}`, `{"text":"four"}`},
+}
+
+// However an upstream fails to answer, the caller gets a 502 that says so and pays
+// nothing, also where the upstream reports usage.
+func TestAReplyWithoutAnAnswerIsNotCharged(t *testing.T) {
+	answer := func(status int, text string, header ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(status)
+			io.WriteString(w, text)
+			w.(http.Flusher).Flush()
+		}
+	}
+	h := build(t, chat, ledger.NewKey{})
+	const usage = `"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}`
+	n := 0
+	for name, handler := range map[string]http.HandlerFunc{
+		"an empty object": answer(200, "{}"), "usage only": answer(200, "{"+usage+"}"), "no JSON": answer(200, "hello"), "a page": answer(200, "<html></html>", "Content-Type", "text/html"),
+		"nothing": answer(200, ""), "no content": answer(204, ""), "reset": answer(205, ""), "another status of success": answer(201, "{}"),
+		"an encoding": answer(200, chatReply, "Content-Encoding", "br"), "two encodings": answer(200, chatReply, "Content-Encoding", "gzip, br"),
+		"status 0": answer(0, chatReply), "status 99": answer(99, chatReply), "status 600": answer(600, chatReply), "status 999": answer(999, chatReply), "status 1000": answer(1000, ""),
+		"much text": answer(200, strings.Repeat("hello ", 20_000)), "cut JSON": answer(200, `{"choices":[{"message":{"content":"four"}}],"content":"four"`),
+	} {
+		for _, call := range wholeAnswers {
+			h.wrap(handler)
+			got := h.post(call.path, call.body)
+			if got.status != 502 || !strings.Contains(got.body, "error") || got.header.Get("Content-Encoding") != "" {
+				t.Errorf("%s, %s: %d %.200s %v", name, call.path, got.status, got.body, got.readErr)
+			}
+			n++
+			if report := h.reports.nth(t, n); report.Outcome != ledger.OutcomeUpstreamFailed || report.Charge.Amount != 0 {
+				t.Errorf("%s, %s: %+v", name, call.path, report)
+			}
+		}
+	}
+	if account := h.account(); account.Spent != 0 || account.Held != 0 {
+		t.Errorf("%+v", account)
+	}
+}
+
+func TestAWholeAnswerIsChargedAlsoWhereItsUsageIsZero(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Input: 1_000_000, Output: 1_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	for i, call := range wholeAnswers {
+		reply := strings.Replace(call.reply, `,"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}`, "", 1)
+		reply = strings.TrimSuffix(reply, "}") + `,"usage":{"prompt_tokens":0,"completion_tokens":0,"input_tokens":0,"output_tokens":0}}`
+		h.wrap(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, reply) })
+		if got := h.post(call.path, call.body); got.status != 200 {
+			t.Errorf("%s: %d %s", call.path, got.status, got.body)
+		}
+		report := h.reports.nth(t, i+1)
+		if !strings.Contains(call.reply, "four") {
+			continue // nothing is produced
+		}
+		if report.UsageSource != ledger.UsageCounted || report.OutputTokens != 1 || report.InputTokens == 0 || report.Charge.Amount == 0 {
+			t.Errorf("%s: %+v", call.path, report)
+		}
+	}
+}
+
+// A handler of one's own that says what it used may answer as it likes.
+func TestAHandlerThatReportsItsUsageNeedsNoShape(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		middleware.ReportUsage(r.Context(), middleware.Usage{InputTokens: 2, OutputTokens: 3})
+		io.WriteString(w, "plain text")
+	})
+	if got := h.post("/v1/chat/completions", plainBody); got.status != 200 || got.body != "plain text" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h.ended(1, ledger.OutcomeOK, ledger.UsageReported, 2, 3, true)
 }

@@ -83,8 +83,9 @@ func (x *exchange) finish(seen evidence) {
 	if seen.returned && !r.wrote && seen.cause == nil && x.feedback.facts().failure == nil {
 		x.answerNothing()
 	}
-	r.drain(seen.returned)
-	seen.reply, seen.facts = r.reading(), x.feedback.facts()
+	seen.facts = x.feedback.facts()
+	r.drain(seen.returned, seen.facts.usage != nil)
+	seen.reply = r.reading()
 	seen.tellUpstream()
 	end := decide(&seen)
 	x.settle(&end, seen.wall)

@@ -20,6 +20,7 @@ var anthropic = description{
 var messagesSpec = Spec{
 	Dialect: Anthropic, Class: "messages", Method: "POST", Paths: []string{"/v1/messages"},
 	Permission: PermissionInference,
+	answer:     []string{"content"},
 	request:    requestShape{cap: capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens)}},
 	reply: meter.Shape{
 		Events: meter.Typed,

@@ -15,6 +15,7 @@ var ollamaRequest = requestShape{
 var ollamaGenerateSpec = Spec{
 	Dialect: Ollama, Class: "generate", Method: "POST", Paths: []string{"/api/generate"},
 	Permission: PermissionInference,
+	answer:     []string{"response"},
 	request:    ollamaRequest,
 	reply:      meter.Shape{End: meter.EndDone},
 }
@@ -22,6 +23,7 @@ var ollamaGenerateSpec = Spec{
 var ollamaChatSpec = Spec{
 	Dialect: Ollama, Class: "chat", Method: "POST", Paths: []string{"/api/chat"},
 	Permission: PermissionInference,
+	answer:     []string{"message"},
 	request:    ollamaRequest,
 	reply:      meter.Shape{End: meter.EndDone},
 }
@@ -29,5 +31,6 @@ var ollamaChatSpec = Spec{
 var ollamaEmbedSpec = Spec{
 	Dialect: Ollama, Class: "embeddings", Method: "POST", Paths: []string{"/api/embed"},
 	Permission: PermissionEmbeddings, NoOutput: true,
+	answer:  []string{"embeddings", "embedding"},
 	request: requestShape{stream: streamRefused, images: true},
 }

@@ -13,6 +13,7 @@ var openAILimits = LimitHeaders{
 var chatSpec = Spec{
 	Dialect: OpenAI, Class: "chat", Method: "POST", Paths: []string{"/v1/chat/completions"},
 	Permission: PermissionInference,
+	answer:     []string{"choices"},
 	request: requestShape{
 		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens, memberMaxCompletionTokens)},
 		usage: usageStreamOptions,
@@ -23,6 +24,7 @@ var chatSpec = Spec{
 var completionsSpec = Spec{
 	Dialect: OpenAI, Class: "completions", Method: "POST", Paths: []string{"/v1/completions"},
 	Permission: PermissionInference, RepeatsPrompt: true,
+	answer: []string{"choices"},
 	request: requestShape{
 		// A cap of 0 scores the prompt.
 		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens), zero: true},
@@ -34,6 +36,7 @@ var completionsSpec = Spec{
 var embeddingsSpec = Spec{
 	Dialect: OpenAI, Class: "embeddings", Method: "POST", Paths: []string{"/v1/embeddings"},
 	Permission: PermissionEmbeddings, NoOutput: true,
+	answer:  []string{"data", "embeddings"},
 	request: requestShape{stream: streamRefused},
 }
 
@@ -42,6 +45,7 @@ const remembered = "is not supported: the cost of input that only the server rem
 var responsesSpec = Spec{
 	Dialect: OpenAI, Class: "responses", Method: "POST", Paths: []string{"/v1/responses"},
 	Permission: PermissionInference,
+	answer:     []string{"output"},
 	request: requestShape{
 		cap: capShape{name: "max_output_tokens", obeyed: setOf(memberMaxOutputTokens)},
 		refuses: map[memberID]string{

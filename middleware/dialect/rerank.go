@@ -9,6 +9,7 @@ import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
 var rerankSpec = Spec{
 	Dialect: OpenAI, Class: "rerank", Method: "POST", Paths: []string{"/v1/rerank", "/rerank"},
 	Permission: PermissionRAG, NoOutput: true,
+	answer: []string{"results", "data", "index"}, answerList: true, // bare results, of some servers
 	request: requestShape{stream: streamRefused, pairs: true},
 	reply:   meter.Shape{TotalIsInput: true},
 }

@@ -9,6 +9,7 @@ var sglang = description{name: "sglang"}
 var sglangSpec = Spec{
 	Dialect: SGLang, Class: "generate", Method: "POST",
 	Permission: PermissionInference, ModelOptional: true,
+	answer: []string{"text", "output_ids"}, answerList: true,
 	request: requestShape{
 		cap:             capShape{name: "max_new_tokens", within: memberSamplingParams},
 		own:             []memberID{memberText, memberInputIDs, memberSamplingParams},

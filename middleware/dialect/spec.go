@@ -44,6 +44,11 @@ type Spec struct {
 	// empty: there are none.
 	CountHeaders [2]string
 
+	// answer are the members of a whole reply of which an answer has at least one.
+	answer []string
+	// answerList says that a reply may be a list of objects that have them.
+	answerList bool
+
 	request     requestShape
 	translation *translation // nil: the call goes on as it is
 	reply       meter.Shape

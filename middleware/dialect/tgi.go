@@ -13,6 +13,7 @@ var tgiCap = capShape{name: "max_new_tokens", within: memberParameters}
 var tgiSpec = Spec{
 	Dialect: TGI, Class: "generate", Method: "POST", Paths: []string{"/generate"},
 	Permission: PermissionInference, ModelOptional: true, CountHeaders: tgiCountHeaders,
+	answer: []string{"generated_text"}, answerList: true,
 	request: requestShape{
 		cap:     tgiCap,
 		options: setOf(memberParameters, memberSamplingParams),
@@ -25,6 +26,7 @@ var tgiSpec = Spec{
 var tgiStreamSpec = Spec{
 	Dialect: TGI, Class: "generate", Method: "POST", Paths: []string{"/generate_stream"},
 	Permission: PermissionInference, ModelOptional: true, CountHeaders: tgiCountHeaders,
+	answer: []string{"generated_text"}, answerList: true,
 	request: requestShape{
 		cap:     tgiCap,
 		stream:  streamAlways,
