@@ -8,6 +8,7 @@
 //	http.handlers.penstock_admin                      penstock_admin     the administration
 //	http.handlers.penstock_backend                    penstock_backend   the bundled inference server
 //	http.reverse_proxy.selection_policies.penstock    lb_policy          package balance
+//	caddy.logging.encoders.penstock_redact            format             a log that holds no keys
 //
 // The directive penstock_proxy is the gate and reverse_proxy in one:
 //

@@ -124,7 +124,7 @@ func TestErrorsPassthroughLeavesRefusalsToErrorRoutes(t *testing.T) {
 	g := start(t, demoOptions+"\n\t\tdefault_limits rpm 1", `penstock {
 		errors passthrough
 	}
-	respond served
+	respond "{\"choices\":[{\"message\":{\"content\":\"served\"}}]}"
 	handle_errors {
 		respond "{err.status_code} {penstock.error.code} {penstock.limit} {penstock.retry_after_ms}"
 	}`)
