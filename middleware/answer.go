@@ -16,8 +16,17 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
-// refuse answers a call that reaches no upstream.
+// refuse answers a call that reaches no upstream. It does not wait for the call's body.
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
+	answerEarly(w, r)
+	x.sendRefusal(w, r, refusal)
+	if x.gate.respond == nil {
+		linger(w, r)
+	}
+}
+
+// sendRefusal sends a refusal, or has it sent, and reports it.
+func (x *exchange) sendRefusal(w http.ResponseWriter, r *http.Request, refusal *dialect.Refusal) {
 	status := refusal.StatusFor(x.headers.dialect)
 	x.headers.setLimits(w.Header())
 	refused := Refused{

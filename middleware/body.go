@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
@@ -208,4 +209,66 @@ func refuseRead(err error) *dialect.Refusal {
 		Reason: dialect.BadRequest, Code: "unreadable_body", Final: true,
 		Message: "the body could not be read to its end",
 	}
+}
+
+// lingerBytes and lingerTime limit what is read of a refused request's body after the
+// answer. Many clients read no answer until they have sent their whole body, and one
+// whose connection is closed while it sends loses the answer (RFC 9112, section 9.6).
+const (
+	lingerBytes = 16 << 20
+	lingerTime  = 5 * time.Second
+)
+
+// bodyAhead says that a part of a request's body may not have arrived yet. HTTP/2 and
+// later end a stream without the rest of it.
+func bodyAhead(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// answerEarly lets the next answer leave before the request's body has come. Left to
+// itself net/http reads up to 256 KiB of the body first, for as long as the client takes.
+func answerEarly(w http.ResponseWriter, r *http.Request) {
+	if !bodyAhead(r) {
+		return
+	}
+	_ = http.NewResponseController(w).EnableFullDuplex() // where it cannot, the answer only comes later
+	if r.ContentLength > lingerBytes || r.Header.Get("Expect") != "" {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+// linger sends the answer and then takes what is left of the body, within bounds. If
+// that is not all, it closes the connection: the rest would be read as a request.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if !bodyAhead(r) {
+		return
+	}
+	control := http.NewResponseController(w)
+	if control.Flush() != nil || r.Header.Get("Expect") != "" {
+		return // a client that waits for leave to send its body has none to take
+	}
+	if control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	if drained(r.Body) {
+		_ = control.SetReadDeadline(time.Time{}) // the connection serves the next request
+		return
+	}
+	if connection, _, err := control.Hijack(); err == nil {
+		_ = connection.Close()
+	}
+}
+
+// drained reads a body, within bounds, and says whether it came to its end.
+func drained(body io.Reader) bool {
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	end := time.Now().Add(lingerTime)
+	for taken := 0; taken < lingerBytes && time.Now().Before(end); {
+		n, err := body.Read(buffer[:])
+		if taken += n; err != nil {
+			return err == io.EOF
+		}
+	}
+	return false
 }
