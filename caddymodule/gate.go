@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +104,12 @@ type Gate struct {
 	// all gates. Default: none.
 	FixedCosts map[string]string `json:"fixed_costs,omitempty"`
 
+	// Origins of web pages that may call, such as `https://chat.example.com`, or `*` for
+	// all. Their preflights are answered without a key, they can read refusals and the
+	// headers of limits, and what an upstream says about origins is replaced. Default:
+	// none.
+	CORS []string `json:"cors,omitempty"`
+
 	// What happens to the running streams of a key that is revoked: `finish` lets
 	// them finish, `abort` cuts them within a few seconds. Default: `finish`.
 	OnRevoke string `json:"on_revoke,omitempty"`
@@ -158,12 +165,26 @@ func (g *Gate) Validate() error {
 	if _, known := revokeWords[g.OnRevoke]; !known {
 		return fmt.Errorf("on_revoke: unknown value %q; known: finish, abort", g.OnRevoke)
 	}
+	for _, origin := range g.CORS {
+		if err := checkOrigin(origin); err != nil {
+			return fmt.Errorf("cors: %w", err)
+		}
+	}
 	for _, path := range g.AllowUnmetered {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("allow_unmetered: path %q does not begin with a slash", path)
 		}
 	}
 	return nil
+}
+
+// checkOrigin checks that a text is what browsers send as the origin of a page.
+func checkOrigin(text string) error {
+	origin, err := url.Parse(text)
+	if text == "*" || err == nil && text == origin.Scheme+"://"+origin.Host && origin.Host != "" {
+		return nil
+	}
+	return fmt.Errorf("%q is not an origin: expected a scheme and a host, for example https://chat.example.com, or *", text)
 }
 
 // fixedCosts returns the fixed prices by path.
@@ -201,6 +222,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithOnRevoke(revokeWords[g.OnRevoke]),
 		middleware.WithRefusalHook(runtime.LogRefusal),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
+		middleware.WithCORS(g.CORS...),
 	}
 	if g.MaxBody != 0 {
 		options = append(options, middleware.WithMaxBody(g.MaxBody))

@@ -35,6 +35,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 	"strict_members":    func(g *Gate, d *caddyfile.Dispenser) error { g.StrictMembers = true; return noArgument(d) },
 	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
 	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
+	"cors":              (*Gate).unmarshalCORS,
 	"fixed_cost":        (*Gate).unmarshalFixedCost,
 	"on_revoke":         func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.OnRevoke, "finish", "abort") },
 }
@@ -51,6 +52,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 //	    lenient_json
 //	    inject_max_tokens on|off
 //	    allow_unmetered   <paths...>
+//	    cors              <origins...>
 //	    fixed_cost        <path> <credits>
 //	    on_revoke         finish|abort
 //	}
@@ -107,6 +109,19 @@ func (g *Gate) unmarshalInjectMaxTokens(d *caddyfile.Dispenser) error {
 	}
 	inject := text == "on"
 	g.InjectMaxTokens = &inject
+	return nil
+}
+
+func (g *Gate) unmarshalCORS(d *caddyfile.Dispenser) error {
+	g.CORS = d.RemainingArgs()
+	if len(g.CORS) == 0 {
+		return d.ArgErr()
+	}
+	for _, origin := range g.CORS {
+		if err := checkOrigin(origin); err != nil {
+			return d.Errf("cors: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ type Gate struct {
 	unmetered     []string
 	custom        map[string]*customPath
 	dialect       *dialect.Name
+	origins       origins
 	respond       func(http.ResponseWriter, *http.Request, Refused)
 	refused       func(*http.Request, Refused)
 	strict        bool
@@ -84,6 +85,13 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 // Serve takes one request through the gate. Use it instead of Wrap where the next
 // handler differs from request to request.
 func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if g.origins != nil {
+		shared, answered := g.origins.admit(w, r)
+		if answered {
+			return
+		}
+		w = shared
+	}
 	x := &exchange{gate: g, arrived: g.now()}
 	x.request.id, x.request.body.pool = newRequestID(), &g.bodies
 	x.headers = headers{dialect: g.dialectOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id}}

@@ -163,3 +163,110 @@ func upstreamHeader(header http.Header) http.Header {
 	}
 	return copied
 }
+
+// origins are the web origins whose pages may call: scheme and host, or * for all.
+type origins []string
+
+// exposed are the headers of answers that a page may read: of limits, of the request and
+// of its charge. preflightAge is for how long, in seconds, a browser may remember what it
+// was told of a path.
+const (
+	exposed = "X-Request-Id, Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, X-Penstock-Credits-Charged, " +
+		"X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests, X-Ratelimit-Reset-Requests, " +
+		"X-Ratelimit-Limit-Tokens, X-Ratelimit-Remaining-Tokens, X-Ratelimit-Reset-Tokens, " +
+		"Anthropic-Ratelimit-Requests-Limit, Anthropic-Ratelimit-Requests-Remaining, Anthropic-Ratelimit-Requests-Reset, " +
+		"Anthropic-Ratelimit-Tokens-Limit, Anthropic-Ratelimit-Tokens-Remaining, Anthropic-Ratelimit-Tokens-Reset"
+	preflightAge = "600"
+)
+
+// allowed returns what is said to a page about its origin, nothing if it may not call.
+func (o origins) allowed(origin string) string {
+	if origin == "" {
+		return ""
+	}
+	for _, one := range o {
+		switch {
+		case one == "*":
+			return one
+		case strings.EqualFold(one, origin):
+			return origin
+		}
+	}
+	return ""
+}
+
+// admit tells a browser what its page may do. It answers a preflight and says so; any
+// other answer gets its headers through the writer that it returns.
+func (o origins) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, bool) {
+	shared := &sharedWriter{ResponseWriter: w, origins: o, origin: o.allowed(r.Header.Get("Origin"))}
+	shared.set()
+	method := r.Header.Get("Access-Control-Request-Method")
+	if r.Method != http.MethodOptions || method == "" || shared.origin == "" {
+		return shared, false
+	}
+	header := w.Header()
+	header.Set("Access-Control-Allow-Methods", "DELETE, GET, HEAD, PATCH, POST, PUT")
+	if names := r.Header.Get("Access-Control-Request-Headers"); names != "" {
+		header.Set("Access-Control-Allow-Headers", names)
+	}
+	header.Set("Access-Control-Max-Age", preflightAge)
+	header.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+	w.WriteHeader(http.StatusNoContent)
+	return w, true
+}
+
+// sharedWriter writes answers that pages of other origins may read. What an upstream
+// says about origins is about its own callers, and a second header of a kind makes
+// browsers refuse the answer: it is replaced.
+type sharedWriter struct {
+	http.ResponseWriter
+	origins origins
+	origin  string // of the page; empty: it may not read the answer
+	wrote   bool
+}
+
+// set sets the headers.
+func (w *sharedWriter) set() {
+	header := w.Header()
+	for name := range header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(header, name)
+		}
+	}
+	if w.origins.allowed("null") != "*" && !strings.Contains(strings.Join(header["Vary"], ","), "Origin") {
+		header.Add("Vary", "Origin")
+	}
+	if w.origin != "" {
+		header.Set("Access-Control-Allow-Origin", w.origin)
+		header.Set("Access-Control-Expose-Headers", exposed)
+	}
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *sharedWriter) WriteHeader(status int) {
+	w.set()
+	w.wrote = w.wrote || status >= 200
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *sharedWriter) Write(piece []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(piece)
+}
+
+// Flush implements http.Flusher.
+func (w *sharedWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush with an error.
+func (w *sharedWriter) FlushError() error {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach the rest.
+func (w *sharedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

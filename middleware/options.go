@@ -78,6 +78,13 @@ func WithMetered(path string, worst ledger.Quantity) Option {
 	return func(g *Gate) { g.custom[path] = &customPath{worst: worst} }
 }
 
+// WithCORS lets web pages call the gate that come from these origins, each a scheme and
+// a host with its port (https://chat.example.com), or * for all. Their preflights are
+// answered without a key. Without the option no page of another origin can call.
+func WithCORS(pages ...string) Option {
+	return func(g *Gate) { g.origins = append(g.origins, pages...) }
+}
+
 // WithDialect fixes the shape of the gate's errors, whatever the path.
 func WithDialect(name dialect.Name) Option { return func(g *Gate) { g.dialect = &name } }
 
