@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestACallThatReachedNoUpstreamGoesToAnother(t *testing.T) {
