@@ -172,11 +172,11 @@ func (m *Meter) unlessStripped(stripped verdict) (verdict, []byte) {
 // texts that have several.
 func (m *Meter) withoutUsage(event []byte, at jsonscan.Span) []byte {
 	scanner := jsonscan.ScanObject(event[:at.End], at.Start)
-	out := append(m.scratch[:0], event[:scanner.Pos]...)
+	m.scratch = append(m.scratch[:0], event[:scanner.Pos]...)
 	for kept, before := 0, scanner.Pos; ; before = scanner.Pos {
 		name, value, ok := scanner.Next()
 		if !ok {
-			m.scratch = append(out, event[before:]...)
+			m.scratch = append(m.scratch, event[before:]...)
 			return m.scratch
 		}
 		if string(name) == "usage" {
@@ -185,7 +185,7 @@ func (m *Meter) withoutUsage(event []byte, at jsonscan.Span) []byte {
 		if start := jsonscan.SkipSpace(event, before); kept == 0 && event[start] == ',' {
 			before = start + 1
 		}
-		out = append(out, event[before:value.End]...)
+		m.scratch = append(m.scratch, event[before:value.End]...)
 		kept++
 	}
 }
