@@ -126,16 +126,6 @@ func TestAClockThatRunsBackwardsDoesNotTakeTheLogAlong(t *testing.T) {
 	}
 }
 
-// waitFor waits for something that a background loop does once a second.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 func TestChargesOfLongCallsShareACommit(t *testing.T) {
 	inner, err := sqlitestore.Open(t.Context(), t.TempDir())
 	if err != nil {
