@@ -1,8 +1,6 @@
 package console
 
 import (
-	"crypto/rand"
-	"fmt"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -11,7 +9,8 @@ import (
 const accountsPath = "/admin/v1/accounts"
 
 func (c *console) accountsCommand() *cobra.Command {
-	return group("accounts", "Manages the accounts that pay", c.accountsCreate(), c.accountsTopUp(), c.accountsList())
+	return group("accounts", "Manages the accounts that pay", c.accountsCreate(), c.accountsList(), c.accountsShow(),
+		c.accountsTopUp(), c.accountsAdjust(), c.accountsFreeze(), c.accountsUnfreeze(), c.accountsRename())
 }
 
 func (c *console) accountsCreate() *cobra.Command {
@@ -34,30 +33,15 @@ func (c *console) accountsCreate() *cobra.Command {
 }
 
 func (c *console) accountsTopUp() *cobra.Command {
-	var idempotencyKey string
 	cmd := &cobra.Command{
-		Use: "topup ID AMOUNT", Short: "Adds credits to an account", Args: cobra.ExactArgs(2),
-		Example: "  caddy penstock accounts topup acme 12.5 --idempotency-key invoice-17",
-		RunE: func(cmd *cobra.Command, arguments []string) error {
-			if idempotencyKey == "" {
-				idempotencyKey = "command-" + rand.Text()
-			}
-			return c.connect(cmd, false, func(api *client) error {
-				var made record
-				err := api.call(cmd.Context(), "POST", accountsPath+"/"+url.PathEscape(arguments[0])+"/topups",
-					record{"amount": arguments[1]}, &made, "Idempotency-Key", idempotencyKey)
-				if err != nil {
-					return fmt.Errorf("%w (to retry the same top-up: --idempotency-key %s)", err, idempotencyKey)
-				}
-				if made["replayed"] == true && !c.json {
-					fmt.Fprintln(cmd.ErrOrStderr(), "this top-up had already been made: nothing was added")
-				}
-				return c.printAccounts(cmd, made, made.object("account"))
-			})
-		},
+		Use: "topup ACCOUNT AMOUNT", Short: "Adds credits to an account", Args: cobra.ExactArgs(2),
+		Example:           "  caddy penstock accounts topup acme 12.5 --idempotency-key invoice-17",
+		ValidArgsFunction: c.completeAccounts,
 	}
-	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "",
-		"name of this top-up: one name is added only once (default: a new name)")
+	once := onceFlag(cmd, "top-up")
+	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
+		return c.moveCredit(cmd, "top-up", "topups", arguments[0], record{"amount": arguments[1]}, *once)
+	}
 	return cmd
 }
 
@@ -81,9 +65,9 @@ func (c *console) printAccounts(cmd *cobra.Command, value any, accounts ...recor
 	if c.json {
 		return printJSON(cmd, value)
 	}
-	t := newTable(cmd.OutOrStdout(), "ID", "NAME", "AVAILABLE", "HELD", "SPENT")
+	t := newTable(cmd.OutOrStdout(), "ID", "NAME", "AVAILABLE", "HELD", "SPENT", "FROZEN")
 	for _, account := range accounts {
-		t.row(account.texts("id", "name", "available", "held", "spent")...)
+		t.row(account.texts("id", "name", "available", "held", "spent", "frozen")...)
 	}
 	return t.flush()
 }

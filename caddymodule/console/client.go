@@ -135,15 +135,27 @@ func (c *client) list(ctx context.Context, path string, query url.Values, maximu
 
 // refusalOf returns what the administration says as an error.
 func refusalOf(response *http.Response) error {
-	var refusal struct {
-		Error struct{ Message string } `json:"error"`
-	}
+	var told struct{ Error refusal }
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	if err != nil {
 		return err
 	}
-	if json.Unmarshal(body, &refusal) != nil || refusal.Error.Message == "" {
+	if json.Unmarshal(body, &told) != nil || told.Error.Message == "" {
 		return fmt.Errorf("the instance answered %s; is penstock_admin served at this address?", response.Status)
 	}
-	return errors.New(refusal.Error.Message)
+	told.Error.status = response.StatusCode
+	return &told.Error
 }
+
+// refusal is an error that the administration answers with. Its members are those of
+// the errors that --json prints.
+type refusal struct {
+	Type    string `json:"type,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message"`
+	Param   string `json:"param,omitempty"`
+	status  int
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.Message }

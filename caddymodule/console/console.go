@@ -11,7 +11,7 @@ import (
 func Command() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "penstock",
-		Usage: "keys|accounts|usage|explain|ledger ...",
+		Usage: "keys|accounts|usage|entries|explain|models|alerts|ledger ...",
 		Short: "Manages API keys, accounts and the ledger of Penstock",
 		Long: `Creates, limits, tops up, rotates and revokes API keys, and reports what they used.
 
@@ -51,15 +51,18 @@ func addCommands(penstock *cobra.Command) {
 	flags.StringVar(&c.keyFile, "key-file", "", "file with the admin key; - is standard input")
 	flags.BoolVar(&c.json, "json", false, "print JSON instead of tables")
 	// A command that only groups others lists them.
-	penstock.Args = cobra.NoArgs
+	penstock.Args = only
 	penstock.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	penstock.AddCommand(c.keysCommand(), c.accountsCommand(), c.usageCommand(), c.explainCommand(), c.ledgerCommand())
+	penstock.AddCommand(c.keysCommand(), c.accountsCommand(), c.usageCommand(), c.entriesCommand(), c.explainCommand(),
+		c.modelsCommand(), c.alertsCommand(), c.ledgerCommand())
+	suggestFlags(penstock)
+	c.errorsAsJSON(penstock)
 }
 
 // group is a command that only has subcommands.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	grouped := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
+		Use: name, Short: short, Args: only,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	grouped.AddCommand(commands...)

@@ -40,13 +40,28 @@ func (s *terminal) run(arguments ...string) (string, error) {
 	root.SetOut(&output)
 	root.SetErr(&told)
 	root.SetIn(strings.NewReader(s.stdin))
-	arguments = append([]string{"penstock"}, arguments...)
-	if s.data != "" {
-		arguments = append(arguments, "--data", s.data)
+	if s.data != "" { // before the rest, which may end the flags
+		arguments = append([]string{"--data", s.data}, arguments...)
 	}
+	arguments = append([]string{"penstock"}, arguments...)
 	root.SetArgs(arguments)
 	err := root.ExecuteContext(s.t.Context())
 	s.told = told.String()
+	return output.String(), err
+}
+
+// complete returns what a shell is told to suggest after some arguments.
+func (s *terminal) complete(arguments ...string) (string, error) {
+	s.t.Helper()
+	root := &cobra.Command{Use: "caddy", SilenceUsage: true, SilenceErrors: true}
+	penstock := &cobra.Command{Use: "penstock"}
+	addCommands(penstock)
+	root.AddCommand(penstock)
+	var output bytes.Buffer
+	root.SetOut(&output)
+	root.SetErr(new(bytes.Buffer))
+	root.SetArgs(append([]string{cobra.ShellCompRequestCmd, "penstock"}, arguments...))
+	err := root.ExecuteContext(s.t.Context())
 	return output.String(), err
 }
 
@@ -76,7 +91,7 @@ var keyPattern = regexp.MustCompile(`pk_[am]_[0-9A-Za-z]{48}`)
 func TestCommandsSayWhatIsWrong(t *testing.T) {
 	s := newTerminal(t)
 	s.must("keys", "create", "a")
-	id := keyID(t, s)
+	id := onlyKey(t, s)
 	folder := t.TempDir()
 	write := func(name, content string) string {
 		file := filepath.Join(folder, name)
@@ -116,8 +131,8 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// keyID returns the id of the only key.
-func keyID(t *testing.T, s *terminal) string {
+// onlyKey returns the id of the only key.
+func onlyKey(t *testing.T, s *terminal) string {
 	t.Helper()
 	var keys []record
 	if err := json.Unmarshal([]byte(s.must("keys", "list", "--json")), &keys); err != nil || len(keys) != 1 {

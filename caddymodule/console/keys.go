@@ -19,7 +19,9 @@ func keyPath(id string) string { return keysPath + "/" + url.PathEscape(id) }
 
 func (c *console) keysCommand() *cobra.Command {
 	return group("keys", "Manages API keys",
-		c.keysCreate(), c.keysList(), c.keysShow(), c.keysUpdate(), c.keysRotate(), c.keysRevoke(), c.keysLookup())
+		c.keysCreate(), c.keysList(), c.keysShow(), c.keysUpdate(), c.keysRotate(), c.keysRevoke(), c.keysLookup(),
+		c.keysImport(), c.keysPause("pause", "Keeps a key from running calls until it is resumed", true),
+		c.keysPause("resume", "Lets a paused key run calls again", false))
 }
 
 func (c *console) keysCreate() *cobra.Command {
@@ -132,10 +134,14 @@ func (c *console) printKeys(cmd *cobra.Command, keys []record) error {
 
 func (c *console) keysShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Shows a key, without its text", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeKeys, Use: "show KEY", Short: "Shows a key, without its text", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, false, func(api *client) error {
-				return c.keyCall(cmd, api, "GET", keyPath(arguments[0]), nil)
+				id, err := keyID(cmd.Context(), api, arguments[0])
+				if err != nil {
+					return err
+				}
+				return c.keyCall(cmd, api, "GET", keyPath(id), nil)
 			})
 		},
 	}
@@ -155,7 +161,7 @@ func (c *console) keysUpdate() *cobra.Command {
 	var name string
 	var version int64
 	cmd := &cobra.Command{
-		Use: "update ID", Short: "Changes a key", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeKeys, Use: "update KEY", Short: "Changes a key", Args: cobra.ExactArgs(1),
 		Long: "Changes only what the flags name. A limit of 0 means no limit.",
 		Example: "  caddy penstock keys update 0123456789 --rpm 120 --budget 100\n" +
 			"  caddy penstock keys update 0123456789 --no-expiry",
@@ -188,12 +194,15 @@ func (c *console) keysUpdate() *cobra.Command {
 		if nextWindow {
 			body["effective"] = "next_window"
 		}
-		path := keysPath + "/" + url.PathEscape(arguments[0])
 		return c.connect(cmd, false, func(api *client) error {
+			id, err := keyID(cmd.Context(), api, arguments[0])
+			if err != nil {
+				return err
+			}
 			if version != 0 {
 				body["version"] = version
 			}
-			return c.keyCall(cmd, api, "PATCH", path, body)
+			return c.keyCall(cmd, api, "PATCH", keyPath(id), body)
 		})
 	}
 	return cmd
@@ -201,16 +210,21 @@ func (c *console) keysUpdate() *cobra.Command {
 
 func (c *console) keysRotate() *cobra.Command {
 	var overlap time.Duration
+	var endPrevious bool
 	cmd := &cobra.Command{
-		Use: "rotate ID", Short: "Replaces a key's text and prints the new one once", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeKeys, Use: "rotate KEY", Short: "Replaces a key's text and prints the new one once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			if overlap%time.Second != 0 {
 				return fmt.Errorf("--overlap %s: expected whole seconds", overlap)
 			}
-			body := record{"overlap_seconds": int64(overlap / time.Second)}
+			body := record{"overlap_seconds": int64(overlap / time.Second), "end_previous": endPrevious}
 			return c.connect(cmd, false, func(api *client) error {
+				id, err := keyID(cmd.Context(), api, arguments[0])
+				if err != nil {
+					return err
+				}
 				var key record
-				if err := api.call(cmd.Context(), "POST", keyPath(arguments[0])+"/rotate", body, &key); err != nil {
+				if err := api.call(cmd.Context(), "POST", keyPath(id)+"/rotate", body, &key); err != nil {
 					return err
 				}
 				return c.printSecret(cmd, key)
@@ -219,16 +233,21 @@ func (c *console) keysRotate() *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour,
 		"how long the old text stays valid, up to 168h; with 0 it ends at once")
+	cmd.Flags().BoolVar(&endPrevious, "end-previous", false, "end what earlier rotations left valid, at once")
 	return cmd
 }
 
 func (c *console) keysRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID...", Short: "Revokes keys at once and forever", Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: c.completeKeys, Use: "revoke KEY...", Short: "Revokes keys at once and forever", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, arguments []string) error {
 			return c.connect(cmd, false, func(api *client) error {
 				keys := make([]record, len(arguments))
-				for i, id := range arguments {
+				for i, named := range arguments {
+					id, err := keyID(cmd.Context(), api, named)
+					if err != nil {
+						return err
+					}
 					if err := api.call(cmd.Context(), "DELETE", keyPath(id), nil, &keys[i]); err != nil {
 						return fmt.Errorf("%s: %w", id, err)
 					}
@@ -290,7 +309,7 @@ func (c *console) printKey(cmd *cobra.Command, key record) error {
 	}
 	for _, name := range []string{
 		"permissions", "cidrs", "budget", "requests", "spent", "held",
-		"created_at", "expires_at", "revoked_at", "previous_valid_until", "version",
+		"created_at", "last_used_at", "expires_at", "revoked_at", "previous_valid_until", "version",
 	} {
 		if _, there := key[name]; there {
 			t.row(name, key.text(name))

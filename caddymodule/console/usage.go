@@ -81,7 +81,7 @@ func (c *console) explainCommand() *cobra.Command {
 	var model string
 	var input, output int64
 	cmd := &cobra.Command{
-		Use: "explain KEY-ID", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeKeys, Use: "explain KEY", Args: cobra.ExactArgs(1),
 		Short: "Explains a key's limits: how full they are, and when a call fits",
 		Long: `Explains a key's limits: how full they are, and when a call fits.
 
@@ -92,11 +92,16 @@ Only the running instance knows how full they are.`,
 	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call reserves")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		query := url.Values{
-			"key": {arguments[0]}, "model": {model},
+			"model":        {model},
 			"input_tokens": {strconv.FormatInt(input, 10)}, "output_tokens": {strconv.FormatInt(output, 10)},
 		}
 		var explained record
 		err := c.connect(cmd, false, func(api *client) error {
+			id, err := keyID(cmd.Context(), api, arguments[0])
+			if err != nil {
+				return err
+			}
+			query.Set("key", id)
 			return api.call(cmd.Context(), "GET", "/admin/v1/explain?"+query.Encode(), nil, &explained)
 		})
 		if err != nil {

@@ -1,0 +1,123 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// keyID returns the id of the key that a person names by its id or by its name. What
+// was typed is in no error: it may be the text of a key.
+func keyID(ctx context.Context, api *client, named string) (string, error) {
+	var key record
+	err := api.call(ctx, "GET", keyPath(named), nil, &key)
+	if err == nil {
+		return key.text("id"), nil
+	}
+	if !isNotFound(err) {
+		return "", err
+	}
+	keys, err := api.list(ctx, keysPath, url.Values{}, 0)
+	if err != nil {
+		return "", err
+	}
+	return pick("key", named, keys, func(key record) bool { return key.text("state") != "revoked" })
+}
+
+// accountID is keyID for accounts.
+func accountID(ctx context.Context, api *client, named string) (string, error) {
+	var account record
+	err := api.call(ctx, "GET", accountPath(named), nil, &account)
+	if err == nil {
+		return account.text("id"), nil
+	}
+	if !isNotFound(err) {
+		return "", err
+	}
+	accounts, err := api.list(ctx, accountsPath, url.Values{}, 0)
+	if err != nil {
+		return "", err
+	}
+	return pick("account", named, accounts, func(record) bool { return true })
+}
+
+// isNotFound reports whether the administration has nothing under an id.
+func isNotFound(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == http.StatusNotFound
+}
+
+// pick returns the id of the one thing that has a name, or says which come near.
+func pick(kind, named string, things []record, counts func(record) bool) (string, error) {
+	var ids, near []string
+	for _, thing := range things {
+		id, name := thing.text("id"), thing.text("name")
+		switch {
+		case !counts(thing):
+		case name == named:
+			ids = append(ids, id)
+		case resembles(named, id):
+			near = append(near, id)
+		case resembles(named, name):
+			near = append(near, name)
+		}
+	}
+	switch {
+	case len(ids) == 1:
+		return ids[0], nil
+	case len(ids) > 1:
+		return "", fmt.Errorf("%d %ss have this name, name one by its id: %s", len(ids), kind, strings.Join(ids[:min(len(ids), 10)], ", "))
+	case len(near) > 0:
+		return "", fmt.Errorf("no %s has this id or name; did you mean %s?", kind, strings.Join(near[:min(len(near), 3)], ", "))
+	default:
+		return "", fmt.Errorf("no %s has this id or name", kind)
+	}
+}
+
+// resembles reports whether two words are at most two letters apart, and not all of
+// their letters.
+func resembles(a, b string) bool {
+	if len(a) > 64 || len(b) > 64 || len(a) < 3 || len(b) < 3 {
+		return false
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)] <= 2
+}
+
+// only refuses arguments of a command that has none, and names the subcommands that
+// what was typed resembles.
+func only(cmd *cobra.Command, arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	problem := fmt.Sprintf("unknown command %q for %q", arguments[0], cmd.CommandPath())
+	var near []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() && (resembles(arguments[0], sub.Name()) || strings.HasPrefix(sub.Name(), arguments[0])) {
+			near = append(near, sub.Name())
+		}
+	}
+	if len(near) > 0 {
+		problem += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(problem)
+}
