@@ -49,6 +49,11 @@ type App struct {
 	// 0 turns the wait off. At most a second. Default: `10ms`.
 	CommitWait *caddy.Duration `json:"commit_wait,omitempty"`
 
+	// How long the ledger keeps its entries, in whole days or longer: at least `2d`.
+	// Those of older days are removed for good. Balances, keys and usage by day stay.
+	// Default: entries are kept for good.
+	KeepEntries caddy.Duration `json:"keep_entries,omitempty"`
+
 	// How calls are counted towards limits. Default: the defaults of its fields.
 	Limiter *Limiter `json:"limiter,omitempty"`
 
@@ -162,7 +167,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.configuration = &runtime.Configuration{
 		DefaultPrice: defaultPrice, FixedCosts: make(map[string]ledger.Micro), Notifier: a.notifier,
-		CommitWait: ledger.DefaultCommitWait,
+		CommitWait: ledger.DefaultCommitWait, KeepEntries: time.Duration(a.KeepEntries),
 	}
 	if a.CommitWait != nil {
 		a.configuration.CommitWait = time.Duration(*a.CommitWait)
@@ -274,6 +279,17 @@ func validateCommitWait(wait *caddy.Duration) error {
 	return nil
 }
 
+// minKeepEntries is what the limits per day need at a start, wherever midnight is.
+const minKeepEntries = 48 * time.Hour
+
+// validateKeepEntries checks how long entries are kept; 0 is for good.
+func validateKeepEntries(keep caddy.Duration) error {
+	if keep != 0 && time.Duration(keep) < minKeepEntries {
+		return fmt.Errorf("keep_entries: %s is less than 2d", time.Duration(keep))
+	}
+	return nil
+}
+
 // Validate implements caddy.Validator.
 func (a *App) Validate() error {
 	if a.DefaultLimits != nil {
@@ -287,6 +303,9 @@ func (a *App) Validate() error {
 		}
 	}
 	if err := validateCommitWait(a.CommitWait); err != nil {
+		return err
+	}
+	if err := validateKeepEntries(a.KeepEntries); err != nil {
 		return err
 	}
 	if err := a.validateSettings(); err != nil {

@@ -20,7 +20,7 @@ func init() {
 
 // appOptions lists the words of the global option, for error messages.
 var appOptions = []string{
-	"ledger", "zone", "commit_wait", "on_crash", "disk_reserve", "snapshot_every", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+	"ledger", "zone", "commit_wait", "keep_entries", "on_crash", "disk_reserve", "snapshot_every", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
 }
 
 // modelOptions lists the words of a block model, for error messages.
@@ -45,6 +45,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    ledger         <store> [<options...>]
 //	    zone           <name>
 //	    commit_wait    <duration>
+//	    keep_entries   <duration>
 //	    on_crash       checkpoint|release|full
 //	    disk_reserve   <size>
 //	    snapshot_every <entries>
@@ -97,6 +98,8 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			}
 		case "commit_wait":
 			err = a.unmarshalCommitWait(d)
+		case "keep_entries":
+			err = a.unmarshalKeepEntries(d)
 		case "on_crash":
 			err = oneOf(d, &a.OnCrash, ledger.CrashPolicies()...)
 		case "disk_reserve":
@@ -148,6 +151,25 @@ func (a *App) unmarshalSnapshotEvery(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return parseWhole(d, "snapshot_every", text, 1, &a.SnapshotEvery)
+}
+
+func (a *App) unmarshalKeepEntries(d *caddyfile.Dispenser) error {
+	if a.KeepEntries != 0 {
+		return d.Err("keep_entries is already specified")
+	}
+	var text string
+	if err := oneArgument(d, &text); err != nil {
+		return err
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration == 0 {
+		return d.Errf("keep_entries: %q is not a duration, for example 400d", text)
+	}
+	a.KeepEntries = caddy.Duration(duration)
+	if err := validateKeepEntries(a.KeepEntries); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 func (a *App) unmarshalCommitWait(d *caddyfile.Dispenser) error {

@@ -23,6 +23,8 @@ type Configuration struct {
 	FixedCosts map[string]ledger.Micro
 	// CommitWait is the longest time for which a charge waits for others that share its commit.
 	CommitWait time.Duration
+	// KeepEntries is how long the ledger keeps entries; 0: for good.
+	KeepEntries time.Duration
 	// Notifier is where alerts go.
 	Notifier *Notifier
 	// Administration serves the commands that come through the socket.
@@ -52,6 +54,7 @@ func (e *Engine) enact(ctx context.Context, c *Configuration) error {
 	if err := e.setPrices(ctx, c); err != nil {
 		return err
 	}
+	e.retention.set(c.KeepEntries)
 	return c.Notifier.use(e)
 }
 

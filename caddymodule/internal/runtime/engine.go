@@ -40,11 +40,12 @@ type Engine struct {
 	Alerts  *alerts.Monitor
 	Settings
 
-	store   Store
-	socket  *socket // nil if there is none
-	opening sync.Once
-	failure error // of opening
-	closing sync.Once
+	store     Store
+	retention *retention
+	socket    *socket // nil if there is none
+	opening   sync.Once
+	failure   error // of opening
+	closing   sync.Once
 
 	mu      sync.Mutex
 	current *Configuration // whose prices are in effect
@@ -69,6 +70,8 @@ func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 			e.failure = errors.Join(e.failure, e.Limiter.Close(), e.Ledger.Close(ctx))
 			return
 		}
+		e.Metrics.head.ledger.Store(e.Ledger)
+		e.retention = startRetention(e.Ledger, time.Now, LastingLog("penstock"))
 		e.listen(log)
 	})
 	return e.failure
@@ -135,6 +138,7 @@ func (e *Engine) Destruct() error {
 		}
 		err = errors.Join(err, e.Runs.Wait(ctx))
 		e.Alerts.Close()
+		e.retention.close()
 		err = errors.Join(err, e.Limiter.Close(), e.saveCounters(), e.Ledger.Close(ctx))
 	})
 	return err

@@ -25,6 +25,7 @@ type Metrics struct {
 	alerts    *prometheus.CounterVec
 	firstByte *prometheus.HistogramVec
 	duration  *prometheus.HistogramVec
+	head      *headMetrics
 }
 
 // latencies are the upper bounds of histograms in seconds: from a cached short
@@ -59,6 +60,7 @@ func newMetrics() *Metrics {
 			"From dispatch to the upstream's first byte.", "model"),
 		duration: histogram("request_duration_seconds",
 			"From the arrival of a call that ran to its end.", "model", "stream"),
+		head: newHeadMetrics(),
 	}
 }
 
@@ -66,7 +68,7 @@ func newMetrics() *Metrics {
 // twice is fine.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{
-		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.cuts, m.alerts, m.firstByte, m.duration,
+		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.cuts, m.alerts, m.firstByte, m.duration, m.head,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
