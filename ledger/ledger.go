@@ -42,7 +42,7 @@ type Ledger struct {
 // batch is the entries of one commit. err is valid once done is closed.
 type batch struct {
 	entries []Entry
-	due     time.Time // when somebody who waits wants it committed, zero if nobody waits
+	due     time.Time // when someone who waits wants it committed, zero if nobody waits
 	done    chan struct{}
 	err     error
 }

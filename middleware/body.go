@@ -47,8 +47,7 @@ func (b *body) read(w http.ResponseWriter, r *http.Request, limit int64) *dialec
 		return nil
 	}
 	var source io.Reader = http.MaxBytesReader(w, r.Body, limit)
-	switch encoding {
-	case "gzip":
+	if encoding == "gzip" {
 		content, err := gzip.NewReader(source)
 		if err != nil {
 			return refuseRead(err)

@@ -55,7 +55,7 @@ func (x *exchange) settle(end *ending, wall time.Duration) {
 }
 
 // learn remembers what the call consumed, for the holds of those to come. Calls that
-// somebody cut short say little about others.
+// someone cut short say little about others.
 func (x *exchange) learn(end *ending, wall time.Duration) {
 	switch end.outcome {
 	case ledger.OutcomeOK, ledger.OutcomeDeadline, ledger.OutcomeCreditExhausted:

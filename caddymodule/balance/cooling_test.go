@@ -93,7 +93,7 @@ func TestMemoryOfDynamicUpstreamsIsBounded(t *testing.T) {
 	if len(c.byAddress) > maxCoolings {
 		t.Errorf("%d addresses are remembered", len(c.byAddress))
 	}
-	if c.find("a") != c.find("a") {
+	if first := c.find("a"); c.find("a") != first {
 		t.Error("an address has two states")
 	}
 }

@@ -35,7 +35,7 @@ func checkPages(ctx context.Context, from queryer) error {
 	return nil
 }
 
-// checkSchema compares the tables and views with those of a new ledger. What somebody
+// checkSchema compares the tables and views with those of a new ledger. What someone
 // added does not matter.
 func checkSchema(ctx context.Context, from queryer) error {
 	memory, err := sql.Open("sqlite", ":memory:")

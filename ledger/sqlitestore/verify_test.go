@@ -33,7 +33,7 @@ func execute(t *testing.T, store *Store, statement string) {
 	}
 }
 
-// reseal makes checksums and chain fit what the log says now, as somebody would who
+// reseal makes checksums and chain fit what the log says now, as someone would who
 // wants to hide a change.
 func reseal(t *testing.T, store *Store) {
 	t.Helper()

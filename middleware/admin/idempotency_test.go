@@ -45,7 +45,8 @@ func TestACreationWithAnIdempotencyKeyHappensOnce(t *testing.T) {
 		}
 	}
 	// Without the header every request is a new one.
-	if s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"c"}`).Want(201).Text("id") == s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"c"}`).Want(201).Text("id") {
+	first := s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"c"}`).Want(201).Text("id")
+	if s.Call("POST", "/admin/v1/keys", s.Admin, `{"name":"c"}`).Want(201).Text("id") == first {
 		t.Error("two requests without the header made one key")
 	}
 }

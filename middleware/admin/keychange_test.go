@@ -139,11 +139,11 @@ func TestARotatedKeyOverlapsWithItsOldText(t *testing.T) {
 	if again.Text("previous_valid_until") != "2026-11-21T11:00:00.000Z" {
 		t.Errorf("without a body the overlap ends %s", again.Text("previous_valid_until"))
 	}
-	none := s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0}`).Want(200)
+	s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0}`).Want(200)
 	s.Call("GET", "/admin/v1/me", again.Text("key"), "").Want(401)
 	// What the rotation before promised still holds, until it is ended.
 	s.Call("GET", "/admin/v1/me", got.Text("key"), "").Want(200)
-	none = s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0,"end_previous":true}`).Want(200)
+	none := s.Call("POST", path+"/rotate", s.Admin, `{"overlap_seconds":0,"end_previous":true}`).Want(200)
 	s.Call("GET", "/admin/v1/me", got.Text("key"), "").Want(401)
 	s.Call("GET", "/admin/v1/me", none.Text("key"), "").Want(200)
 	for _, body := range []string{`{"overlap_seconds":604801}`, `{"overlap_seconds":-1}`, `{"overlap_seconds":"1h"}`} {

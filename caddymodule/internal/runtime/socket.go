@@ -117,7 +117,7 @@ func (s *socket) close() error {
 	<-s.ended
 	s.release()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // somebody else has cleaned up
+		return nil // someone else has cleaned up
 	}
 	return err
 }

@@ -12,7 +12,7 @@ func TestTheVersionIsThatOfTheModuleOrTheCommit(t *testing.T) {
 		"v1.2.3": {Main: other, Deps: []*debug.Module{{Path: "x", Version: "v7"}, {Path: modulePath, Version: "v1.2.3"}}, Settings: commit},
 		"v2.0.0": {Main: debug.Module{Path: modulePath, Version: "v2.0.0"}, Settings: commit},
 		"abc":    {Main: own, Settings: commit},
-		// A replaced module in somebody else's checkout: the commit is theirs.
+		// A replaced module in someone else's checkout: the commit is theirs.
 		unknownVersion: {Main: other, Deps: []*debug.Module{&own}, Settings: commit},
 	} {
 		if got := versionIn(info); got != want {
