@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
 )
 
@@ -68,6 +71,7 @@ func (a *App) administration() []admin.Option {
 		admin.WithBounds(limitBounds(a.Bounds)),
 		admin.WithModels(a.administered()...),
 		admin.WithAlerts(a.engine.Alerts),
+		admin.WithAdmission(a.admission()),
 	}
 	if rows := a.keyLimits(); len(rows) > 0 {
 		options = append(options, admin.WithDefaultLimits(rows[0]))
@@ -76,6 +80,18 @@ func (a *App) administration() []admin.Option {
 		options = append(options, admin.WithAdminKeySHA256(hash))
 	}
 	return options
+}
+
+// admission returns what decides how much credit a call holds. Where gates differ, it
+// is what holds the most.
+func (a *App) admission() admin.Admission {
+	known := admin.Admission{Forecast: a.engine.Forecast}
+	for _, gate := range a.gates {
+		limit := time.Duration(gate.HoldTimeout)
+		known.TimeLimit = max(known.TimeLimit, cmp.Or(limit, middleware.DefaultHoldTimeout))
+		known.StrictEstimate = known.StrictEstimate || gate.StrictEstimate
+	}
+	return known
 }
 
 // administered returns the models as the administration shows them.

@@ -114,6 +114,7 @@ type App struct {
 	configuration *runtime.Configuration // what this configuration sets there
 
 	policies []*balance.Policy // of this configuration
+	gates    []*Gate           // of this configuration
 	ctx      caddy.Context
 
 	beginning sync.Once

@@ -145,6 +145,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	g.app.gates = append(g.app.gates, g)
 	return g.app.claimFixedCosts(costs)
 }
 

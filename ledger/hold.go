@@ -125,6 +125,9 @@ type CreditError struct {
 	Needed    Micro
 	Available Micro
 	Held      Micro // by other calls
+	// Limit is the budget, or the account's balance with what is held.
+	Limit Micro
+	Spent Micro // of the budget; a balance knows only what is left
 }
 
 // Error implements error.
@@ -164,6 +167,21 @@ func (l *Ledger) Hold(_ context.Context, request HoldRequest) (Hold, error) {
 		err = l.appendCheckpoint(hold.ID, Quantity{}, now)
 	}
 	return hold, err
+}
+
+// Quote returns what Hold would set aside now, or the error that it would return, and
+// changes nothing. The request needs neither a deadline nor an id.
+func (l *Ledger) Quote(request HoldRequest) (Micro, error) {
+	if err := request.validate(); err != nil {
+		return 0, err
+	}
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.admitting(now); err != nil {
+		return 0, err
+	}
+	return l.core.quote(request, now)
 }
 
 // validate returns an *InvalidError if a value is out of bounds.

@@ -24,15 +24,19 @@ func TestARefusalSaysWhatIsMissingAndWhetherWaitingHelps(t *testing.T) {
 		minutes int64
 		want    ledger.CreditError
 	}{
-		{"others hold too much", rich.ID, 5, ledger.CreditError{Needed: 5 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit}},
-		{"more than there is", rich.ID, 11, ledger.CreditError{Never: true, Needed: 11 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit}},
-		{"budget is held", capped.ID, 2, ledger.CreditError{Budget: true, Needed: 2 * ledger.Credit, Available: ledger.Credit, Held: 3 * ledger.Credit}},
+		{"others hold too much", rich.ID, 5, ledger.CreditError{Needed: 5 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit, Limit: 10 * ledger.Credit}},
+		{"more than there is", rich.ID, 11, ledger.CreditError{Never: true, Needed: 11 * ledger.Credit, Available: 4 * ledger.Credit, Held: 6 * ledger.Credit, Limit: 10 * ledger.Credit}},
+		{"budget is held", capped.ID, 2, ledger.CreditError{Budget: true, Needed: 2 * ledger.Credit, Available: ledger.Credit, Held: 3 * ledger.Credit, Limit: 4 * ledger.Credit}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: test.key, Model: "m", Worst: minuteOf(test.minutes)})
-			var credit *ledger.CreditError
-			if !errors.As(err, &credit) || *credit != test.want {
-				t.Errorf("%+v, want %+v", credit, test.want)
+			request := ledger.HoldRequest{KeyID: test.key, Model: "m", Worst: minuteOf(test.minutes)}
+			_, held := l.Hold(t.Context(), request)
+			_, quoted := l.Quote(request)
+			for _, err := range []error{held, quoted} {
+				var credit *ledger.CreditError
+				if !errors.As(err, &credit) || *credit != test.want {
+					t.Errorf("%+v, want %+v", credit, test.want)
+				}
 			}
 		})
 	}
@@ -42,6 +46,32 @@ func TestARefusalSaysWhatIsMissingAndWhetherWaitingHelps(t *testing.T) {
 	poor, _ := member(t, l, ledger.NewKey{Owner: "poor"}, 0)
 	if _, err := l.Hold(t.Context(), ledger.HoldRequest{KeyID: poor.ID, Model: "gift", Worst: minuteOf(9)}); err != nil {
 		t.Errorf("a call that costs nothing needs no credit: %v", err)
+	}
+}
+
+func TestAQuoteIsWhatAHoldTakes(t *testing.T) {
+	l := open(t, t.TempDir())
+	key, _ := member(t, l, ledger.NewKey{Owner: "acme", HasBudget: true, Budget: 5 * ledger.Credit}, 10*ledger.Credit)
+	if err := l.SetPrice(t.Context(), "m", ledger.Price{Minute: ledger.Credit, Input: 7, Output: 9, Request: 11}); err != nil {
+		t.Fatal(err)
+	}
+	for _, minutes := range []int64{1, 2, 1, 0} {
+		request := ledger.HoldRequest{KeyID: key.ID, Model: "m", Worst: minuteOf(minutes)}
+		request.Worst.InputTokens, request.Worst.OutputTokens = 1_000_001, 2_000_002
+		before, _ := l.Account("acme")
+		quote, err := l.Quote(request)
+		if after, _ := l.Account("acme"); err != nil || before != after {
+			t.Fatalf("%v, %+v, before %+v", err, after, before)
+		}
+		if hold, err := l.Hold(t.Context(), request); err != nil || hold.Amount != quote {
+			t.Errorf("%s quoted, %s held, %v", quote, hold.Amount, err)
+		}
+	}
+	if _, err := l.RevokeKey(t.Context(), key.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Quote(ledger.HoldRequest{KeyID: key.ID, Model: "m"}); !errors.Is(err, ledger.ErrUnknownKey) {
+		t.Errorf("a revoked key: %v", err)
 	}
 }
 

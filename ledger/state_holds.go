@@ -11,16 +11,9 @@ const maxOpenHolds = 1 << 20
 
 // hold sets credit aside for a call.
 func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
-	id, _ := parseKeyID(request.KeyID)
-	keyIndex, ok := c.keys.byID[id]
-	if !ok || !c.keys.rows[keyIndex].live(now) {
-		return Hold{}, ErrUnknownKey
-	}
-	if c.keys.rows[keyIndex].flags&keyPaused != 0 {
-		return Hold{}, ErrPaused
-	}
-	if c.accounts[c.keys.rows[keyIndex].owner].frozen {
-		return Hold{}, ErrFrozen
+	keyIndex, err := c.payer(request.KeyID, now)
+	if err != nil {
+		return Hold{}, err
 	}
 	if len(c.holds) >= maxOpenHolds || c.counter >= maxCounter {
 		return Hold{}, unavailable(fmt.Errorf("%d calls are running", len(c.holds)))
@@ -45,6 +38,32 @@ func (c *core) hold(request HoldRequest, now time.Time) (Hold, error) {
 	holdID := makeHoldID(c.epoch, c.counter)
 	c.holds[holdID] = h
 	return Hold{ID: holdID, Amount: amount}, nil
+}
+
+// quote returns what a hold would set aside, or why there would be none.
+func (c *core) quote(request HoldRequest, now time.Time) (Micro, error) {
+	keyIndex, err := c.payer(request.KeyID, now)
+	if err != nil {
+		return 0, err
+	}
+	_, price := c.price(c.models.number[request.Model])
+	return c.cover(&openHold{key: keyIndex, account: c.keys.rows[keyIndex].owner, price: price}, request.Worst)
+}
+
+// payer finds the key of a call, if calls may run with it.
+func (c *core) payer(keyID string, now time.Time) (index uint32, err error) {
+	id, _ := parseKeyID(keyID)
+	index, ok := c.keys.byID[id]
+	if !ok || !c.keys.rows[index].live(now) {
+		return 0, ErrUnknownKey
+	}
+	if c.keys.rows[index].flags&keyPaused != 0 {
+		return 0, ErrPaused
+	}
+	if c.accounts[c.keys.rows[index].owner].frozen {
+		return 0, ErrFrozen
+	}
+	return index, nil
 }
 
 // extend raises a hold so that it covers worst. It never lowers one.
@@ -83,14 +102,14 @@ func (c *core) cover(h *openHold, worst Quantity) (Micro, error) {
 	if available := a.available() + h.amount; amount > available || !exact {
 		return 0, &CreditError{
 			Needed: amount, Available: available, Held: a.held - h.amount,
-			Never: amount > a.funds() || !exact,
+			Never: amount > a.funds() || !exact, Limit: a.funds(),
 		}
 	}
 	if k.flags&keyHasBudget != 0 {
 		if left := k.budget - k.spent - k.held + h.amount; amount > left {
 			return 0, &CreditError{
 				Budget: true, Needed: amount, Available: max(left, 0), Held: k.held - h.amount,
-				Never: amount > k.budget-k.spent,
+				Never: amount > k.budget-k.spent, Limit: k.budget, Spent: k.spent,
 			}
 		}
 	}

@@ -11,9 +11,8 @@ import (
 	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
-// bytesPerToken relates the bytes of a prompt to its tokens for the estimate that
-// limits reserve. Settlement replaces it by the true figure.
-const bytesPerToken = 4
+// bytesPerToken relates the bytes of a text to its tokens where nobody counted them.
+const bytesPerToken = forecast.BytesPerToken
 
 // admission is what a call was granted.
 type admission struct {
@@ -91,7 +90,7 @@ func (g *Gate) demand(q *request) forecast.Demand {
 	return forecast.Demand{
 		Model: q.model.Name, Bytes: q.call.TextBytes, MediaTokens: q.call.MediaTokens,
 		Answers: q.call.Answers, OutputCap: q.cap.tokens, CapByDefault: q.cap.byDefault,
-		TimeLimit: g.holdTimeout,
+		TimeLimit: g.holdTimeout, Strict: g.strict,
 	}
 }
 
@@ -100,12 +99,7 @@ func (g *Gate) reservation(q *request, demand *forecast.Demand) limiter.Tokens {
 	if q.custom != nil {
 		return limiter.Tokens{Input: q.custom.worst.InputTokens, Output: q.custom.worst.OutputTokens}
 	}
-	most := demand.Most()
-	tokens := limiter.Tokens{Input: most.InputTokens, Output: most.OutputTokens}
-	if !g.strict {
-		tokens.Input = (demand.Bytes+bytesPerToken-1)/bytesPerToken + demand.MediaTokens
-	}
-	return tokens
+	return limiter.Tokens{Input: demand.Estimate(), Output: demand.Most().OutputTokens}
 }
 
 // likely returns what the hold of a call covers at first. It grows while the call
@@ -117,8 +111,6 @@ func (g *Gate) likely(q *request, demand *forecast.Demand) ledger.Quantity {
 		return ledger.Quantity{Duration: g.holdTimeout}
 	case q.custom != nil:
 		likely.InputTokens, likely.OutputTokens = q.custom.worst.InputTokens, q.custom.worst.OutputTokens
-	case g.strict:
-		likely.InputTokens = demand.Most().InputTokens
 	}
 	return likely
 }

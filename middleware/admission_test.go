@@ -37,6 +37,27 @@ func TestACallThatCreditRefusesKeepsNoReservation(t *testing.T) {
 	}
 }
 
+func TestAnAnswerFor402NamesBudgetSpentHeldAndNeeded(t *testing.T) {
+	inBank(t, slow(0), func(t *testing.T, b *bank) {
+		b.account("a", 10*ledger.Credit)
+		_, secret, err := b.ledger.CreateKey(t.Context(), ledger.NewKey{Name: "k", Owner: "a", HasBudget: true, Budget: 2000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Output: 100 * ledger.Credit}); err != nil { // 100 a token
+			t.Fatal(err)
+		}
+		if got := b.call(secret.Reveal(), strings.Replace(plainBody, "50", "20", 1)); got.Code != 200 { // produces 3
+			t.Fatal(got.Code, got.Body)
+		}
+		got := b.call(secret.Reveal(), strings.Replace(plainBody, "50", "18", 1))
+		want := `"limit":{"rule":"budget","scope":"key","unit":"micro_credits","limit":2000,"used":300,"needed":1800,"spent":300,"held":0}`
+		if got.Code != 402 || !strings.Contains(got.Body.String(), want) {
+			t.Error(got.Code, got.Body)
+		}
+	})
+}
+
 func TestCreditThatOtherCallsHoldIsWaitedFor(t *testing.T) {
 	stage := newStage()
 	h := build(t, stage.serve, ledger.NewKey{})

@@ -17,9 +17,9 @@ import (
 // not to hammer the gate, short enough not to waste time.
 const retryWhenUnavailable = 2 * time.Second
 
-// retryWhenHeld is the Retry-After when the holds of other calls use up the credit.
+// RetryWhenHeld is the Retry-After when the holds of other calls use up the credit.
 // When those calls end is unknown.
-const retryWhenHeld = time.Second
+const RetryWhenHeld = time.Second
 
 func refuseKey() *dialect.Refusal {
 	return &dialect.Refusal{Reason: dialect.Unauthenticated, Message: "the API key is missing or not valid", Final: true}
@@ -167,12 +167,13 @@ func refuseHold(err error) *dialect.Refusal {
 		return refuseUnavailable()
 	}
 	bound := &dialect.Bound{
-		Rule: "balance", Scope: "account", Limit: int64(credit.Available + credit.Held),
-		Used: int64(credit.Held), Needed: int64(credit.Needed),
+		Rule: "balance", Scope: "account", Unit: dialect.MicroCredits, Limit: int64(credit.Limit),
+		Used: int64(credit.Spent + credit.Held), Needed: int64(credit.Needed), Held: new(int64(credit.Held)),
 	}
 	whose := "the account's balance"
 	if credit.Budget {
 		bound.Rule, bound.Scope, whose = "budget", "key", "the key's budget"
+		bound.Spent = new(int64(credit.Spent))
 	}
 	message := fmt.Sprintf("%s does not cover the call: it holds %s credits while it runs, %s are available",
 		whose, credit.Needed, credit.Available)
@@ -181,7 +182,7 @@ func refuseHold(err error) *dialect.Refusal {
 		return &dialect.Refusal{Reason: dialect.NoCredit, Message: message, Bound: bound, Final: true}
 	}
 	return &dialect.Refusal{
-		Reason: dialect.Limited, Code: "credit_held", RetryAfter: retryWhenHeld, Bound: bound,
+		Reason: dialect.Limited, Code: "credit_held", RetryAfter: RetryWhenHeld, Bound: bound,
 		Message: message + " until running calls end",
 	}
 }

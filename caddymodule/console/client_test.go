@@ -63,6 +63,13 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	if made := s.object("keys", "create", "b"); made.text("key") == "-" {
 		t.Errorf("made %v", made)
 	}
+	without := s.object("keys", "create", "without credit", "--owner", "new").text("id")
+	if explained := s.must("explain", without, "--model", "tiny"); !strings.Contains(explained, "never fits") || !strings.Contains(explained, "balance: 0 of 0 micro-credits used, 166667 needed") {
+		t.Errorf("explain prints\n%s", explained)
+	}
+	if _, err := running.TopUp(t.Context(), "default", ledger.Credit, "once"); err != nil {
+		t.Fatal(err)
+	}
 	if explained := s.must("explain", s.object("keys", "create", "c", "--rpm", "3").text("id"), "--model", "tiny"); !strings.Contains(explained, "fits now") || !strings.Contains(explained, "rpm") {
 		t.Errorf("explain prints\n%s", explained)
 	}
@@ -82,7 +89,7 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	if usage := s.must("usage", "--by", "owner,model"); !strings.HasPrefix(usage, "OWNER") || !strings.Contains(usage, "TOTAL") {
 		t.Errorf("usage prints\n%s", usage)
 	}
-	if report := s.object("ledger", "verify"); report.text("keys") != "4" {
+	if report := s.object("ledger", "verify"); report.text("keys") != "5" {
 		t.Errorf("a ledger in use verifies as %v", report)
 	}
 	t.Setenv("PENSTOCK_ADMIN_KEY", "wrong")

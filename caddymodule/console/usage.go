@@ -79,21 +79,24 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 
 func (c *console) explainCommand() *cobra.Command {
 	var model string
-	var input, output int64
+	var input, output, body int64
 	cmd := &cobra.Command{
 		ValidArgsFunction: c.completeKeys, Use: "explain KEY", Args: cobra.ExactArgs(1),
-		Short: "Explains a key's limits: how full they are, and when a call fits",
-		Long: `Explains a key's limits: how full they are, and when a call fits.
+		Short: "Explains a key's limits and credit: how full they are, and when a call fits",
+		Long: `Explains a key's limits and credit: how full they are, what a call would hold and
+cost at most, and when it fits.
 
 Only the running instance knows how full they are.`,
 	}
 	cmd.Flags().StringVar(&model, "model", "", "model of the call")
 	cmd.Flags().Int64Var(&input, "input-tokens", 0, "input tokens of the call")
-	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call reserves")
+	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call reserves; 0: it names no cap")
+	cmd.Flags().Int64Var(&body, "body-bytes", 0, "size of the call's body, which its input tokens are estimated from")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		query := url.Values{
 			"model":        {model},
 			"input_tokens": {strconv.FormatInt(input, 10)}, "output_tokens": {strconv.FormatInt(output, 10)},
+			"body_bytes": {strconv.FormatInt(body, 10)},
 		}
 		var explained record
 		err := c.connect(cmd, false, func(api *client) error {
@@ -131,8 +134,12 @@ func verdictOf(explained record) (verdict, detail string) {
 	if refusal["never"] == true {
 		verdict = "never fits"
 	}
-	return verdict, fmt.Sprintf("%s: %s of %s used, %s needed",
-		refusal.text("rule"), refusal.text("used"), refusal.text("limit"), refusal.text("needed"))
+	unit := ""
+	if refusal["unit"] == "micro_credits" {
+		unit = " micro-credits"
+	}
+	return verdict, fmt.Sprintf("%s: %s of %s%s used, %s needed",
+		refusal.text("rule"), refusal.text("used"), refusal.text("limit"), unit, refusal.text("needed"))
 }
 
 func printExplained(cmd *cobra.Command, explained record) error {
@@ -145,6 +152,8 @@ func printExplained(cmd *cobra.Command, explained record) error {
 	}
 	verdict, detail := verdictOf(explained)
 	t.row("call", verdict, detail)
+	cost := explained.object("cost")
+	t.row("credit", "", cost.text("held")+" credits held at first, "+cost.text("most")+" at most")
 	if err := t.flush(); err != nil {
 		return err
 	}

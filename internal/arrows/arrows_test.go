@@ -32,7 +32,7 @@ var allowed = map[string]string{
 	"middleware/admin/internal/rules":     "limits middleware/admin/internal/rest",
 	"middleware/admin/internal/admintest": "limiter ledger ledger/sqlitestore",
 	"middleware/admin/aixplain":           "limits limiter ledger middleware/admin/internal/rest middleware/admin/internal/rules middleware/admin/internal/schema",
-	"middleware/admin":                    "alerts limits limiter ledger middleware middleware/admin/aixplain middleware/admin/internal/rest middleware/admin/internal/rules middleware/admin/internal/schema",
+	"middleware/admin":                    "alerts limits limiter ledger middleware middleware/dialect middleware/forecast middleware/admin/aixplain middleware/admin/internal/rest middleware/admin/internal/rules middleware/admin/internal/schema",
 
 	// The inference server stands alone.
 	"gpubackend/engine":             "",

@@ -19,8 +19,9 @@ type explanation struct {
 	} `json:"tokens"`
 	State        string        `json:"state"`
 	ModelAllowed bool          `json:"model_allowed"`
-	Admitted     bool          `json:"admitted"` // by the limits
+	Admitted     bool          `json:"admitted"` // by limits and credit
 	Refusal      *refusalView  `json:"refusal"`
+	Cost         *costView     `json:"cost"` // null if it is not known which model is called
 	Scopes       []scopeView   `json:"scopes"`
 	Account      accountView   `json:"account"`
 	Budget       *string       `json:"budget"`
@@ -30,14 +31,17 @@ type explanation struct {
 	HeldMicro    ledger.Micro  `json:"held_micro"`
 }
 
-// refusalView is the limit that would refuse the call.
+// refusalView is the limit, the balance or the budget that would refuse the call.
 type refusalView struct {
 	Rule         string `json:"rule"`
 	Model        string `json:"model,omitempty"`
 	TokenType    string `json:"token_type"`
+	Unit         string `json:"unit,omitempty"` // micro_credits: of balance and budget
 	Limit        int64  `json:"limit"`
 	Used         int64  `json:"used"`
 	Needed       int64  `json:"needed"`
+	Spent        *int64 `json:"spent,omitempty"` // of a budget
+	Held         *int64 `json:"held,omitempty"`  // by running calls, of a balance or budget
 	RetryAfterMS int64  `json:"retry_after_ms"`
 	Never        bool   `json:"never"`
 	Hint         bool   `json:"hint"`
@@ -92,10 +96,7 @@ func (h *Handler) explain(c *rest.Call) error {
 		return err
 	}
 	id, model := q.Text("key"), q.Text("model")
-	tokens := limiter.Tokens{
-		Input:  q.Integer("input_tokens", 0, 0, limiter.MaxTokens),
-		Output: q.Integer("output_tokens", 0, 0, limiter.MaxTokens),
-	}
+	tokens, demand := h.demand(q, model)
 	if err := q.Done(); err != nil {
 		return err
 	}
@@ -129,6 +130,9 @@ func (h *Handler) explain(c *rest.Call) error {
 	}
 	if !state.Admitted {
 		view.Refusal = viewRefusal(&state.Refusal)
+	}
+	if err := h.addCost(&view, &key, &demand); err != nil {
+		return err
 	}
 	for i := range state.Scopes {
 		view.Scopes = append(view.Scopes, viewScope(&state.Scopes[i]))

@@ -8,6 +8,7 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin/aixplain"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 // Handler serves the administrative routes. It is safe for concurrent use.
@@ -31,6 +32,9 @@ func New(accounts Ledger, counters Limiter, options ...Option) *Handler {
 	}
 	for _, option := range options {
 		option(&h.settings)
+	}
+	if h.admission.Forecast == nil {
+		h.admission.Forecast = forecast.New()
 	}
 	guard := rest.Guard{
 		Keys: h.ledger, ClientAddress: h.clientAddress, Throttle: h.throttle, Now: h.now,

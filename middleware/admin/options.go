@@ -9,6 +9,7 @@ import (
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rest"
 	"github.com/penstockhq/penstock/middleware/admin/internal/rules"
+	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
 // Throttle slows the attempts of addresses that keep failing to authenticate; a valid key
@@ -33,6 +34,23 @@ type settings struct {
 	rules         rules.Set
 	rootKey       *[32]byte // nil: none
 	alerts        Alerts    // nil: none
+	admission     Admission
+}
+
+// Admission is what decides how much credit the gate holds for a call, so that an
+// explanation says the same.
+type Admission struct {
+	// Forecast is that of the gate. Nil knows nothing.
+	Forecast *forecast.Forecast
+	// TimeLimit is how long a call may run. 0 is middleware.DefaultHoldTimeout.
+	TimeLimit time.Duration
+	// StrictEstimate says that the gate takes a token for each byte of a prompt.
+	StrictEstimate bool
+}
+
+// WithAdmission says what decides how much credit the gate holds for a call.
+func WithAdmission(admission Admission) Option {
+	return func(s *settings) { s.admission = admission }
 }
 
 // Model is what the administration knows of a model.

@@ -53,6 +53,8 @@ type Records interface {
 	Usage(ctx context.Context, query ledger.UsageQuery) ([]ledger.UsageRow, error)
 	FindEntries(ctx context.Context, query ledger.EntryQuery) ([]ledger.Entry, error)
 	Price(model string) ledger.Price
+	// Quote returns what a hold would set aside, or the error that Hold would return.
+	Quote(request ledger.HoldRequest) (ledger.Micro, error)
 }
 
 // Keeper looks after the ledger as a whole.

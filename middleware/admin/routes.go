@@ -180,8 +180,11 @@ func (h *Handler) selfRoutes() []rest.Route {
 		},
 		{
 			Method: "GET", Path: "/admin/v1/explain", Access: rest.AccessKey, Handle: h.explain, ID: "explainLimits", Tag: tagReports,
-			Summary: "Show each limit of a key, what fills it, and when a call fits.", Reply: explanation{},
-			Query:    schema.Members{"key": schema.Text, "model": schema.Text, "input_tokens": tokens, "output_tokens": tokens},
+			Summary: "Show each limit of a key, what fills it, what a call would hold and cost, and when it fits.", Reply: explanation{},
+			Query: schema.Members{
+				"key": schema.Text, "model": schema.Text, "input_tokens": tokens, "output_tokens": tokens,
+				"body_bytes": schema.Integer(0, maxBodyBytes),
+			},
 			Refusals: []int{http.StatusNotFound},
 		},
 		{

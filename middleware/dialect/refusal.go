@@ -53,10 +53,17 @@ type Bound struct {
 	Scope     string `json:"scope"`           // key, model or account
 	Model     string `json:"model,omitempty"` // of scope model
 	TokenType string `json:"token_type,omitempty"`
-	Limit     int64  `json:"limit"` // requests, tokens, calls or micro-credits
+	Unit      string `json:"unit,omitempty"` // micro_credits: of balance and budget
+	Limit     int64  `json:"limit"`          // requests, tokens, calls or micro-credits
 	Used      int64  `json:"used"`
 	Needed    int64  `json:"needed"`
+	// Spent and Held make up what is used of a budget; of a balance only Held does.
+	Spent *int64 `json:"spent,omitempty"`
+	Held  *int64 `json:"held,omitempty"`
 }
+
+// MicroCredits is the unit of a Bound that is a balance or a budget.
+const MicroCredits = "micro_credits"
 
 // Refusal is an error answer that comes from the gate itself.
 type Refusal struct {

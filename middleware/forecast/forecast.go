@@ -21,6 +21,9 @@ const (
 	// known of such prompts. Prose has more bytes to a token; a Chinese character has
 	// three.
 	firstBytesPerToken = 3
+	// BytesPerToken relates the bytes of a prompt to its tokens for the estimate that
+	// limits reserve. Settlement replaces it by the true figure.
+	BytesPerToken = 4
 	// TemplateTokens is what a chat template adds around the messages at most.
 	TemplateTokens = 64
 	// UsualOutputTokens is the most that an answer is expected to have where nothing
@@ -68,6 +71,16 @@ type Demand struct {
 	// CapByDefault says that the caller set no cap of its own.
 	CapByDefault bool
 	TimeLimit    time.Duration
+	// Strict takes a token for each byte, in the estimate and in what is likely.
+	Strict bool
+}
+
+// Estimate returns the input tokens that limits reserve for a call.
+func (d *Demand) Estimate() int64 {
+	if d.Strict {
+		return d.Most().InputTokens
+	}
+	return (d.Bytes+BytesPerToken-1)/BytesPerToken + d.MediaTokens
 }
 
 // Most returns the upper limit of what a call may consume.
@@ -93,6 +106,9 @@ func (f *Forecast) Likely(d *Demand) ledger.Quantity {
 	likely.OutputTokens *= max(d.Answers, 1)
 	most := d.Most()
 	likely.InputTokens = min(likely.InputTokens, most.InputTokens)
+	if d.Strict {
+		likely.InputTokens = most.InputTokens
+	}
 	likely.OutputTokens = min(likely.OutputTokens, most.OutputTokens)
 	likely.Duration = min(likely.Duration, most.Duration)
 	return likely

@@ -45,6 +45,17 @@ func TestLikelyIsWhatCallsTookOfLate(t *testing.T) {
 	}
 }
 
+func TestStrictTakesATokenForEachByte(t *testing.T) {
+	e := New()
+	d := Demand{Bytes: 90, MediaTokens: 5, OutputCap: 1}
+	if d.Estimate() != 28 || e.Likely(&d).InputTokens != 35 {
+		t.Errorf("%d, %+v", d.Estimate(), e.Likely(&d))
+	}
+	if d.Strict = true; d.Estimate() != 159 || e.Likely(&d).InputTokens != 159 {
+		t.Errorf("strict: %d, %+v", d.Estimate(), e.Likely(&d))
+	}
+}
+
 func TestLikelyIsNeverMoreThanMost(t *testing.T) {
 	e := New()
 	d := Demand{Model: "tiny", Bytes: 10, Answers: 2, OutputCap: 5, CapByDefault: true, TimeLimit: time.Second}
