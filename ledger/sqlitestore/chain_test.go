@@ -23,12 +23,13 @@ import (
 func specimen(t *testing.T, pruned bool) []byte {
 	t.Helper()
 	directory := version1(t)
-	at := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+	now, tomorrow := testClock()
+	tomorrow() // what version 1 wrote is of the days before
 	store, err := Open(t.Context(), directory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := ledger.Open(t.Context(), store, ledger.WithClock(func() time.Time { return at }))
+	l, err := ledger.Open(t.Context(), store, ledger.WithClock(now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,10 +43,10 @@ func specimen(t *testing.T, pruned bool) []byte {
 				t.Fatal(err)
 			}
 		}
-		at = at.Add(24 * time.Hour)
+		tomorrow()
 	}
 	if pruned {
-		if _, err := l.Prune(t.Context(), at.Add(-24*time.Hour)); err != nil {
+		if _, err := l.Prune(t.Context(), now().Add(-24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,15 +61,15 @@ func TestADamagedSnapshotIsPassedOver(t *testing.T) {
 
 func TestPruningKeepsBalancesUsageAndViews(t *testing.T) {
 	directory := t.TempDir()
-	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	l, store, key := fill(t, directory, 0, ledger.WithClock(func() time.Time { return at }))
+	now, tomorrow := testClock()
+	l, store, key := fill(t, directory, 0, ledger.WithClock(now))
 	for range 5 {
 		for range 3 {
 			if err := call(t, l, key.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
-		at = at.Add(24 * time.Hour)
+		tomorrow()
 	}
 	views := func() string {
 		var text strings.Builder
