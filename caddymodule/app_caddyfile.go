@@ -86,51 +86,15 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	}
 	var defaults caddyfile.Dispenser // at the line of the default limits
 	for d.NextBlock(0) {
-		var err error
-		switch option := d.Val(); option {
-		case "ledger":
-			err = a.unmarshalLedger(d)
-		case "zone":
-			if err = oneArgument(d, &a.Zone); err == nil {
-				if _, unknown := time.LoadLocation(a.Zone); unknown != nil {
-					err = d.Errf("zone: %w", unknown)
-				}
-			}
-		case "commit_wait":
-			err = a.unmarshalCommitWait(d)
-		case "keep_entries":
-			err = a.unmarshalKeepEntries(d)
-		case "on_crash":
-			err = oneOf(d, &a.OnCrash, ledger.CrashPolicies()...)
-		case "disk_reserve":
-			err = oneSize(d, &a.DiskReserve)
-		case "snapshot_every":
-			err = a.unmarshalSnapshotEvery(d)
-		case "limiter":
-			if a.Limiter != nil {
-				return d.Err("limiter is already specified")
-			}
-			a.Limiter = new(Limiter)
-			err = a.Limiter.unmarshal(d)
-		case "default_limits":
+		option := d.Val()
+		if option == "default_limits" {
 			defaults = *d
-			err = a.unmarshalDefaultLimits(d)
-		case "bounds":
-			err = a.unmarshalBounds(d)
-		case "model":
-			err = a.unmarshalModel(d)
-		case "bootstrap":
-			err = oneOf(d, &a.Bootstrap, bootstrapDemo)
-		case "admin_key_sha256":
-			err = oneHash(d, &a.AdminKeySHA256)
-		case "key_sha256":
-			err = oneHash(d, &a.KeySHA256)
-		case "alerts":
-			err = a.unmarshalAlerts(d)
-		default:
-			err = unknown(d, "option of penstock", appOptions)
 		}
-		if err != nil {
+		unmarshal, known := appParsers[option]
+		if !known {
+			return unknown(d, "option of penstock", appOptions)
+		}
+		if err := unmarshal(a, d); err != nil {
 			return err
 		}
 	}
@@ -140,6 +104,43 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+// appParsers read the options of the global option, by their first word.
+var appParsers = map[string]func(*App, *caddyfile.Dispenser) error{
+	"ledger":           (*App).unmarshalLedger,
+	"zone":             (*App).unmarshalZone,
+	"commit_wait":      (*App).unmarshalCommitWait,
+	"keep_entries":     (*App).unmarshalKeepEntries,
+	"on_crash":         func(a *App, d *caddyfile.Dispenser) error { return oneOf(d, &a.OnCrash, ledger.CrashPolicies()...) },
+	"disk_reserve":     func(a *App, d *caddyfile.Dispenser) error { return oneSize(d, &a.DiskReserve) },
+	"snapshot_every":   (*App).unmarshalSnapshotEvery,
+	"limiter":          (*App).unmarshalLimiter,
+	"default_limits":   (*App).unmarshalDefaultLimits,
+	"bounds":           (*App).unmarshalBounds,
+	"model":            (*App).unmarshalModel,
+	"bootstrap":        func(a *App, d *caddyfile.Dispenser) error { return oneOf(d, &a.Bootstrap, bootstrapDemo) },
+	"admin_key_sha256": func(a *App, d *caddyfile.Dispenser) error { return oneHash(d, &a.AdminKeySHA256) },
+	"key_sha256":       func(a *App, d *caddyfile.Dispenser) error { return oneHash(d, &a.KeySHA256) },
+	"alerts":           (*App).unmarshalAlerts,
+}
+
+func (a *App) unmarshalZone(d *caddyfile.Dispenser) error {
+	if err := oneArgument(d, &a.Zone); err != nil {
+		return err
+	}
+	if _, err := time.LoadLocation(a.Zone); err != nil {
+		return d.Errf("zone: %w", err)
+	}
+	return nil
+}
+
+func (a *App) unmarshalLimiter(d *caddyfile.Dispenser) error {
+	if a.Limiter != nil {
+		return d.Err("limiter is already specified")
+	}
+	a.Limiter = new(Limiter)
+	return a.Limiter.unmarshal(d)
 }
 
 func (a *App) unmarshalSnapshotEvery(d *caddyfile.Dispenser) error {
