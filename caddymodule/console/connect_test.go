@@ -85,7 +85,7 @@ func TestTheAddressInTheEnvironmentStandsForTheInstance(t *testing.T) {
 	}
 	s.data = named // there is no ledger
 	s.must("keys", "create", "b")
-	if list := s.must("keys", "list"); !strings.Contains(list, "a ") || !strings.Contains(list, "b ") {
+	if list := s.must("keys", "list"); !strings.Contains(list, "  a ") || !strings.Contains(list, "  b ") {
 		t.Errorf("the instance lists\n%s", list)
 	}
 	if _, err := os.Stat(named); !os.IsNotExist(err) {
@@ -95,7 +95,7 @@ func TestTheAddressInTheEnvironmentStandsForTheInstance(t *testing.T) {
 	t.Setenv("PENSTOCK_ADDRESS", "") // makes a ledger, on which no instance runs
 	s.must("keys", "create", "c")
 	t.Setenv("PENSTOCK_ADDRESS", url)
-	if list := s.must("keys", "list"); strings.Contains(list, "a ") || !strings.Contains(list, "c ") {
+	if list := s.must("keys", "list"); strings.Contains(list, "  a ") || !strings.Contains(list, "  c ") {
 		t.Errorf("the named directory lists\n%s", list)
 	}
 }

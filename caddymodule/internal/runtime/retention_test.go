@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +15,22 @@ import (
 
 // pruned records what a retention asks for.
 type pruned struct {
-	before []time.Time
 	err    error
+	mu     sync.Mutex
+	before []time.Time
 }
 
 func (p *pruned) Prune(_ context.Context, before time.Time) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.before = append(p.before, before)
 	return 0, p.err
+}
+
+func (p *pruned) asked() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.before)
 }
 
 func TestEntriesAreKeptAsLongAsTheConfigurationSays(t *testing.T) {
@@ -30,27 +41,27 @@ func TestEntriesAreKeptAsLongAsTheConfigurationSays(t *testing.T) {
 		start := time.Now()
 		time.Sleep(3*pruneEvery + time.Minute)
 		synctest.Wait()
-		if len(p.before) != 0 {
-			t.Fatalf("pruned without being told: %v", p.before)
+		if before := p.asked(); len(before) != 0 {
+			t.Fatalf("pruned without being told: %v", before)
 		}
 		const day = 24 * time.Hour
 		r.set(30 * day)
 		r.set(30 * day) // a reload that changes nothing
 		synctest.Wait()
-		if len(p.before) != 1 || !p.before[0].Equal(start.Add(3*pruneEvery+time.Minute-30*day)) {
-			t.Fatalf("pruned before %v", p.before)
+		if before := p.asked(); len(before) != 1 || !before[0].Equal(start.Add(3*pruneEvery+time.Minute-30*day)) {
+			t.Fatalf("pruned before %v", before)
 		}
 		time.Sleep(2 * pruneEvery)
 		synctest.Wait()
-		if len(p.before) != 3 {
-			t.Errorf("pruned %d times", len(p.before))
+		if len(p.asked()) != 3 {
+			t.Errorf("pruned %d times", len(p.asked()))
 		}
 		r.set(0)
 		synctest.Wait()
 		time.Sleep(2 * pruneEvery)
 		synctest.Wait()
-		if len(p.before) != 3 {
-			t.Errorf("pruned %d times, and nothing was to be", len(p.before))
+		if len(p.asked()) != 3 {
+			t.Errorf("pruned %d times, and nothing was to be", len(p.asked()))
 		}
 	})
 }
