@@ -51,7 +51,11 @@ func startCaddy(t *testing.T, data, upstream string) string {
 	var config strings.Builder
 	fmt.Fprintf(&config, "{\n\tadmin off\n\tpersist_config off\n\tpenstock {\n\t\tledger sqlite %q\n", data)
 	for _, name := range models {
-		fmt.Fprintf(&config, "\t\tmodel %s\n", name)
+		price := ""
+		if name == "slow" {
+			price = fmt.Sprintf(" {\n\t\t\tprice output %d\n\t\t}", slowPrice)
+		}
+		fmt.Fprintf(&config, "\t\tmodel %s%s\n", name, price)
 	}
 	fmt.Fprintf(&config, "\t}\n}\nhttp://%s {\n\tpenstock_proxy %s {\n\t\tgate {\n\t\t\tmax_body 1MiB\n\t\t}\n\t}\n}\n", address, upstream)
 	file := filepath.Join(folder, "Caddyfile")

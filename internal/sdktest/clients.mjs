@@ -98,9 +98,10 @@ async function openai(name, Client) {
     // The hold of the first call takes all the credit; the second is told to come
     // back, and does.
     "retry honoured": async () => {
-      const first = client(keys.tight).chat.completions.create({ ...chat, model: "slow" });
+      const slow = { ...chat, model: "slow", max_tokens: 20 };
+      const first = client(keys.tight).chat.completions.create(slow);
       await new Promise((resolve) => setTimeout(resolve, 300));
-      const second = client(keys.tight, { maxRetries: 2 }).chat.completions.create(chat);
+      const second = client(keys.tight, { maxRetries: 2 }).chat.completions.create(slow);
       return [(await first).choices[0].message.content, (await second).choices[0].message.content];
     },
     "no retry of a final refusal": () => client(keys.poor, { maxRetries: 2 }).chat.completions.create(chat),

@@ -105,14 +105,20 @@ func keys(t *testing.T, book *ledger.Ledger) map[string]string {
 			}
 		}
 	}
-	// A call of at most two minutes holds two credits: tight has one such call.
-	for account, amount := range map[string]ledger.Micro{"rich": 100 * ledger.Credit, "tight": 5 * ledger.Credit / 2} {
+	// A call of at most 20 tokens holds one credit: tight has one such call at a time.
+	if err := book.SetPrice(t.Context(), "slow", ledger.Price{Output: slowPrice * ledger.Credit}); err != nil {
+		t.Fatal(err)
+	}
+	for account, amount := range map[string]ledger.Micro{"rich": 100 * ledger.Credit, "tight": 3 * ledger.Credit / 2} {
 		if _, err := book.TopUp(t.Context(), account, amount, "credit of "+account); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return made
 }
+
+// slowPrice is what a million tokens of the model slow cost, in credits.
+const slowPrice = 50_000
 
 // models are the names that the upstream knows.
 var models = []string{"tiny", "busy", "fails", "slow", "dies"}
