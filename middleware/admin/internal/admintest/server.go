@@ -29,9 +29,10 @@ type Server struct {
 	Admin   string // text of a key for all owners
 	Member  string // text of a member's key of the owner default
 
-	client   *http.Client
-	handler  http.Handler
-	document map[string]any
+	client      *http.Client
+	handler     http.Handler
+	documenting sync.Once
+	document    map[string]any
 
 	mu  sync.Mutex
 	now time.Time
