@@ -107,7 +107,8 @@ func TestVerifyKnowsWhichModelAPriceIsOf(t *testing.T) {
 
 func TestVerifyMissesUsageOfADayThatIsOver(t *testing.T) {
 	now, tomorrow := testClock()
-	l, store, key := fill(t, t.TempDir(), 3, ledger.WithClock(now), ledger.WithSnapshotEvery(1))
+	directory := t.TempDir()
+	l, store, key := fill(t, directory, 3, ledger.WithClock(now), ledger.WithSnapshotEvery(1))
 	last := l.Stats().Sequence
 	tomorrow()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -121,6 +122,14 @@ func TestVerifyMissesUsageOfADayThatIsOver(t *testing.T) {
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("snapshots: %+v, %v", list, err)
 		}
+	}
+	// A snapshot that is still being taken would write what is deleted again.
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, store, err := reopen(t, directory)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := ledger.Verify(t.Context(), store); err != nil {
 		t.Fatal(err)
