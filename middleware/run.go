@@ -80,12 +80,13 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 // finish settles the call and gives the client the rest.
 func (x *exchange) finish(seen evidence) {
 	r := &x.reply
-	if seen.returned && !r.wrote && seen.cause == nil && x.feedback.facts().failure == nil {
+	told := x.feedback.facts()
+	if seen.returned && !r.wrote && seen.cause == nil && told.failure == nil {
 		x.answerNothing()
 	}
-	seen.facts = x.feedback.facts()
-	r.drain(seen.returned, seen.facts.usage != nil)
-	seen.reply = r.reading()
+	r.drain(seen.returned, told.usage != nil)
+	// Not before: the last event of a stream may pass the cap, or make the hold grow.
+	seen.reply, seen.facts = r.reading(), x.feedback.facts()
 	seen.tellUpstream()
 	end := decide(&seen)
 	x.settle(&end, seen.wall)

@@ -150,6 +150,22 @@ func TestAStreamOfAnUntrustedUpstreamEndsAtItsCap(t *testing.T) {
 	}
 }
 
+// The last event has no blank line after it, so that it is read when the handler has
+// returned.
+func TestTheLastEventOfAStreamCanPassItsCapToo(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, wordEvent+strings.TrimSuffix(strings.Replace(wordEvent, "word", strings.Repeat("word ", 100), 1), "\n\n"))
+	})
+	got := h.post("/v1/chat/completions", strings.Replace(streamBody, "50", "5", 1))
+	list := events(got.body)
+	if last := list[len(list)-1]; !strings.Contains(last, `"code":"output_cap_exceeded"`) {
+		t.Errorf("the last event is %q", last)
+	}
+	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageCounted, int64(len(streamBody)+2)/4, 5, true)
+}
+
 func TestAStreamGoesOnWhenItsHoldGrows(t *testing.T) {
 	stage := newStage()
 	h := taught(t, stage.serve)
