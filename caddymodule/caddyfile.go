@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/penstockhq/penstock/internal/edits"
 )
 
 // oneArgument reads the only argument of an option. The option may be given once.
@@ -143,30 +145,9 @@ func nearest(word string, known []string) string {
 	}
 	best, least := "", 1+len(word)/3
 	for _, candidate := range known {
-		if edits := distance(word, candidate); edits < least {
-			best, least = candidate, edits
+		if differ := edits.Distance(word, candidate); differ < least {
+			best, least = candidate, differ
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to add, drop or replace that make one word another.
-func distance(from, to string) int {
-	row := make([]int, len(to)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(from) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(to) {
-			cost := diagonal
-			if from[i] != to[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(to)]
 }

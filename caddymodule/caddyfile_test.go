@@ -13,14 +13,3 @@ func TestATypoIsAnsweredWithTheWordThatWasMeant(t *testing.T) {
 		}
 	}
 }
-
-func TestTheDistanceCountsLettersThatDiffer(t *testing.T) {
-	for _, test := range []struct {
-		from, to string
-		want     int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "axc", 1}, {"abc", "bc", 1}, {"kitten", "sitting", 3}} {
-		if got := distance(test.from, test.to); got != test.want {
-			t.Errorf("%q and %q: %d, want %d", test.from, test.to, got, test.want)
-		}
-	}
-}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/internal/edits"
 )
 
 // keyID returns the id of the key that a person names by its id or by its name. What
@@ -85,22 +87,7 @@ func resembles(a, b string) bool {
 	if len(a) > 64 || len(b) > 64 || len(a) < 3 || len(b) < 3 {
 		return false
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)] <= 2
+	return edits.Distance(a, b) <= 2
 }
 
 // only refuses arguments of a command that has none, and names the subcommands that

@@ -47,8 +47,8 @@ var allowed = map[string]string{
 	// What outlives a configuration knows no store, no command and no policy.
 	"caddymodule/balance":          "middleware",
 	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
-	"caddymodule/console":          "limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
-	"caddymodule":                  "alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
+	"caddymodule/console":          "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
+	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
 	"caddymodule/caddy":            "caddymodule",
 
 	"examples":              "",
@@ -60,6 +60,7 @@ var allowed = map[string]string{
 	"internal/clip":           "",
 	"internal/cputime":        "",
 	"internal/e2e":            "",
+	"internal/edits":          "",
 	"internal/load":           "",
 	"internal/mutants/ledger": "",
 	"internal/needs":          "",
