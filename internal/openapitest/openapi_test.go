@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/internal/needs"
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 // adminKey is the key that the instance is configured with.
@@ -26,11 +24,11 @@ const adminKey = "correct horse battery staple"
 // it, is found by redocly. What it says is true if a client that is generated from it
 // and compiled gets along with a real instance.
 func TestAClientIsGeneratedFromTheDocumentAndWorks(t *testing.T) {
-	tools, folder := install(t), t.TempDir()
+	tools, folder := testkit.NPM(t, "openapitest"), t.TempDir()
 	if err := os.Symlink(filepath.Join(tools, "node_modules"), filepath.Join(folder, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	copyFiles(t, folder, "package.json", "redocly.yaml", "tsconfig.json", "client.ts")
+	testkit.CopyFiles(t, folder, "package.json", "redocly.yaml", "tsconfig.json", "client.ts")
 	address := startCaddy(t)
 	document := get(t, address+"/admin/openapi.json")
 	if err := os.WriteFile(filepath.Join(folder, "openapi.json"), document, 0o600); err != nil {
@@ -59,11 +57,11 @@ func TestAClientIsGeneratedFromTheDocumentAndWorks(t *testing.T) {
 
 // A lint that finds nothing in a bad document would prove nothing.
 func TestTheLintFindsWhatIsMissing(t *testing.T) {
-	tools, folder := install(t), t.TempDir()
+	tools, folder := testkit.NPM(t, "openapitest"), t.TempDir()
 	if err := os.Symlink(filepath.Join(tools, "node_modules"), filepath.Join(folder, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	copyFiles(t, folder, "redocly.yaml")
+	testkit.CopyFiles(t, folder, "redocly.yaml")
 	const bad = `{"openapi":"3.1.0","info":{"title":"t","version":"1"},"paths":{"/a":{"get":{"responses":{"200":{"description":"ok"}}}}}}`
 	if err := os.WriteFile(filepath.Join(folder, "openapi.json"), []byte(bad), 0o600); err != nil {
 		t.Fatal(err)
@@ -72,54 +70,6 @@ func TestTheLintFindsWhatIsMissing(t *testing.T) {
 	command.Dir = folder
 	if out, err := command.CombinedOutput(); err == nil {
 		t.Errorf("a document without servers, security, operation ids and refusals passes: %s", out)
-	}
-}
-
-// install puts the pinned tools into a folder of the user's cache, once for each
-// lockfile, and returns it.
-func install(t *testing.T) string {
-	t.Helper()
-	needs.Program(t, "node")
-	npm := needs.Program(t, "npm")
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = t.TempDir()
-	}
-	sum := sha256.Sum256(lock)
-	folder := filepath.Join(cache, "penstock-openapitest", hex.EncodeToString(sum[:8]))
-	ready := filepath.Join(folder, "ready")
-	if _, err := os.Stat(ready); err == nil {
-		return folder
-	}
-	copyFiles(t, folder, "package.json", "package-lock.json")
-	command := exec.Command(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	command.Dir = folder
-	if out, err := command.CombinedOutput(); err != nil {
-		needs.Unavailable(t, "npm", fmt.Sprintf("npm ci: %v\n%s", err, out))
-	}
-	if err := os.WriteFile(ready, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
-func copyFiles(t *testing.T, folder string, names ...string) {
-	t.Helper()
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
@@ -158,19 +108,7 @@ func get(t *testing.T, url string) []byte {
 // startCaddy builds and runs a Caddy with the administration and returns its address.
 func startCaddy(t *testing.T) string {
 	t.Helper()
-	needs.Program(t, "go")
-	folder := t.TempDir()
-	binary := filepath.Join(folder, "caddy.exe")
-	build := exec.Command("go", "build", "-o", binary, "github.com/penstockhq/penstock/caddymodule/caddy")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := testkit.FreeAddress(t)
 	config := fmt.Sprintf(`{
 	admin off
 	persist_config off
@@ -184,38 +122,7 @@ func startCaddy(t *testing.T) string {
 http://%s {
 	penstock_admin
 }
-`, filepath.Join(folder, "data"), sha256.Sum256([]byte(adminKey)), address)
-	file := filepath.Join(folder, "Caddyfile")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
-	var log bytes.Buffer
-	command.Stderr = &log
-	command.Env = append(os.Environ(), "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder, "HOME="+folder)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(done)
-	}()
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		<-done
-	})
-	for range 600 {
-		select {
-		case <-done:
-			t.Fatalf("caddy ended: %s", log.String())
-		case <-time.After(50 * time.Millisecond):
-		}
-		if response, err := http.Get("http://" + address + "/admin/openapi.json"); err == nil {
-			response.Body.Close()
-			return "http://" + address
-		}
-	}
-	t.Fatal("caddy does not answer")
-	return ""
+`, filepath.Join(t.TempDir(), "data"), sha256.Sum256([]byte(adminKey)), address)
+	testkit.RunCaddy(t, config, "http://"+address+"/admin/openapi.json")
+	return "http://" + address
 }

@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -16,12 +13,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/penstockhq/penstock/internal/needs"
+	"github.com/penstockhq/penstock/internal/testkit"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
@@ -29,52 +25,12 @@ import (
 	"github.com/penstockhq/penstock/middleware"
 )
 
-// install puts the pinned clients into a folder of the user's cache, once for
-// each lockfile, and returns it.
+// install returns a folder with the pinned clients and the script that uses them.
 func install(t *testing.T) string {
 	t.Helper()
-	needs.Program(t, "node")
-	npm := needs.Program(t, "npm")
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = t.TempDir()
-	}
-	sum := sha256.Sum256(lock)
-	folder := filepath.Join(cache, "penstock-sdktest", hex.EncodeToString(sum[:8]))
-	ready := filepath.Join(folder, "ready")
-	if _, err := os.Stat(ready); err != nil {
-		copyFiles(t, folder, "package.json", "package-lock.json")
-		command := exec.Command(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-		command.Dir = folder
-		if out, err := command.CombinedOutput(); err != nil {
-			needs.Unavailable(t, "npm", fmt.Sprintf("npm ci: %v\n%s", err, out))
-		}
-		if err := os.WriteFile(ready, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	copyFiles(t, folder, "clients.mjs")
+	folder := testkit.NPM(t, "sdktest")
+	testkit.CopyFiles(t, folder, "clients.mjs")
 	return folder
-}
-
-func copyFiles(t *testing.T, folder string, names ...string) {
-	t.Helper()
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // keys makes the keys that the clients use.

@@ -1,5 +1,6 @@
 // Package testkit holds what tests of several packages need: a buffer that several
-// goroutines may use, loopback addresses that are free, and a wait for a condition.
+// goroutines may use, loopback addresses that are free, a wait for a condition, packages
+// from npm, and the built Caddy as a process.
 package testkit
 
 import (
