@@ -15,13 +15,19 @@ func accountPath(id string) string { return accountsPath + "/" + url.PathEscape(
 
 // patchAccount finds an account and changes it.
 func (c *console) patchAccount(cmd *cobra.Command, named string, body record) error {
+	return c.oneAccount(cmd, "PATCH", named, body)
+}
+
+// oneAccount finds an account, makes a request about it, nil for one without a body, and
+// prints the account that comes back.
+func (c *console) oneAccount(cmd *cobra.Command, method, named string, body any) error {
 	return c.connect(cmd, false, func(api *client) error {
 		id, err := accountID(cmd.Context(), api, named)
 		if err != nil {
 			return err
 		}
 		var account record
-		if err := api.call(cmd.Context(), "PATCH", accountPath(id), body, &account); err != nil {
+		if err := api.call(cmd.Context(), method, accountPath(id), body, &account); err != nil {
 			return err
 		}
 		return c.printAccounts(cmd, account, account)
@@ -32,17 +38,7 @@ func (c *console) accountsShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ACCOUNT", Short: "Shows an account", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeAccounts,
 		RunE: func(cmd *cobra.Command, arguments []string) error {
-			return c.connect(cmd, false, func(api *client) error {
-				id, err := accountID(cmd.Context(), api, arguments[0])
-				if err != nil {
-					return err
-				}
-				var account record
-				if err := api.call(cmd.Context(), "GET", accountPath(id), nil, &account); err != nil {
-					return err
-				}
-				return c.printAccounts(cmd, account, account)
-			})
+			return c.oneAccount(cmd, "GET", arguments[0], nil)
 		},
 	}
 }

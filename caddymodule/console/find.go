@@ -16,36 +16,30 @@ import (
 // keyID returns the id of the key that a person names by its id or by its name. What
 // was typed is in no error: it may be the text of a key.
 func keyID(ctx context.Context, api *client, named string) (string, error) {
-	var key record
-	err := api.call(ctx, "GET", keyPath(named), nil, &key)
-	if err == nil {
-		return key.text("id"), nil
-	}
-	if !isNotFound(err) {
-		return "", err
-	}
-	keys, err := api.list(ctx, keysPath, url.Values{}, 0)
-	if err != nil {
-		return "", err
-	}
-	return pick("key", named, keys, func(key record) bool { return key.text("state") != "revoked" })
+	return find(ctx, api, "key", keysPath, named, func(key record) bool { return key.text("state") != "revoked" })
 }
 
 // accountID is keyID for accounts.
 func accountID(ctx context.Context, api *client, named string) (string, error) {
-	var account record
-	err := api.call(ctx, "GET", accountPath(named), nil, &account)
+	return find(ctx, api, "account", accountsPath, named, func(record) bool { return true })
+}
+
+// find returns the id of the thing below a path that has an id or name. counts says
+// which things may be meant by their name.
+func find(ctx context.Context, api *client, kind, path, named string, counts func(record) bool) (string, error) {
+	var thing record
+	err := api.call(ctx, "GET", path+"/"+url.PathEscape(named), nil, &thing)
 	if err == nil {
-		return account.text("id"), nil
+		return thing.text("id"), nil
 	}
 	if !isNotFound(err) {
 		return "", err
 	}
-	accounts, err := api.list(ctx, accountsPath, url.Values{}, 0)
+	things, err := api.list(ctx, path, url.Values{}, 0)
 	if err != nil {
 		return "", err
 	}
-	return pick("account", named, accounts, func(record) bool { return true })
+	return pick(kind, named, things, counts)
 }
 
 // isNotFound reports whether the administration has nothing under an id.
