@@ -329,6 +329,9 @@ func (i *Idempotency) record() *requestRecord {
 // rotated, as it is now and once that is durable. ok is false if there was none. The
 // same key with another request is an ErrIdempotencyReused.
 func (l *Ledger) MadeKey(ctx context.Context, idempotency Idempotency) (key Key, ok bool, err error) {
+	if idempotency.Key == "" {
+		return key, false, nil // nothing to wait for the disk for
+	}
 	err = l.write(ctx, func() ([]*Entry, error) {
 		before, found, err := l.core.earlier(&idempotency)
 		if found {
