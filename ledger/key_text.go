@@ -270,13 +270,14 @@ func MaskKeys(text string) string {
 
 // findKey finds the first key from a place on. begin is -1 if there is none.
 func findKey(text string, from int) (begin, end int) {
-	for at := from; at < len(text); at++ {
+	const least = len("_m_") + minMasked // most texts are shorter
+	for at := from; at+least <= len(text); at++ {
 		first := separator(text[at:])
 		if first == 0 {
 			continue
 		}
 		role := at + first
-		if role >= len(text) || text[role] != 'm' && text[role] != 'a' {
+		if text[role] != 'm' && text[role] != 'a' {
 			continue
 		}
 		second := separator(text[role+1:])
