@@ -2,8 +2,10 @@ package replace
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -40,4 +42,13 @@ func TestAFileIsReplacedAsAWholeOrNotAtAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("second")
+}
+
+func TestADirectoryThatIsNotThereCannotBeSynced(t *testing.T) {
+	if err := SyncDirectory(t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	if err := SyncDirectory(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) && runtime.GOOS != "windows" {
+		t.Errorf("a missing directory gives %v", err)
+	}
 }

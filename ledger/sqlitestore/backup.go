@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/penstockhq/penstock/internal/replace"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -110,7 +111,7 @@ func create(ctx context.Context, file string, progress Progress, write func(part
 		err = os.Rename(name, file)
 	}
 	if err == nil {
-		err = syncDirectory(filepath.Dir(file))
+		err = replace.SyncDirectory(filepath.Dir(file))
 	}
 	if err != nil {
 		return report, fmt.Errorf("back up ledger: %w", errors.Join(plain(err), removeAll(name)))

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/penstockhq/penstock/internal/replace"
 )
@@ -89,25 +87,8 @@ func (s *Store) mark() error {
 	if _, err := os.Stat(marker); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := replace.File(marker, func(to *os.File) error {
+	return replace.File(marker, func(to *os.File) error {
 		_, err := to.WriteString(markerText)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(marker))
-}
-
-// syncDirectory makes the names in a directory durable. Windows needs no such thing
-// and has none.
-func syncDirectory(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	directory, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(directory.Sync(), directory.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/penstockhq/penstock/internal/replace"
 	"github.com/penstockhq/penstock/ledger"
 )
 
@@ -76,7 +77,7 @@ func restore(ctx context.Context, file, backup string, force bool, progress Prog
 	if err := os.Rename(name, file); err != nil {
 		return restored, err
 	}
-	return restored, syncDirectory(filepath.Dir(file))
+	return restored, replace.SyncDirectory(filepath.Dir(file))
 }
 
 // copyBackup copies a backup, and a write-ahead log that may be beside it.
