@@ -70,6 +70,9 @@ func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 			e.failure = errors.Join(e.failure, e.Limiter.Close(), e.Ledger.Close(ctx))
 			return
 		}
+		if err := recall(ctx, e.Ledger, e.Forecast); err != nil {
+			log.Warn("the latest calls cannot be read: holds begin as for models that are not known", "error", err)
+		}
 		e.Metrics.head.ledger.Store(e.Ledger)
 		e.retention = startRetention(e.Ledger, time.Now, LastingLog("penstock"))
 		e.listen(log)
