@@ -113,8 +113,8 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		return
 	}
 	switch spec.Handling {
-	case dialect.ListModels:
-		x.listModels(w, r, next)
+	case dialect.ListModels, dialect.DescribeModel, dialect.TellVersion:
+		x.discover(w, r, next)
 	case dialect.PollRun:
 		x.poll(w, r)
 	case dialect.StartRun:

@@ -3,6 +3,10 @@ package middleware
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
+
+	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/internal/discovery"
 )
 
 // Model is a model that callers may name.
@@ -61,53 +65,86 @@ func (c *catalog) Model(name string) (Model, bool) {
 
 func (c *catalog) Models() []Model { return c.list }
 
-// modelObject is one model in the list, in the forms of both vendors at once.
-type modelObject struct {
-	ID          string `json:"id"`
-	Object      string `json:"object"`
-	Created     int64  `json:"created"`
-	OwnedBy     string `json:"owned_by"`
-	Type        string `json:"type"`
-	DisplayName string `json:"display_name"`
-	// Description is left out where nothing is said about the model.
-	Description string `json:"description,omitempty"`
-}
-
-// modelList is the list. It is always whole.
-type modelList struct {
-	Object  string        `json:"object"`
-	Data    []modelObject `json:"data"`
-	HasMore bool          `json:"has_more"`
-}
-
-func describe(name, description string) modelObject {
-	return modelObject{
-		ID: name, Object: "model", OwnedBy: "penstock", Type: "model", DisplayName: name, Description: description,
+// mayKnow returns the models that the key may use, or false if only the upstreams know:
+// no models are configured, and the key may use any.
+func (x *exchange) mayKnow() ([]discovery.Model, bool) {
+	var models []discovery.Model
+	switch {
+	case x.gate.catalog != nil:
+		for _, model := range x.gate.catalog.Models() {
+			if x.caller.mayUse(model.Name) {
+				models = append(models, discovery.Model{Name: model.Name, Description: model.Description})
+			}
+		}
+	case len(x.caller.key.Models) == 0:
+		return nil, false
+	default:
+		for _, name := range x.caller.key.Models {
+			models = append(models, discovery.Model{Name: name})
+		}
 	}
+	return models, true
 }
 
-// listModels lists the models that the key may use. It costs nothing. Where no models
-// are configured, the upstream answers.
-func (x *exchange) listModels(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if x.gate.catalog == nil && len(x.caller.key.Models) == 0 {
+// discover answers a question for models, which costs nothing: by itself where it knows
+// which models the key may use, and else by the upstream.
+func (x *exchange) discover(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	models, known := x.mayKnow()
+	if !known {
+		if !unambiguous(r.URL.EscapedPath()) {
+			x.refuse(w, r, refusePath(r.URL.EscapedPath()))
+			return
+		}
 		passOn(w, r, next)
 		return
 	}
-	list := []modelObject{}
-	if x.gate.catalog == nil {
-		for _, name := range x.caller.key.Models {
-			list = append(list, describe(name, ""))
+	spec := x.request.call.Route.Spec
+	native := spec.Dialect == dialect.Ollama
+	switch {
+	case spec.Handling == dialect.TellVersion:
+		x.tell(w, discovery.Version{Version: discovery.OllamaVersion})
+	case spec.Handling == dialect.DescribeModel:
+		x.describe(w, r, models)
+	case native:
+		x.tell(w, discovery.TagsOf(models))
+	default:
+		x.tell(w, discovery.ListOf(models))
+	}
+}
+
+// describe tells of one model. One that the key may not use does not exist for it.
+func (x *exchange) describe(w http.ResponseWriter, r *http.Request, models []discovery.Model) {
+	route := x.request.call.Route
+	name := route.Target
+	if !route.Spec.ModelInPath {
+		if refusal := x.request.body.read(w, r, maxQuestion); refusal != nil {
+			x.refuse(w, r, refusal)
+			return
 		}
-	} else {
-		for _, model := range x.gate.catalog.Models() {
-			if x.caller.mayUse(model.Name) {
-				list = append(list, describe(model.Name, model.Description))
-			}
+		var err error
+		if name, err = dialect.ModelAskedFor(x.request.body.received); err != nil {
+			x.refuse(w, r, refuseBody(err))
+			return
 		}
 	}
+	at := slices.IndexFunc(models, func(model discovery.Model) bool { return model.Name == name })
+	switch {
+	case at < 0:
+		x.refuse(w, r, refuseUnknownModel(name))
+	case route.Spec.Dialect == dialect.Ollama:
+		x.tell(w, discovery.CardOf(models[at]))
+	default:
+		x.tell(w, discovery.ObjectOf(models[at]))
+	}
+}
+
+// maxQuestion limits the body of a question for a model, in bytes.
+const maxQuestion = 64 << 10
+
+// tell answers with JSON.
+func (x *exchange) tell(w http.ResponseWriter, what any) {
 	w.Header().Set("Content-Type", "application/json")
-	err := json.NewEncoder(w).Encode(modelList{Object: "list", Data: list})
-	if err != nil {
-		x.gate.logger.Debug("list of models not sent", "request_id", x.request.id, "error", err)
+	if err := json.NewEncoder(w).Encode(what); err != nil {
+		x.gate.logger.Debug("answer about models not sent", "request_id", x.request.id, "error", err)
 	}
 }

@@ -24,7 +24,8 @@ var allowed = map[string]string{
 	"middleware/dialect/internal/jsonscan": "",
 	"middleware/dialect/internal/meter":    "middleware/dialect/internal/jsonscan",
 	"middleware/forecast":                  "ledger",
-	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast",
+	"middleware/internal/discovery":        "",
+	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",

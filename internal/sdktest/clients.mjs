@@ -79,6 +79,8 @@ async function openai(name, Client) {
       return collect(stream, (event) => (event.type === "response.output_text.delta" ? event.delta : event.type === "response.completed" ? event.response.usage.output_tokens : undefined));
     },
     models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
+    "one model": async () => (await client().models.retrieve("tiny")).id,
+    "model of another key": () => client(keys.limited).models.retrieve("dies"),
     "wrong key": () => client("wrong").chat.completions.create(chat),
     "revoked key": () => client(keys.revoked).chat.completions.create(chat),
     "admin key": () => client(keys.admin).chat.completions.create(chat),
@@ -123,6 +125,8 @@ async function anthropic() {
       return [reply.content[0].text, reply.usage.input_tokens, reply.usage.output_tokens];
     },
     models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
+    "one model": async () => (await client().models.retrieve("tiny")).display_name,
+    "model of another key": () => client(keys.limited).models.retrieve("dies"),
     "wrong key": () => create("wrong"),
     "admin key": () => create(keys.admin),
     "forbidden model": () => create(keys.limited, { model: "dies" }),

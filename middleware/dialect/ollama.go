@@ -1,6 +1,9 @@
 package dialect
 
-import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+import (
+	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+	"github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+)
 
 var ollama = description{name: "ollama"}
 
@@ -33,4 +36,55 @@ var ollamaEmbedSpec = Spec{
 	Permission: PermissionEmbeddings, NoOutput: true,
 	answer:  []string{"embeddings", "embedding"},
 	request: requestShape{stream: streamRefused, images: true},
+}
+
+// What clients of Ollama ask before they call: which models there are, what each of
+// them can do, and whether the server is new enough.
+
+var ollamaTagsSpec = Spec{
+	Dialect: Ollama, Class: "models", Method: "GET", Paths: []string{"/api/tags"},
+	Handling: ListModels,
+}
+
+var ollamaShowSpec = Spec{
+	Dialect: Ollama, Class: "models", Method: "POST", Paths: []string{"/api/show"},
+	Handling: DescribeModel,
+}
+
+var ollamaVersionSpec = Spec{
+	Dialect: Ollama, Class: "models", Method: "GET", Paths: []string{"/api/version"},
+	Handling: TellVersion,
+}
+
+// ModelAskedFor reads which model a request for the description of one names: in its
+// member model, or in name, as older clients of Ollama do. The error is a
+// [*RequestError].
+func ModelAskedFor(body []byte) (string, error) {
+	valid, plain := jsonscan.Valid(body)
+	scanner := jsonscan.CheckObject(body, 0, plain)
+	found := ""
+	for valid && scanner.Err == nil {
+		name, value, ok := scanner.Next()
+		if !ok {
+			break
+		}
+		if member := string(name); member == "model" || member == "name" {
+			raw := value.Of(body)
+			if raw[0] != '"' {
+				return "", badMember(member, "must be a string")
+			}
+			asked := jsonscan.Unquote(raw)
+			if found != "" && found != asked {
+				return "", badMember(member, "must be the same in model and name")
+			}
+			found = asked
+		}
+	}
+	switch {
+	case !valid || scanner.Err != nil:
+		return "", &RequestError{Message: "the body must be a JSON object"}
+	case found == "" || len(found) > maxModelName:
+		return "", badMember("model", "must be a string of 1 to %d bytes", maxModelName)
+	}
+	return found, nil
 }

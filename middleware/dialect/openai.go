@@ -66,3 +66,9 @@ var modelsSpec = Spec{
 	Dialect: OpenAI, Class: "models", Method: "GET", Paths: []string{"/v1/models"},
 	Handling: ListModels,
 }
+
+// modelSpec tells of one model. The slash in a name may be escaped or not.
+var modelSpec = Spec{
+	Dialect: OpenAI, Class: "models", Method: "GET", Paths: []string{"/v1/models/"},
+	Handling: DescribeModel, ModelInPath: true, LongTarget: true,
+}

@@ -9,11 +9,12 @@ import (
 
 // specs are all operations. To add one, write its spec and add it here.
 var specs = []*Spec{
-	&chatSpec, &completionsSpec, &embeddingsSpec, &responsesSpec, &modelsSpec,
+	&chatSpec, &completionsSpec, &embeddingsSpec, &responsesSpec, &modelsSpec, &modelSpec,
 	&messagesSpec,
 	&inferSpec,
 	&executeSpec, &startSpec, &pollSpec,
 	&ollamaGenerateSpec, &ollamaChatSpec, &ollamaEmbedSpec,
+	&ollamaTagsSpec, &ollamaShowSpec, &ollamaVersionSpec,
 	&llamaCppSpec,
 	&tgiSpec, &tgiStreamSpec, // and SGLang, on the same path
 	&rerankSpec,
@@ -92,7 +93,11 @@ func find(escapedPath string) (Route, bool) {
 		if !strings.HasPrefix(path, known.path) {
 			continue
 		}
-		if target, ok := unescapeSegment(path[len(known.path):]); ok {
+		unescape := unescapeSegment
+		if known.spec.LongTarget {
+			unescape = unescapeName
+		}
+		if target, ok := unescape(path[len(known.path):]); ok {
 			return Route{Spec: known.spec, Target: target}, true
 		}
 		break
@@ -162,9 +167,14 @@ func NameOf(escapedPath string) Name {
 // unescapeSegment unescapes one path segment; more than one is refused, and so is
 // what is too long to name a model.
 func unescapeSegment(escaped string) (string, bool) {
-	if escaped == "" || strings.Contains(escaped, "/") {
+	if strings.Contains(escaped, "/") {
 		return "", false
 	}
-	segment, err := url.PathUnescape(escaped)
-	return segment, err == nil && segment != "" && len(segment) <= maxModelName && utf8.ValidString(segment)
+	return unescapeName(escaped)
+}
+
+// unescapeName unescapes what may be several segments.
+func unescapeName(escaped string) (string, bool) {
+	name, err := url.PathUnescape(escaped)
+	return name, err == nil && name != "" && len(name) <= maxModelName && utf8.ValidString(name)
 }

@@ -17,10 +17,12 @@ type Handling uint8
 
 // The ways to handle a request.
 const (
-	SendCall   Handling = iota // the call goes to an upstream
-	ListModels                 // the gate lists the models
-	StartRun                   // the call runs in the background, the gate answers with an address
-	PollRun                    // the gate answers with the state of such a run
+	SendCall      Handling = iota // the call goes to an upstream
+	ListModels                    // the gate lists the models
+	DescribeModel                 // the gate tells of one model
+	TellVersion                   // the gate tells which version of an API it speaks
+	StartRun                      // the call runs in the background, the gate answers with an address
+	PollRun                       // the gate answers with the state of such a run
 )
 
 // Spec describes one operation of a dialect: all that the gate, the request reader,
@@ -32,7 +34,10 @@ type Spec struct {
 	Method  string
 	// Paths are the operation's paths. One that ends with a slash is followed by a
 	// segment that names the target.
-	Paths      []string
+	Paths []string
+	// LongTarget says that the target may have several segments, as the names of
+	// models that contain a slash have where clients do not escape it.
+	LongTarget bool
 	Permission Permission
 	Handling   Handling
 
