@@ -90,6 +90,7 @@ func (a *App) admission() admin.Admission {
 		limit := time.Duration(gate.HoldTimeout)
 		known.TimeLimit = max(known.TimeLimit, cmp.Or(limit, middleware.DefaultHoldTimeout))
 		known.StrictEstimate = known.StrictEstimate || gate.StrictEstimate
+		known.WholeCap = known.WholeCap || gate.InjectMaxTokens != nil && !*gate.InjectMaxTokens
 	}
 	return known
 }

@@ -24,6 +24,11 @@ func TestACallThatMayShrinkGetsTheLargestOutputThatFits(t *testing.T) {
 				TokenType: limits.TokenType(rapid.IntRange(0, 2).Draw(t, "type")),
 			}})
 		}
+		m := New(WithClock(newFakeClock()))
+		foretold, err := m.Inspect(background, request)
+		if err != nil {
+			t.Fatal(err)
+		}
 		largest := int64(0)
 		for output := request.Tokens.Output; output >= step; output -= step {
 			asked := request
@@ -37,13 +42,17 @@ func TestACallThatMayShrinkGetsTheLargestOutputThatFits(t *testing.T) {
 				break
 			}
 		}
-		decision, err := New(WithClock(newFakeClock())).Reserve(background, request)
+		decision, err := m.Reserve(background, request)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := Tokens{Input: request.Tokens.Input, Output: largest}
 		if decision.Admitted != (largest > 0) || decision.Admitted && decision.Reserved != want {
 			t.Fatalf("admitted %v with %+v, want %+v", decision.Admitted, decision.Reserved, want)
+		}
+		if foretold.Admitted != decision.Admitted || foretold.Refusal != decision.Refusal ||
+			decision.Admitted && foretold.Reserved != decision.Reserved {
+			t.Fatalf("foretold is %+v, decided %+v", foretold, decision)
 		}
 		if !decision.Admitted && !decision.Refusal.Never {
 			t.Fatalf("refused for %v, and not for good", decision.Refusal.RetryAfter)

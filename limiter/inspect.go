@@ -17,6 +17,9 @@ type State struct {
 	// not, and when.
 	Admitted bool
 	Refusal  Refusal
+	// Reserved is what the call asks for: with an OutputStep perhaps less output than
+	// in the request.
+	Reserved Tokens
 }
 
 // ScopeState is the state of one scope.
@@ -69,7 +72,8 @@ type LimitState struct {
 const MaxListed = 100
 
 // Inspect returns what is counted for a call's key and model, what each of its
-// rows has left, and when a call that asks for request.Tokens would be admitted.
+// rows has left, and when a call that asks for request.Tokens would be admitted. The
+// answer is that of Reserve, also where an OutputStep lets it lower the output.
 // It changes nothing. Errors: *ValueError.
 func (m *Memory) Inspect(_ context.Context, request Request) (State, error) {
 	has, err := check(&request)
@@ -86,12 +90,11 @@ func (m *Memory) Inspect(_ context.Context, request Request) (State, error) {
 		e.model = e.look(m.names.model(hash, request.Model), 1)
 	}
 	e.freshen()
-	usage := State{Scopes: []ScopeState{e.describe(e.key, "", request.Rows)}}
+	var decision Decision
+	admitted := e.fitsOrShrinks(&request, &decision)
+	usage := State{Admitted: admitted, Refusal: decision.Refusal, Reserved: e.want, Scopes: []ScopeState{e.describe(e.key, "", request.Rows)}}
 	if e.model != nil {
 		usage.Scopes = append(usage.Scopes, e.describe(e.model, request.Model, request.Rows))
-	}
-	if usage.Admitted = e.fits(request.Rows, new(Decision)); !usage.Admitted {
-		e.refuse(request.Rows, &usage.Refusal)
 	}
 	return usage, nil
 }

@@ -79,7 +79,7 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 
 func (c *console) explainCommand() *cobra.Command {
 	var model string
-	var input, output, body int64
+	var input, output, answers, body int64
 	cmd := &cobra.Command{
 		ValidArgsFunction: c.completeKeys, Use: "explain KEY", Args: cobra.ExactArgs(1),
 		Short: "Explains a key's limits and credit: how full they are, and when a call fits",
@@ -90,13 +90,14 @@ Only the running instance knows how full they are.`,
 	}
 	cmd.Flags().StringVar(&model, "model", "", "model of the call")
 	cmd.Flags().Int64Var(&input, "input-tokens", 0, "input tokens of the call")
-	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call reserves; 0: it names no cap")
+	cmd.Flags().Int64Var(&output, "output-tokens", 0, "output tokens that the call allows for an answer; 0: it names no cap")
+	cmd.Flags().Int64Var(&answers, "answers", 1, "answers that the call asks for, such as by n")
 	cmd.Flags().Int64Var(&body, "body-bytes", 0, "size of the call's body, which its input tokens are estimated from")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		query := url.Values{
 			"model":        {model},
 			"input_tokens": {strconv.FormatInt(input, 10)}, "output_tokens": {strconv.FormatInt(output, 10)},
-			"body_bytes": {strconv.FormatInt(body, 10)},
+			"body_bytes": {strconv.FormatInt(body, 10)}, "answers": {strconv.FormatInt(answers, 10)},
 		}
 		var explained record
 		err := c.connect(cmd, false, func(api *client) error {

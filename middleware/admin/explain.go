@@ -96,7 +96,7 @@ func (h *Handler) explain(c *rest.Call) error {
 		return err
 	}
 	id, model := q.Text("key"), q.Text("model")
-	tokens, demand := h.demand(q, model)
+	demand, request := h.demand(q, model)
 	if err := q.Done(); err != nil {
 		return err
 	}
@@ -109,18 +109,20 @@ func (h *Handler) explain(c *rest.Call) error {
 			return err
 		}
 	}
-	state, err := h.limiter.Inspect(c.Context(), limiter.Request{
-		Key: key.ID, Model: model, Tokens: tokens, Rows: key.LimitsFor(nil, model),
-	})
+	request.Key, request.Rows = key.ID, key.LimitsFor(nil, model)
+	state, err := h.limiter.Inspect(c.Context(), request)
 	if err != nil {
 		return err
+	}
+	if request.OutputStep > 0 {
+		demand.OutputCap = state.Reserved.Output / demand.Answers
 	}
 	view := explanation{
 		KeyID: key.ID, Model: model, State: stateNames[key.State(h.now())], Admitted: state.Admitted,
 		ModelAllowed: model == "" || h.rules.Serves(model) && (len(key.Models) == 0 || slices.Contains(key.Models, model)),
 		Held:         key.Held.String(), HeldMicro: key.Held, Scopes: []scopeView{},
 	}
-	view.Tokens.Input, view.Tokens.Output = tokens.Input, tokens.Output
+	view.Tokens.Input, view.Tokens.Output = state.Reserved.Input, state.Reserved.Output
 	if account, ok := h.ledger.Account(key.Owner); ok {
 		view.Account = viewAccount(&account)
 	}

@@ -24,16 +24,17 @@ type costView struct {
 	MostMicro ledger.Micro `json:"most_micro"`
 }
 
-// demand reads what call a question is about: how many tokens it reserves of the
-// limits, and what the gate would know of it. The size of the body gives the gate's
-// own estimate of the prompt, unless the question names the tokens itself.
-func (h *Handler) demand(q *rest.Query, model string) (limiter.Tokens, forecast.Demand) {
-	tokens := limiter.Tokens{
-		Input:  q.Integer("input_tokens", 0, 0, limiter.MaxTokens),
-		Output: q.Integer("output_tokens", 0, 0, limiter.MaxTokens),
-	}
+// maxAnswers is the most answers that a question can be about.
+const maxAnswers = 1 << 20
+
+// demand reads what call a question is about, as the gate would know of it, and what
+// the call reserves of the limits. The size of the body gives the gate's own estimate
+// of the prompt, unless the question names the tokens itself.
+func (h *Handler) demand(q *rest.Query, model string) (forecast.Demand, limiter.Request) {
+	input := q.Integer("input_tokens", 0, 0, limiter.MaxTokens)
 	demand := forecast.Demand{
-		Model: model, Bytes: q.Integer("body_bytes", 0, 0, maxBodyBytes), OutputCap: tokens.Output,
+		Model: model, Bytes: q.Integer("body_bytes", 0, 0, maxBodyBytes),
+		Answers: q.Integer("answers", 1, 1, maxAnswers), OutputCap: q.Integer("output_tokens", 0, 0, limiter.MaxTokens),
 		TimeLimit: cmp.Or(h.admission.TimeLimit, middleware.DefaultHoldTimeout), Strict: h.admission.StrictEstimate,
 	}
 	if demand.OutputCap == 0 { // as for a call whose caller names no cap
@@ -45,14 +46,20 @@ func (h *Handler) demand(q *rest.Query, model string) (limiter.Tokens, forecast.
 		}
 	}
 	switch {
-	case tokens.Input == 0 && demand.Bytes > 0:
-		tokens.Input = demand.Estimate()
+	case input == 0 && demand.Bytes > 0:
+		input = demand.Estimate()
 	case demand.Bytes == 0 && demand.Strict:
-		demand.Bytes = max(tokens.Input-forecast.TemplateTokens, 0)
+		demand.Bytes = max(input-forecast.TemplateTokens, 0)
 	case demand.Bytes == 0:
-		demand.Bytes = tokens.Input * forecast.BytesPerToken
+		demand.Bytes = input * forecast.BytesPerToken
 	}
-	return tokens, demand
+	request := limiter.Request{Model: model, Tokens: limiter.Tokens{
+		Input: input, Output: min(demand.Most().OutputTokens, limiter.MaxTokens),
+	}}
+	if demand.CapByDefault && !h.admission.WholeCap {
+		request.OutputStep = demand.Answers
+	}
+	return demand, request
 }
 
 // addCost says what the call would hold and cost, and whether there is credit for it.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/forecast"
 )
 
@@ -61,5 +63,40 @@ func TestExplainKnowsWhatACallHoldsAndThatItIsRefused(t *testing.T) {
 	}
 	if _, err := s.Ledger.Hold(context.Background(), ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: ledger.Quantity{OutputTokens: 201}}); err == nil {
 		t.Error("admission says otherwise")
+	}
+}
+
+func TestExplainAsksForWhatACallWithoutACapReserves(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		query    string
+		wholeCap bool
+		used     int64
+		output   float64
+		admitted bool
+	}{
+		{"all that the limit takes", "", false, 0, 50, true},
+		{"in whole answers", "&answers=3", false, 0, 48, true},
+		{"the default of the model", "", true, 0, 100, false},
+		{"a cap of its own", "&output_tokens=20", false, 0, 20, true},
+		{"a cap for each answer", "&output_tokens=20&answers=3", false, 0, 60, false},
+		{"what others use is not its own", "", false, 30, 50, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newServer(t, WithModels(Model{ID: "tiny", MaxOutputTokens: 100}), WithAdmission(Admission{WholeCap: test.wholeCap}))
+			s.Grant("default", 10*ledger.Credit)
+			text := s.Mint(ledger.NewKey{Name: "m", Limits: []limits.Row{{TPM: 60, TokenType: limits.Total}}})
+			key, err := s.Ledger.Authenticate(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.used > 0 {
+				s.Run(&key, "tiny", limiter.Tokens{Input: test.used})
+			}
+			got := s.Call("GET", "/admin/v1/explain?model=tiny&body_bytes=40"+test.query, text, "").Want(200)
+			if got.Fields()["admitted"] != test.admitted || got.Object("tokens")["output"] != test.output {
+				t.Errorf("admitted %v, want %t; output %v, want %v", got.Fields()["admitted"], test.admitted, got.Object("tokens")["output"], test.output)
+			}
+		})
 	}
 }

@@ -46,6 +46,9 @@ type Admission struct {
 	TimeLimit time.Duration
 	// StrictEstimate says that the gate takes a token for each byte of a prompt.
 	StrictEstimate bool
+	// WholeCap says that a call whose caller names no cap needs room for all of the
+	// default: the gate does not write a smaller one into the call.
+	WholeCap bool
 }
 
 // WithAdmission says what decides how much credit the gate holds for a call.

@@ -183,7 +183,7 @@ func (h *Handler) selfRoutes() []rest.Route {
 			Summary: "Show each limit of a key, what fills it, what a call would hold and cost, and when it fits.", Reply: explanation{},
 			Query: schema.Members{
 				"key": schema.Text, "model": schema.Text, "input_tokens": tokens, "output_tokens": tokens,
-				"body_bytes": schema.Integer(0, maxBodyBytes),
+				"body_bytes": schema.Integer(0, maxBodyBytes), "answers": schema.Integer(1, maxAnswers),
 			},
 			Refusals: []int{http.StatusNotFound},
 		},
