@@ -19,6 +19,7 @@ type evidence struct {
 	reserved   limiter.Tokens
 	most       ledger.Quantity // what the call may consume by what it asked for
 	custom     bool            // most is what the operator said of the path
+	noOutput   bool            // the operation generates nothing
 	fixed      bool            // the path has a fixed cost
 
 	reply reading // what the reply showed
@@ -159,6 +160,8 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			InputTokens: input, CachedTokens: min(max(e.facts.usage.CachedTokens, 0), input),
 			OutputTokens: max(e.facts.usage.OutputTokens, 0),
 		}, ledger.UsageReported
+	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && e.noOutput:
+		return ledger.Quantity{InputTokens: e.reserved.Input}, ledger.UsageEstimated // no call has no input
 	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && r.counted > 0:
 		// An upstream that does not count says so with zeros.
 		return ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}, ledger.UsageCounted

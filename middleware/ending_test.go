@@ -78,6 +78,9 @@ func TestEndings(t *testing.T) {
 		{"complete, a figure only at the beginning", []change{stream, func(e *evidence) {
 			e.reply.usage, e.reply.hasUsage, e.reply.early = dialect.Usage{Input: 90, Output: 1}, true, true
 		}}, ledger.OutcomeOK, counted, tokens(90, 0, 7)},
+		{"nothing is generated, usage of zeros", []change{whole, func(e *evidence) {
+			e.noOutput, e.reply.usage = true, dialect.Usage{}
+		}}, ledger.OutcomeOK, estimate, tokens(100, 0, 0)},
 		{"complete stream, usage not reported", []change{stream}, ledger.OutcomeOK, counted, tokens(100, 0, 7)},
 		{
 			"complete, usage not reported",

@@ -87,6 +87,42 @@ func TestFixedCostAndUnmeteredPaths(t *testing.T) {
 	}
 }
 
+func TestInputThatAnUpstreamCountsAsNothingIsEstimated(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		reply := ""
+		h := build(t, func(http.ResponseWriter, *http.Request) {}, ledger.NewKey{})
+		if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Input: 1_000_000}); err != nil {
+			t.Fatal(err)
+		}
+		h.wrap(func(w http.ResponseWriter, r *http.Request) {
+			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "e:1", Trusted: trusted})
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, reply)
+		})
+		const input, query = `{"model":"tiny","input":"how are you?"}`, `{"model":"tiny","query":"which?","documents":["a"]}`
+		for i, test := range []struct {
+			path, body, reply string
+			input             int64
+			source            ledger.UsageSource
+		}{
+			{"/v1/embeddings", input, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":0,"total_tokens":0}}`, int64(len(input)+3) / 4, ledger.UsageEstimated},
+			{"/v1/embeddings", input, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":5,"total_tokens":5}}`, 5, ledger.UsageReported},
+			{"/api/embed", input, `{"embeddings":[[1]],"prompt_eval_count":0}`, int64(len(input)+3) / 4, ledger.UsageEstimated},
+			{"/rerank", query, `{"results":[{"index":0,"document":{"text":"a"},"relevance_score":1}],"usage":{"total_tokens":0}}`, int64(len(query)+3) / 4, ledger.UsageEstimated},
+			{"/rerank", query, `{"results":[],"usage":{"total_tokens":7}}`, 7, ledger.UsageReported},
+		} {
+			reply = test.reply
+			if got := h.post(test.path, test.body); got.status != 200 {
+				t.Fatalf("%s: %d %s", test.path, got.status, got.body)
+			}
+			report := h.reports.nth(t, i+1)
+			if report.InputTokens != test.input || report.OutputTokens != 0 || report.UsageSource != test.source || report.Charge.Amount != ledger.Micro(test.input) {
+				t.Errorf("trusted %v, %s %s: %+v", trusted, test.path, test.reply, report)
+			}
+		}
+	}
+}
+
 func TestRerankIsChargedByItsInput(t *testing.T) {
 	const body = `{"model":"tiny","query":"which?","documents":["a","b"],"top_n":1}`
 	h := build(t, chat, ledger.NewKey{})

@@ -42,7 +42,7 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 			returned: returned, cause: context.Cause(ctx), clientGone: r.Context().Err() != nil,
 			wall: x.gate.now().Sub(x.watch.dispatched), reserved: x.admission.reserved,
 			most:   x.admission.most(x.gate, &x.request),
-			custom: x.request.custom != nil, fixed: x.request.fixed(),
+			custom: x.request.custom != nil, fixed: x.request.fixed(), noOutput: x.request.call.Route.Spec.NoOutput,
 		})
 	}()
 	next.ServeHTTP(&x.reply, request)
