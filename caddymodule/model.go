@@ -13,7 +13,8 @@ import (
 
 // Model is one model that callers may use.
 type Model struct {
-	// The model's name on the upstreams. Default: the same name.
+	// The model's name on the upstreams. Replies show callers the name that they
+	// know. Default: the same name.
 	UpstreamName string `json:"upstream_name,omitempty"`
 
 	// What callers read about the model in the list of models. Default: nothing.

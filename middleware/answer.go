@@ -85,6 +85,8 @@ func (x *exchange) complete(end *ending) {
 		r.write(r.kept)
 		x.headers.setCharge(r.Header(), end.charge.Amount)
 		return
+	case modeWhole:
+		r.kept = r.renamed(r.kept)
 	case modeTranslated:
 		quantity := &end.settlement.Quantity
 		r.kept = dialect.Answer{

@@ -11,8 +11,10 @@ import (
 
 // Model is a model that callers may name.
 type Model struct {
-	Name         string // as callers name it, and as it stands in limits and entries
-	UpstreamName string // as the upstreams name it; empty: the same
+	Name string // as callers name it, and as it stands in limits and entries
+	// UpstreamName is the name by which the upstreams know it; empty: the same. Replies
+	// that pass show Name instead, whatever name they have.
+	UpstreamName string
 	Description  string // for the list of models
 	// MaxOutputTokens caps one answer: it is written into calls that set no cap,
 	// and a call that asks for more is refused. 0: DefaultMaxOutputTokens is

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/internal/rename"
 )
 
 const (
@@ -40,6 +41,7 @@ type reply struct {
 	request *request
 	headers *headers
 	watch   *watch
+	rename  *rename.Model // nil: the upstreams' name of the model is the public one
 
 	meter     dialect.Meter
 	status    int
@@ -70,10 +72,28 @@ type reply struct {
 // newReply returns the writer that the next handler gets.
 func newReply(w http.ResponseWriter, q *request, h *headers, running *watch) reply {
 	strip := !q.call.IncludeUsage && !q.call.Route.Translated()
-	return reply{
+	r := reply{
 		w: w, request: q, headers: h, watch: running,
 		declared: -1, meter: dialect.NewMeter(&q.call, strip),
 	}
+	if q.model.upstream() != q.model.Name {
+		r.rename = rename.New(q.model.Name)
+	}
+	return r
+}
+
+// renamed returns a piece of what passes with the public name of the model in it.
+func (r *reply) renamed(piece []byte) []byte {
+	if r.rename == nil {
+		return piece
+	}
+	format := rename.JSON
+	if r.mode == modeStream {
+		if format = rename.SSE; r.format == dialect.NDJSON {
+			format = rename.NDJSON
+		}
+	}
+	return r.rename.Apply(format, piece)
 }
 
 // flush sends what the client's connection has buffered.
@@ -174,8 +194,8 @@ func (r *reply) send() {
 	}
 	r.sent, r.clientStatus = true, r.status
 	header := r.w.Header()
-	if r.mode == modeStream || r.declared < 0 || r.gzip != nil {
-		header.Del("Content-Length") // events may be taken out
+	if r.mode == modeStream || r.declared < 0 || r.gzip != nil || r.rename != nil {
+		header.Del("Content-Length") // events may be taken out, and names have other lengths
 		header.Add("Trailer", headerCharged)
 	}
 	r.headers.setLimits(header)

@@ -123,7 +123,7 @@ func (r *reply) letPass() {
 // pass sends a piece of a body, all but the last byte so far.
 func (r *reply) pass(piece []byte) {
 	r.send()
-	if len(piece) == 0 {
+	if piece = r.renamed(piece); len(piece) == 0 {
 		return
 	}
 	if len(r.kept) > 0 {
@@ -138,7 +138,7 @@ func (r *reply) Pass(events []byte) error {
 	if len(r.kept) > 0 { // nothing may overtake what is held back
 		return r.Last(events)
 	}
-	r.write(events)
+	r.write(r.renamed(events))
 	if err := r.watch.produced(r.meter.Counted()); err != nil {
 		return err
 	}
@@ -147,6 +147,7 @@ func (r *reply) Pass(events []byte) error {
 
 // Last implements dialect.Sink.
 func (r *reply) Last(events []byte) error {
+	events = r.renamed(events)
 	if len(r.kept)+len(events) > maxHeld {
 		return errAfterEnd
 	}

@@ -25,7 +25,8 @@ var allowed = map[string]string{
 	"middleware/dialect/internal/meter":    "middleware/dialect/internal/jsonscan",
 	"middleware/forecast":                  "ledger",
 	"middleware/internal/discovery":        "",
-	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery",
+	"middleware/internal/rename":           "",
+	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",
