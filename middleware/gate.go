@@ -115,6 +115,8 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	switch spec.Handling {
 	case dialect.ListModels, dialect.DescribeModel, dialect.TellVersion:
 		x.discover(w, r, next)
+	case dialect.CountTokens:
+		x.countTokens(w, r, next)
 	case dialect.PollRun:
 		x.poll(w, r)
 	case dialect.StartRun:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/internal/rename"
+	"github.com/penstockhq/penstock/middleware/internal/unpack"
 )
 
 const (
@@ -58,7 +59,7 @@ type reply struct {
 
 	inference    time.Duration // X-Inference-Ms
 	kept         []byte        // body so far, or what waits for the end
-	gzip         *decompressor
+	gzip         *unpack.Gzip
 	size         int64  // bytes that the handler wrote
 	declared     int64  // bytes that it announced, -1: none
 	text         string // of a translated reply
@@ -156,7 +157,7 @@ func (r *reply) Write(piece []byte) (int, error) {
 	}
 	r.size += int64(len(piece))
 	if r.gzip != nil {
-		if err := r.gzip.write(piece); err != nil && r.readError == nil {
+		if err := r.gzip.Write(piece); err != nil && r.readError == nil {
 			r.readError = err
 		}
 	} else {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/internal/unpack"
 )
 
 // mode is how a reply is handled.
@@ -62,7 +63,7 @@ func (r *reply) openEncoding(header http.Header) {
 	switch header.Get("Content-Encoding") {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		r.gzip = newDecompressor(r.consume)
+		r.gzip = unpack.NewGzip(r.consume)
 		header.Del("Content-Encoding")
 		header.Del("Content-Length")
 	default:
@@ -175,7 +176,7 @@ func (r *reply) truncated() bool {
 // is an answer, whatever it looks like.
 func (r *reply) drain(returned, selfReported bool) {
 	if r.gzip != nil {
-		if err := r.gzip.close(); err != nil && r.readError == nil {
+		if err := r.gzip.Close(); err != nil && r.readError == nil {
 			r.readError = err
 		}
 	}

@@ -215,12 +215,12 @@ func origin(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// recorder keeps the answer of a background run. What the gate translates limits its
-// size.
+// recorder keeps an answer that goes to no client.
 type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	limit  int // of the body in bytes; 0: what the gate translates limits it
 }
 
 func (r *recorder) Header() http.Header { return r.header }
@@ -234,6 +234,9 @@ func (r *recorder) WriteHeader(status int) {
 func (r *recorder) Write(piece []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
+	}
+	if r.limit > 0 && r.body.Len()+len(piece) > r.limit {
+		return 0, errReplyTooLarge
 	}
 	return r.body.Write(piece)
 }

@@ -26,7 +26,8 @@ var allowed = map[string]string{
 	"middleware/forecast":                  "ledger",
 	"middleware/internal/discovery":        "",
 	"middleware/internal/rename":           "",
-	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename",
+	"middleware/internal/unpack":           "",
+	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/unpack",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",

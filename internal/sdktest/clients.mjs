@@ -127,6 +127,8 @@ async function anthropic() {
     models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
     "one model": async () => (await client().models.retrieve("tiny")).display_name,
     "model of another key": () => client(keys.limited).models.retrieve("dies"),
+    "count tokens": async () => (await client().messages.countTokens(chat)).input_tokens,
+    "count tokens by the gate": async () => (await client().messages.countTokens({ ...chat, model: "busy" })).input_tokens > 9,
     "wrong key": () => create("wrong"),
     "admin key": () => create(keys.admin),
     "forbidden model": () => create(keys.limited, { model: "dies" }),

@@ -52,6 +52,8 @@ var anthropic = map[string]expectation{
 	"models":                      {ok: `["busy","dies","fails","slow","tiny"]`},
 	"one model":                   {ok: `"tiny"`},
 	"model of another key":        {class: "NotFoundError", status: 404},
+	"count tokens":                {ok: `9`},
+	"count tokens by the gate":    {ok: `true`},
 	"wrong key":                   {class: "AuthenticationError", status: 401},
 	"admin key":                   {class: "PermissionDeniedError", status: 403},
 	"forbidden model":             {class: "PermissionDeniedError", status: 403},

@@ -50,6 +50,8 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"object":"list","model":"tiny","data":[{"object":"embedding","index":0,"embedding":[0.5,-0.25]},{"object":"embedding","index":1,"embedding":[0.5,-0.25]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)
 	case "/v1/responses":
 		responses(w, call)
+	case "/v1/messages/count_tokens":
+		io.WriteString(w, `{"input_tokens":9}`)
 	case "/v1/messages":
 		messages(w, call)
 	default:

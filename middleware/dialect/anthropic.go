@@ -29,3 +29,11 @@ var messagesSpec = Spec{
 		CachedApart: true,
 	},
 }
+
+// countTokensSpec asks how many tokens the prompt of a message has. vLLM and
+// llama-server count it, others do not know the path.
+var countTokensSpec = Spec{
+	Dialect: Anthropic, Class: "count_tokens", Method: "POST", Paths: []string{"/v1/messages/count_tokens"},
+	Permission: PermissionInference, Handling: CountTokens, NoOutput: true,
+	request: requestShape{stream: streamIgnored},
+}

@@ -43,8 +43,8 @@ var knownText = map[*Spec]string{
 	&responsesSpec: sampling + llamaServer + ` input instructions max_output_tokens background previous_response_id
 		conversation prompt include text reasoning tools tool_choice parallel_tool_calls max_tool_calls truncation
 		previous_input_messages enable_response_messages verbosity chat_template_kwargs context_management `,
-	&messagesSpec: sampling + llamaServer + ` messages system stop_sequences tools tool_choice thinking output_config
-		context_management mcp_servers container inference_geo output_format speed chat_template_kwargs cache_control `,
+	&messagesSpec:    messagesMembers,
+	&countTokensSpec: messagesMembers,
 	&ollamaGenerateSpec: ` model prompt suffix system context stream raw format images options keep_alive think
 		logprobs top_logprobs truncate shift `,
 	&ollamaChatSpec:  ` model messages tools stream format options keep_alive think logprobs top_logprobs truncate shift `,
@@ -60,6 +60,9 @@ var knownText = map[*Spec]string{
 	&executeSpec: aixplainMembers,
 	&startSpec:   aixplainMembers,
 }
+
+const messagesMembers = sampling + llamaServer + ` messages system stop_sequences tools tool_choice thinking output_config
+	context_management mcp_servers container inference_geo output_format speed chat_template_kwargs cache_control `
 
 const aixplainMembers = ` text data context prompt history options max_tokens temperature top_p stop seed response_format
 	tools tool_choice stream model language sourcelanguage targetlanguage script `

@@ -10,7 +10,7 @@ import (
 // specs are all operations. To add one, write its spec and add it here.
 var specs = []*Spec{
 	&chatSpec, &completionsSpec, &embeddingsSpec, &responsesSpec, &modelsSpec, &modelSpec,
-	&messagesSpec,
+	&messagesSpec, &countTokensSpec,
 	&inferSpec,
 	&executeSpec, &startSpec, &pollSpec,
 	&ollamaGenerateSpec, &ollamaChatSpec, &ollamaEmbedSpec,

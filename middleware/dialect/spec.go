@@ -21,6 +21,7 @@ const (
 	ListModels                    // the gate lists the models
 	DescribeModel                 // the gate tells of one model
 	TellVersion                   // the gate tells which version of an API it speaks
+	CountTokens                   // an upstream or the gate counts a prompt, for no charge
 	StartRun                      // the call runs in the background, the gate answers with an address
 	PollRun                       // the gate answers with the state of such a run
 )

@@ -10,7 +10,7 @@ func TestEverySpecIsWhole(t *testing.T) {
 		if spec.Class == "" || spec.Method == "" || len(spec.Paths) == 0 && spec != &sglangSpec {
 			t.Errorf("%s: class %q, method %q, paths %q", spec.Dialect, spec.Class, spec.Method, spec.Paths)
 		}
-		sends := spec.Handling == SendCall || spec.Handling == StartRun
+		sends := spec.Handling == SendCall || spec.Handling == StartRun || spec.Handling == CountTokens
 		if sends != (spec.Permission != "") {
 			t.Errorf("%s %s: permission %q", spec.Dialect, spec.Class, spec.Permission)
 		}

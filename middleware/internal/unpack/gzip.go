@@ -1,4 +1,5 @@
-package middleware
+// Package unpack decompresses replies while they pass.
+package unpack
 
 import (
 	"compress/gzip"
@@ -7,10 +8,10 @@ import (
 	"iter"
 )
 
-// decompressor takes the pieces of a gzip stream as they are written and hands on
+// Gzip takes the pieces of a gzip stream as they are written and hands on
 // the pieces of its content. The standard library's reader wants to read instead;
-// the two meet in a coroutine, so that nothing runs at the same time.
-type decompressor struct {
+// the two meet in a coroutine, so that nothing runs at the same time. Every Gzip must be closed.
+type Gzip struct {
 	piece  []byte // not read yet
 	closed bool
 	failed error
@@ -18,9 +19,9 @@ type decompressor struct {
 	stop   func()
 }
 
-// newDecompressor returns a decompressor that hands its content to consume.
-func newDecompressor(consume func([]byte)) *decompressor {
-	d := &decompressor{}
+// NewGzip returns a Gzip that hands its content to consume.
+func NewGzip(consume func([]byte)) *Gzip {
+	d := &Gzip{}
 	d.resume, d.stop = iter.Pull(func(yield func(struct{}) bool) {
 		d.failed = d.run(pull{d, yield}, consume)
 	})
@@ -28,7 +29,7 @@ func newDecompressor(consume func([]byte)) *decompressor {
 }
 
 // run reads the stream to its end, inside the coroutine.
-func (d *decompressor) run(source io.Reader, consume func([]byte)) error {
+func (d *Gzip) run(source io.Reader, consume func([]byte)) error {
 	content, err := gzip.NewReader(source)
 	if err != nil {
 		return err
@@ -48,8 +49,8 @@ func (d *decompressor) run(source io.Reader, consume func([]byte)) error {
 	}
 }
 
-// write decompresses a piece as far as it goes.
-func (d *decompressor) write(piece []byte) error {
+// Write decompresses a piece as far as it goes. The error is that of the stream so far.
+func (d *Gzip) Write(piece []byte) error {
 	d.piece = piece
 	if len(piece) > 0 {
 		d.resume()
@@ -57,8 +58,8 @@ func (d *decompressor) write(piece []byte) error {
 	return d.failed
 }
 
-// close ends the stream and returns an error if its content is not complete.
-func (d *decompressor) close() error {
+// Close ends the stream and returns an error if its content is not complete.
+func (d *Gzip) Close() error {
 	d.closed = true
 	d.resume()
 	d.stop()
@@ -67,7 +68,7 @@ func (d *decompressor) close() error {
 
 // pull is the reader that the coroutine reads from.
 type pull struct {
-	from  *decompressor
+	from  *Gzip
 	yield func(struct{}) bool
 }
 
