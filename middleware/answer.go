@@ -142,7 +142,7 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 		refusal.Message, refusal.RetryAfter = "no upstream is available", retryWhenUnavailable
 	case seen.facts.failureStatus == http.StatusGatewayTimeout:
 		refusal.Reason, refusal.Message = dialect.UpstreamLate, "the upstream did not answer in time"
-	case reply.status == http.StatusUnauthorized || reply.status == http.StatusForbidden:
+	case refusesGateway(reply.status):
 		refusal.Code, refusal.Message = "upstream_credentials", "the upstream refused the gateway"
 	}
 }
@@ -198,12 +198,12 @@ func (x *exchange) passRefusal(seen *evidence, end *ending) {
 		x.gate.logger.Error("the upstream redirects", "status", status, "upstream", seen.facts.upstream.Address)
 		x.fail(end, x.refuseEnding(seen, end))
 		return
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		x.gate.logger.Error("the upstream refused the gateway's credentials",
+	case refusesGateway(status):
+		x.gate.logger.Error("the upstream refused the gateway's credentials or account",
 			"status", status, "upstream", seen.facts.upstream.Address)
 		x.fail(end, x.refuseEnding(seen, end))
 		return
-	case !x.request.call.Route.Translated() && hasErrorObject(r.kept):
+	case !x.request.call.Route.Translated() && x.headers.dialect.HasCommonErrors() && hasErrorObject(r.kept):
 		r.Header()["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
 		r.sendKept()
 		return

@@ -83,14 +83,24 @@ func (e *evidence) outcome() ledger.Outcome {
 		return ledger.OutcomeClientGone
 	case !e.returned || failure != nil || r.readError != nil || r.status >= 500 || r.redirects:
 		return ledger.OutcomeUpstreamFailed
-	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
-		return ledger.OutcomeUpstreamFailed // the gateway's own credentials, not the caller's fault
+	case refusesGateway(r.status):
+		return ledger.OutcomeUpstreamFailed
 	case r.status >= 400:
 		return ledger.OutcomeUpstreamRefused
 	case r.errorEvent || r.truncated:
 		return ledger.OutcomeUpstreamFailed
 	}
 	return ledger.OutcomeOK
+}
+
+// refusesGateway says that by this status an upstream means the gateway, its credentials
+// or its account, and not the caller: their own have been checked.
+func refusesGateway(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return true
+	}
+	return false
 }
 
 // free reports whether a call with this outcome is not charged: the client received

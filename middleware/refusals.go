@@ -133,16 +133,16 @@ func refuseLimit(refused limiter.Refusal) *dialect.Refusal {
 			counted = bound.TokenType + " " + counted
 		}
 	}
+	reason, never := dialect.Limited, dialect.OverLimit
+	if refused.Rule == limits.RPD || refused.Rule == limits.TPD {
+		reason, never = dialect.LimitedForDay, dialect.OverDayLimit
+	}
 	if refused.Never {
 		return &dialect.Refusal{
-			Reason: dialect.BadRequest, Code: "request_exceeds_limit", Final: true, Bound: bound,
-			Message: fmt.Sprintf("the call needs %d of the %d %s of %s and can never be admitted; shorten it or lower its max_tokens",
+			Reason: never, Final: true, Bound: bound,
+			Message: fmt.Sprintf("the call needs %d and the limit is %d %s for %s: waiting does not help; shorten the call or lower its max_tokens",
 				refused.Needed, refused.Limit, counted, where),
 		}
-	}
-	reason := dialect.Limited
-	if refused.Rule == limits.RPD || refused.Rule == limits.TPD {
-		reason = dialect.LimitedForDay
 	}
 	return &dialect.Refusal{
 		Reason: reason, RetryAfter: refused.RetryAfter, Bound: bound,

@@ -69,6 +69,32 @@ func TestLimitsAreToldInEachDialect(t *testing.T) {
 	}
 }
 
+func TestACallThatNeverFitsIsToldThatWaitingDoesNotHelp(t *testing.T) {
+	for _, test := range []struct {
+		path, body string
+		limits     limits.Row
+		status     int
+		starts     string
+	}{
+		{"/v1/chat/completions", plainBody, limits.Row{TPM: 1}, 400, `{"type":"error","error":{"type":"invalid_request_error","code":"request_exceeds_limit","message":"the call needs `},
+		{"/v1/messages", plainBody, limits.Row{TPD: 1}, 400, `{"type":"error","error":{"type":"invalid_request_error","code":"request_exceeds_limit","message":"the call needs `},
+		{"/api/infer", `{"prompt":"x","model":"tiny","max_tokens":50}`, limits.Row{TPM: 1}, 400, `{"error":"the call needs `},
+		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, limits.Row{TPM: 1}, 497, `{"statusCode":497,"message":"the call needs `},
+		{"/api/v1/execute/tiny", `{"data":"x","max_tokens":50}`, limits.Row{TPM: 1, Model: "tiny"}, 497, `{"statusCode":497,"message":"the call needs `},
+		{"/api/v2/execute/tiny", `{"text":"x","max_tokens":50}`, limits.Row{TPD: 1}, 429, `{"statusCode":429,"message":"the call needs `},
+	} {
+		h := build(t, chat, ledger.NewKey{Limits: []limits.Row{test.limits}})
+		got := h.post(test.path, test.body)
+		if got.status != test.status || !strings.HasPrefix(got.body, test.starts) || !strings.Contains(got.body, "waiting does not help") {
+			t.Errorf("%s: %d %s", test.path, got.status, got.body)
+		}
+		if strings.Contains(got.body, "retry_after") || got.header.Get("Retry-After")+got.header.Get("Retry-After-Ms") != "" {
+			t.Errorf("%s names a wait: %s %v", test.path, got.body, got.header)
+		}
+		h.untouched()
+	}
+}
+
 func TestTheDialectOfErrorsCanBeFixed(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{}, middleware.WithDialect(dialect.Aquin))
 	if got := h.do("POST", "/v1/chat/completions", plainBody); strings.TrimSpace(got.body) != `{"error":"the API key is missing or not valid"}` {

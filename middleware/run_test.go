@@ -13,6 +13,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware"
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
 // stage is an upstream that sends what it is told and says when its call was
@@ -172,6 +173,7 @@ func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
 		{429, 429, ledger.OutcomeUpstreamRefused, `busy`, `"code":"upstream_busy"`},
 		{401, 502, ledger.OutcomeUpstreamFailed, `{"error":{"message":"bad key sk-upstream"}}`, `"the upstream refused the gateway"`},
 		{500, 500, ledger.OutcomeUpstreamFailed, `<html>boom</html>`, `"code":"upstream_failed"`},
+		{402, 502, ledger.OutcomeUpstreamFailed, `{"error":{"message":"pay"}}`, `"the upstream refused the gateway"`},
 		{503, 503, ledger.OutcomeUpstreamFailed, `{"detail":"loading"}`, `"message":"loading"`},
 	} {
 		t.Run(fmt.Sprint(test.upstream, test.reply), func(t *testing.T) {
@@ -189,6 +191,36 @@ func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
 				t.Errorf("the request was not counted, or twice: %v", next.header)
 			}
 		})
+	}
+}
+
+// Aquin's clients know 502 and 503 as failures, and nothing else from 500 on.
+func TestAquinHearsOfEveryUpstreamFailureAs502Or503(t *testing.T) {
+	status := 0
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // only then the server notices that the gate is gone
+		if status == 0 {
+			<-r.Context().Done()
+			return
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, `{"error":{"message":"boom"}}`)
+	}, ledger.NewKey{}, middleware.WithHoldTimeout(100*time.Millisecond), middleware.WithDialect(dialect.Aquin))
+	for _, path := range []string{"/api/infer", "/api/v1/model", "/v1/chat/completions"} {
+		for given, want := range map[int]int{0: 502, 401: 502, 402: 502, 403: 502, 407: 502, 500: 502, 501: 502, 502: 502, 503: 503, 504: 502, 599: 502, 700: 502} {
+			status = given
+			got := h.post(path, `{"model":"tiny","prompt":"x","messages":[{"role":"user","content":"x"}]}`)
+			if got.status != want || !strings.HasPrefix(got.body, `{"error":"`) {
+				t.Errorf("%s: %d became %d %s", path, given, got.status, got.body)
+			}
+		}
+	}
+	h.upstream.Close()
+	if got := h.post("/api/infer", `{"model":"tiny","prompt":"x"}`); got.status != 502 {
+		t.Errorf("no upstream: %d %s", got.status, got.body)
+	}
+	if spent := h.account().Spent; spent != 0 {
+		t.Errorf("charged %s", spent)
 	}
 }
 

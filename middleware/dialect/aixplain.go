@@ -16,8 +16,10 @@ var aixplain = description{
 		return aixplainError{status, r.short(), r.short(), r.RetryMilliseconds(), r.Bound}
 	},
 	refusalInStream: true,
-	statuses:        map[Reason]int{Limited: 497}, // aiXplain's own, for limits per minute
-	noRetryHeaders:  true,                         // its client would sleep inside the call
+	// 497 is aiXplain's own, for limits per minute. Its clients look for 497 and 429 only,
+	// also where the call can never fit.
+	statuses:       map[Reason]int{Limited: 497, OverLimit: 497, OverDayLimit: 429},
+	noRetryHeaders: true, // its client would sleep inside the call
 }
 
 var aixplainTranslation = translation{messages: aixplainMessages, answer: aixplainAnswer}

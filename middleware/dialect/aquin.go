@@ -10,6 +10,7 @@ var aquin = description{
 	refusal: func(r *Refusal, _ int) any {
 		return aquinError{r.short(), r.RetryMilliseconds(), r.Bound}
 	},
+	failures: []int{502, 503}, // the InferenceError of its clients
 }
 
 // inferSpec has two paths: released clients use both.

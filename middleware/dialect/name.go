@@ -44,6 +44,9 @@ type description struct {
 	refusalInStream bool
 	// statuses are the statuses that differ from the common ones.
 	statuses map[Reason]int
+	// failures are the only statuses from 500 on that its clients know. Any other becomes
+	// the first of them; none: all statuses are known.
+	failures []int
 	// noRetryHeaders says that clients must not see Retry-After.
 	noRetryHeaders bool
 	// limits are the headers that tell clients of their limits; nil: OpenAI's.

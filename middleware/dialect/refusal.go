@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ const (
 	NoCredit       // the account's balance or the key's budget
 	Limited        // a limit of a short window, or calls in flight
 	LimitedForDay  // a limit of a day
+	OverLimit      // the call alone exceeds a limit of a short window: waiting does not help
+	OverDayLimit   // the call alone exceeds a limit of a day
 	Overloaded     // the gateway cannot admit anything now
 	UpstreamFailed // no upstream, or one that failed
 	UpstreamLate   // the call ran into its time limit
@@ -42,6 +45,8 @@ var reasonWords = [...]struct {
 	NoCredit:        {402, "billing_error", "insufficient_quota"},
 	Limited:         {429, "rate_limit_error", "rate_limit_exceeded"},
 	LimitedForDay:   {429, "rate_limit_error", "rate_limit_exceeded"},
+	OverLimit:       {400, "invalid_request_error", "request_exceeds_limit"},
+	OverDayLimit:    {400, "invalid_request_error", "request_exceeds_limit"},
 	Overloaded:      {503, "overloaded_error", "overloaded"},
 	UpstreamFailed:  {502, "api_error", "upstream_failed"},
 	UpstreamLate:    {504, "timeout_error", "deadline_exceeded"},
@@ -84,14 +89,23 @@ type Refusal struct {
 
 // StatusFor returns the refusal's status in a dialect.
 func (r *Refusal) StatusFor(name Name) int {
+	described := name.description()
+	status, own := described.statuses[r.Reason]
+	if !own {
+		status = reasonWords[r.Reason].status
+	}
 	if r.Status != 0 {
-		return r.Status
+		status = r.Status
 	}
-	if status, own := name.description().statuses[r.Reason]; own {
-		return status
+	if status >= 500 && len(described.failures) > 0 && !slices.Contains(described.failures, status) {
+		return described.failures[0]
 	}
-	return reasonWords[r.Reason].status
+	return status
 }
+
+// HasCommonErrors says that the dialect's errors have the common envelope, so that an
+// upstream's own error object fits.
+func (n Name) HasCommonErrors() bool { return n.description().refusal == nil }
 
 // RetryMilliseconds returns the wait in whole milliseconds, rounded up; 0: unknown.
 func (r *Refusal) RetryMilliseconds() int64 {
@@ -177,7 +191,7 @@ func (r *Refusal) Body(name Name, requestID string) []byte {
 // short is the message in dialects whose clients compare it: for a limit it is always
 // the same.
 func (r *Refusal) short() string {
-	if (r.Reason == Limited || r.Reason == LimitedForDay) && !r.Final {
+	if r.Reason == Limited || r.Reason == LimitedForDay {
 		return "Rate limit exceeded"
 	}
 	return r.Message
