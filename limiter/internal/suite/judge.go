@@ -1,4 +1,4 @@
-package limiter
+package suite
 
 import (
 	"slices"
@@ -6,11 +6,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 )
 
 // judge compares a decision, and the wait of a refusal, with the oracle.
-func (d *driver) judge(t *rapid.T, request Request, requests int64, decision Decision) {
+func (d *driver) judge(t *rapid.T, request limiter.Request, requests int64, decision limiter.Decision) {
 	now := d.o.now
 	if decision.Admitted {
 		if rule := d.o.failing(request, requests, now, exact); rule != limits.None {
@@ -63,7 +64,7 @@ func (d *driver) overdue() bool {
 }
 
 // checkMonotone asks again with lower limits, more rules and another order.
-func (d *driver) checkMonotone(t *rapid.T, request Request) {
+func (d *driver) checkMonotone(t *rapid.T, request limiter.Request) {
 	before, err := d.m.Inspect(background, request)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func (d *driver) checkMonotone(t *rapid.T, request Request) {
 
 // checkHeadroom checks what is told for the headers. The oracle has not counted
 // the call yet.
-func (d *driver) checkHeadroom(t *rapid.T, request Request, decision Decision) {
+func (d *driver) checkHeadroom(t *rapid.T, request limiter.Request, decision limiter.Decision) {
 	if !d.exact || d.pending() {
 		return
 	}
@@ -122,7 +123,7 @@ func (d *driver) checkHeadroom(t *rapid.T, request Request, decision Decision) {
 func (d *driver) compareUsage(t *rapid.T) {
 	for _, key := range d.keys {
 		for _, model := range []string{"tiny", "large"} {
-			view, err := d.m.Inspect(background, Request{Key: key, Model: model, Rows: d.rows})
+			view, err := d.m.Inspect(background, limiter.Request{Key: key, Model: model, Rows: d.rows})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +134,7 @@ func (d *driver) compareUsage(t *rapid.T) {
 	}
 }
 
-func (d *driver) compareScope(t *rapid.T, h *history, got ScopeState) {
+func (d *driver) compareScope(t *rapid.T, h *history, got limiter.ScopeState) {
 	least, most := d.o.window(h, d.o.now, exact), d.o.window(h, d.o.now, d.o.loose)
 	if d.exact {
 		least = d.o.window(h, d.o.now, stamped)
@@ -152,13 +153,13 @@ func (d *driver) compareScope(t *rapid.T, h *history, got ScopeState) {
 	if got.Window.Output >= 0 {
 		within("output tokens in the window", got.Window.Output, least.tokens[2], most.tokens[2])
 	}
-	if day := (Sums{h.day.requests, h.day.tokens[0], h.day.tokens[1], h.day.tokens[2]}); got.Day != day {
+	if day := (limiter.Sums{Requests: h.day.requests, Tokens: h.day.tokens[0], Input: h.day.tokens[1], Output: h.day.tokens[2]}); got.Day != day {
 		t.Fatalf("the day has %+v, want %+v", got.Day, day)
 	}
 	if n := d.o.inFlight(h, d.o.now); got.InFlight != n {
 		t.Fatalf("%d calls are in flight, want %d", got.InFlight, n)
 	}
-	var reserved Tokens
+	var reserved limiter.Tokens
 	for _, c := range d.o.calls {
 		if slices.Contains(c.scopes, h) {
 			reserved.Input += c.reserved().Input

@@ -1,9 +1,11 @@
-package limiter
+package suite
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
+	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 )
 
@@ -14,6 +16,7 @@ type oracle struct {
 	zone   *time.Location
 	strict bool
 	late   time.Duration // how long after the window an event may still count
+	lease  time.Duration // of a call without a timeout; 0: it has no deadline
 
 	now   time.Duration
 	wall  time.Time
@@ -46,8 +49,8 @@ type event struct {
 
 // openCall is a call in flight. Its parts are its admission and its extensions.
 type openCall struct {
-	handle   Handle
-	request  Request
+	handle   limiter.Handle
+	request  limiter.Request
 	scopes   []*history
 	parts    []part
 	deadline time.Duration // 0: none
@@ -55,14 +58,14 @@ type openCall struct {
 
 type part struct {
 	event  *event
-	tokens Tokens
+	tokens limiter.Tokens
 	today  bool // the day it was charged to is still being used
 }
 
-func byType(t Tokens) [3]int64 { return [3]int64{t.Input + t.Output, t.Input, t.Output} }
+func byType(t limiter.Tokens) [3]int64 { return [3]int64{t.Input + t.Output, t.Input, t.Output} }
 
-func (c *openCall) reserved() Tokens {
-	var sum Tokens
+func (c *openCall) reserved() limiter.Tokens {
+	var sum limiter.Tokens
 	for _, p := range c.parts {
 		sum.Input += p.tokens.Input
 		sum.Output += p.tokens.Output
@@ -178,7 +181,7 @@ func (o *oracle) inFlight(h *history, t time.Duration) int64 {
 
 // failing returns the first rule that has no room for a call at a time, if
 // nothing else comes until then; limits.None if all have.
-func (o *oracle) failing(request Request, requests int64, t time.Duration, counted counts) limits.Rule {
+func (o *oracle) failing(request limiter.Request, requests int64, t time.Duration, counted counts) limits.Rule {
 	first := limits.None
 	o.eachFailing(request, requests, t, counted, func(rule limits.Rule, _ *history, _ limits.Row) {
 		if first == limits.None {
@@ -190,7 +193,7 @@ func (o *oracle) failing(request Request, requests int64, t time.Duration, count
 
 // guesses tells whether one of the rules that refuse a call now has room only when a
 // call in flight ends.
-func (o *oracle) guesses(request Request, requests int64) bool {
+func (o *oracle) guesses(request limiter.Request, requests int64) bool {
 	guess := false
 	o.eachFailing(request, requests, o.now, stamped, func(rule limits.Rule, h *history, row limits.Row) {
 		switch rule {
@@ -205,7 +208,7 @@ func (o *oracle) guesses(request Request, requests int64) bool {
 }
 
 // eachFailing calls visit for each rule that has no room for a call at a time.
-func (o *oracle) eachFailing(request Request, requests int64, t time.Duration, counted counts, visit func(limits.Rule, *history, limits.Row)) {
+func (o *oracle) eachFailing(request limiter.Request, requests int64, t time.Duration, counted counts, visit func(limits.Rule, *history, limits.Row)) {
 	wall := o.wall.Add(t - o.now)
 	want := byType(request.Tokens)
 	for _, row := range request.Rows {
@@ -245,7 +248,7 @@ func (o *oracle) eachFailing(request Request, requests int64, t time.Duration, c
 }
 
 // charge records a charge to the scopes of a call.
-func (o *oracle) charge(c *openCall, requests int64, tokens Tokens) {
+func (o *oracle) charge(c *openCall, requests int64, tokens limiter.Tokens) {
 	e := &event{at: o.now, amount: amount{requests: requests}}
 	if !o.strict {
 		e.tokens = byType(tokens)
@@ -260,13 +263,13 @@ func (o *oracle) charge(c *openCall, requests int64, tokens Tokens) {
 	}
 }
 
-func (o *oracle) admit(request Request, handle Handle) *openCall {
+func (o *oracle) admit(request limiter.Request, handle limiter.Handle) *openCall {
 	c := &openCall{handle: handle, request: request, scopes: []*history{o.history(request.Key, "")}}
 	if request.Model != "" {
 		c.scopes = append(c.scopes, o.history(request.Key, request.Model))
 	}
-	if request.Timeout > 0 {
-		c.deadline = o.now + request.Timeout
+	if timeout := cmp.Or(request.Timeout, o.lease); timeout > 0 {
+		c.deadline = o.now + timeout
 	}
 	o.charge(c, 1, request.Tokens)
 	o.calls = append(o.calls, c)
@@ -274,7 +277,7 @@ func (o *oracle) admit(request Request, handle Handle) *openCall {
 }
 
 // end settles a call, or undoes it.
-func (o *oracle) end(c *openCall, actual Tokens, undo bool) {
+func (o *oracle) end(c *openCall, actual limiter.Tokens, undo bool) {
 	o.calls = slices.DeleteFunc(o.calls, func(other *openCall) bool { return other == c })
 	reserved := c.reserved()
 	charged := &event{at: o.now}
