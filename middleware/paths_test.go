@@ -87,6 +87,58 @@ func TestFixedCostAndUnmeteredPaths(t *testing.T) {
 	}
 }
 
+func TestOperationsThatGenerateNothingAreChargedByTheirInput(t *testing.T) {
+	reply := ""
+	h := build(t, func(http.ResponseWriter, *http.Request) {}, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "tiny", ledger.Price{Input: 1_000_000, Request: 100}); err != nil {
+		t.Fatal(err)
+	}
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, reply)
+	}, middleware.WithModels(middleware.Model{Name: "tiny"}))
+	const input = `{"model":"tiny","input":"how are you?"}`
+	const estimate = int64(len(input)+3) / 4
+	for i, test := range []struct {
+		path, body, reply string
+		input             int64
+		operation         string
+	}{
+		{"/score", `{"model":"tiny","text_1":"a","text_2":["b","c"]}`, `{"data":[{"score":1}],"usage":{"total_tokens":6}}`, 6, "score"},
+		{"/pooling", input, `{"data":[{"data":[[1]]}],"usage":{"prompt_tokens":5}}`, 5, "pooling"},
+		{"/classify", input, `{"data":[{"label":"x"}]}`, estimate, "classify"},
+		{"/v1/moderations", input, `{"results":[{"flagged":true}]}`, estimate, "moderations"},
+		{"/tokenize", `{"prompt":"how are you?"}`, `{"tokens":[1,2,3]}`, 0, "tokenize"},
+		{"/detokenize", `{"tokens":[1,2,3]}`, `{"prompt":"how are you?"}`, 0, "tokenize"},
+	} {
+		reply = test.reply
+		if got := h.post(test.path, test.body); got.status != 200 || got.body != test.reply {
+			t.Fatalf("%s: %d %s", test.path, got.status, got.body)
+		}
+		report := h.reports.nth(t, i+1)
+		if report.Operation != test.operation || report.InputTokens != test.input || report.OutputTokens != 0 || report.Charge.Amount != ledger.Micro(100+test.input) {
+			t.Errorf("%s: %+v", test.path, report)
+		}
+	}
+	spent := h.account().Spent
+	for _, path := range []string{"/score", "/pooling", "/classify", "/v1/moderations", "/tokenize", "/detokenize"} {
+		for _, reply = range []string{`{}`, `{"error":{"message":"out of memory"}}`, `<html>`} {
+			if got := h.post(path, input); got.status != 502 {
+				t.Errorf("%s: %d for %s", path, got.status, reply)
+			}
+		}
+		if got := h.post(path, `{"model":"tiny","model":"other"}`); got.status != 400 {
+			t.Errorf("%s: %d for two models", path, got.status)
+		}
+		if got := h.do("GET", path, "", "Authorization", "Bearer "+h.text); got.status != 405 {
+			t.Errorf("GET %s: %d", path, got.status)
+		}
+	}
+	if account := h.account(); account.Spent != spent || account.Held != 0 {
+		t.Errorf("what is no answer costs %d, %d is held", account.Spent-spent, account.Held)
+	}
+}
+
 func TestInputThatAnUpstreamCountsAsNothingIsEstimated(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
 		reply := ""

@@ -62,7 +62,7 @@ func (x *exchange) learn(end *ending, wall time.Duration) {
 	default:
 		return
 	}
-	if end.void || x.request.fixed() {
+	if end.void || x.request.fixed() || x.request.call.Route.Spec.NoInput {
 		return
 	}
 	demand := x.gate.demand(&x.request)

@@ -25,8 +25,8 @@
 // A [Spec] describes one operation: its paths, the permission it needs, where its
 // request says what matters and what its reply looks like. The gate, the request
 // reader, the rewriter and the meter know nothing else about it. To add one, write
-// its Spec in the file of its dialect and add it to the list in route.go. rerank.go
-// is an operation that is one file.
+// its Spec in the file of its dialect and add it to the list in route.go. scores.go
+// has operations that need no more.
 //
 // A new dialect also has a [Name] and a description, in name.go: how its refusals
 // look and which headers tell its clients of their limits.

@@ -29,6 +29,10 @@ const chatMembers = ` messages tools tool_choice parallel_tool_calls functions f
 	stream_reasoning enable_thinking thinking reasoning_budget parse_tool_calls tool_prompt format keep_alive options
 	think `
 
+// pooling are those of the operations that score texts.
+const pooling = ` model user use_activation truncate_prompt_tokens truncation_side add_special_tokens priority cache_salt
+	request_id rid lora_path `
+
 // knownText has the members that the servers of each operation know, beside those of
 // workMembers. A path that several servers share has those of all.
 var knownText = map[*Spec]string{
@@ -40,6 +44,15 @@ var knownText = map[*Spec]string{
 	&rerankSpec: ` model query documents top_n return_documents max_chunks_per_doc max_tokens_per_doc rank_fields
 		truncate_prompt_tokens truncation_side priority request_id rid user texts truncate raw_scores return_text
 		return_tensors instruct `,
+	&scoreSpec: pooling + ` query queries documents items text_1 text_2 data_1 data_2 label_token_ids apply_softmax
+		item_first activation instruction `,
+	&poolingSpec: pooling + ` input messages prompt data text dimensions encoding_format embed_dtype endianness
+		normalize add_generation_prompt continue_final_message task chat_template_kwargs activation softmax `,
+	&classifySpec:    pooling + ` input messages text add_generation_prompt chat_template_kwargs activation `,
+	&moderationsSpec: ` model input user `,
+	&tokenizeSpec: ` model prompt messages content inputs input text add_special add_special_tokens parse_special
+		with_pieces return_token_strs add_generation_prompt continue_final_message chat_template_kwargs tools `,
+	&detokenizeSpec: ` model tokens ids skip_special_tokens `,
 	&responsesSpec: sampling + llamaServer + ` input instructions max_output_tokens background previous_response_id
 		conversation prompt include text reasoning tools tool_choice parallel_tool_calls max_tool_calls truncation
 		previous_input_messages enable_response_messages verbosity chat_template_kwargs context_management `,

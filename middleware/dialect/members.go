@@ -36,11 +36,17 @@ const (
 	memberExtraBody
 	memberQuery
 	memberDocuments
+	memberQueries
+	memberItems
+	memberText1
+	memberText2
+	memberData1
+	memberData2
 	memberCount
 )
 
-// memberSet is a set of members, of which it has room for 32.
-type memberSet uint32
+// memberSet is a set of members, of which it has room for 64.
+type memberSet uint64
 
 const _ = memberSet(1 << (memberCount - 1))
 
@@ -80,6 +86,12 @@ var memberNames = [memberCount]string{
 	memberExtraBody:           "extra_body",
 	memberQuery:               "query",
 	memberDocuments:           "documents",
+	memberQueries:             "queries",
+	memberItems:               "items",
+	memberText1:               "text_1",
+	memberText2:               "text_2",
+	memberData1:               "data_1",
+	memberData2:               "data_2",
 }
 
 // memberByName has one case for each name; the compiler turns the switch into
@@ -132,10 +144,29 @@ func memberByName(name []byte) memberID {
 		return memberImages
 	case "extra_body":
 		return memberExtraBody
+	}
+	return comparedByName(name)
+}
+
+// comparedByName is memberByName for the texts of operations that compare them.
+func comparedByName(name []byte) memberID {
+	switch string(name) {
 	case "query":
 		return memberQuery
 	case "documents":
 		return memberDocuments
+	case "queries":
+		return memberQueries
+	case "items":
+		return memberItems
+	case "text_1":
+		return memberText1
+	case "text_2":
+		return memberText2
+	case "data_1":
+		return memberData1
+	case "data_2":
+		return memberData2
 	}
 	return memberNone
 }

@@ -166,6 +166,12 @@ var wholeReplies = map[*Spec]string{
 	&tgiStreamSpec:      `{"generated_text":""}`,
 	&sglangSpec:         `{"text":""}`,
 	&rerankSpec:         `{"results":[]}`,
+	&scoreSpec:          `{"data":[{"index":0,"score":0.5}]}`,
+	&poolingSpec:        `{"data":[{"object":"pooling","data":[[1]]}]}`,
+	&classifySpec:       `{"data":[{"label":"spam","probs":[1]}]}`,
+	&moderationsSpec:    `{"results":[{"flagged":false}]}`,
+	&tokenizeSpec:       `{"tokens":[]}`,
+	&detokenizeSpec:     `{"content":""}`,
 }
 
 func TestAnAnswerIsToldFromAReplyWithoutOne(t *testing.T) {

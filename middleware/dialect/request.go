@@ -214,9 +214,11 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		if background {
 			return r.refuse(id)
 		}
-	case memberQuery:
-		r.query = int64(len(raw))
-	case memberDocuments:
+	case memberQuery, memberQueries, memberText1, memberData1:
+		if raw[0] != '[' || countElements(r.body, value) == 1 {
+			r.query = int64(len(raw))
+		}
+	case memberDocuments, memberItems, memberText2, memberData2:
 		if raw[0] == '[' {
 			r.documents = countElements(r.body, value)
 		}
@@ -337,6 +339,9 @@ func (r *requestReader) finish() error {
 	}
 	if r.shape.pairs && r.documents > 1 {
 		call.TextBytes += (r.documents - 1) * r.query
+	}
+	if call.Route.Spec.NoInput {
+		call.TextBytes, call.MediaTokens = 0, 0
 	}
 	if call.Route.Spec.NoOutput {
 		call.OutputCap, call.OutputFloor = 0, 0

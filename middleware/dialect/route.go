@@ -17,7 +17,7 @@ var specs = []*Spec{
 	&ollamaTagsSpec, &ollamaShowSpec, &ollamaVersionSpec,
 	&llamaCppSpec,
 	&tgiSpec, &tgiStreamSpec, // and SGLang, on the same path
-	&rerankSpec,
+	&rerankSpec, &scoreSpec, &poolingSpec, &classifySpec, &moderationsSpec, &tokenizeSpec, &detokenizeSpec,
 }
 
 // customSpec is a path that the operator named. Its body is not read.

@@ -45,6 +45,7 @@ type Spec struct {
 	ModelOptional bool // a call need not name a model
 	ModelInPath   bool // the target names the model, not the body
 	NoOutput      bool // nothing is generated: no output to cap or to charge
+	NoInput       bool // no model reads: no input to limit or to charge
 	RepeatsPrompt bool // an answer may repeat the prompt
 	// CountHeaders are the reply's headers with the tokens of input and output;
 	// empty: there are none.
@@ -72,7 +73,8 @@ type requestShape struct {
 	streamInOptions bool
 	// images says that the body has a list of images beside the prompt.
 	images bool
-	// pairs says that each document is read together with the query.
+	// pairs says that each document is read together with the query, or with its own
+	// where there are as many queries.
 	pairs bool
 	// oneAnswerStream says that a stream carries one answer only.
 	oneAnswerStream bool
