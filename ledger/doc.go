@@ -48,7 +48,7 @@
 // # Where things are
 //
 // key*.go are keys as callers see them, account.go accounts, hold.go the life of a call,
-// price.go prices and usage.go consumption. state*.go are the state machine: only its
+// money.go amounts and prices and usage.go consumption. state*.go are the state machine: only its
 // method apply changes it, and it has no clock, no randomness and no IO. Its log is a
 // list of entries (entry.go), which committer.go makes durable in a Store (store.go).
 // snapshot*.go save a start from reading most of the log, retention.go removes old days,
