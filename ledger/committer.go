@@ -122,11 +122,12 @@ func (l *Ledger) companyWait(began time.Time) time.Duration {
 // trusted to succeed later, because the kernel may have dropped the pages.
 func (l *Ledger) commitOne() bool {
 	l.mu.Lock()
-	b, failed := l.batch, l.failed
-	if len(b.entries) == 0 {
+	if len(l.batch.entries) == 0 {
 		l.mu.Unlock()
 		return false
 	}
+	l.recordCalls(l.recordAfter)
+	b, failed := l.batch, l.failed
 	l.batch, l.committing = newBatch(), b
 	l.batch.entries, l.spare = l.spare, nil
 	l.mu.Unlock()
@@ -152,16 +153,24 @@ func (l *Ledger) commitOne() bool {
 	return true
 }
 
-// janitorLoop gives back holds that were never resolved and checks the disk space.
+// janitorLoop gives back holds that were never resolved, checks the disk space, and
+// records calls for which no commit comes.
 func (l *Ledger) janitorLoop() {
 	defer l.done.Done()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	var late <-chan time.Time
 	for {
 		select {
 		case <-ticker.C:
 			l.checkRoom()
 			l.expire()
+		case <-l.admitted:
+			late = l.after(l.recordAfter)
+		case <-late:
+			if late = nil; l.recordLate() {
+				late = l.after(l.recordAfter)
+			}
 		case <-l.stop:
 			return
 		}

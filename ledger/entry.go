@@ -27,9 +27,10 @@ const (
 	KindVoid                       // a call ran and was not charged
 	KindWriteOff                   // a part of a call's price that could not be charged
 	KindCheckpoint                 // what a running stream has consumed so far
+	KindAdmission                  // calls that run, in case a crash ends them
 )
 
-var kindNames = []string{"", "epoch", "account", "key", "price", "topup", "adjust", "settle", "void", "writeoff", "checkpoint"}
+var kindNames = []string{"", "epoch", "account", "key", "price", "topup", "adjust", "settle", "void", "writeoff", "checkpoint", "admission"}
 
 // String returns the kind's name in the log and in JSON, for example settle.
 func (k Kind) String() string {
@@ -93,7 +94,8 @@ type Entry struct {
 	PriceVersion int64
 	Usage        UsageSource
 	Outcome      Outcome
-	// Detail holds as JSON what else belongs to a key, price, account or checkpoint. It
+	// Detail holds as JSON what else belongs to a key, price, account, checkpoint or
+	// admission. It
 	// can contain hashes of secrets and is therefore not part of the entry's own JSON.
 	Detail []byte
 }
@@ -112,6 +114,7 @@ type jsonEntry struct {
 	RequestID    string `json:"request_id,omitempty"`
 	Reference    string `json:"reference,omitempty"`
 	Hold         string `json:"hold,omitempty"`
+	Calls        int    `json:"calls,omitempty"`
 	Input        *int64 `json:"input_tokens,omitempty"`
 	Output       *int64 `json:"output_tokens,omitempty"`
 	Cached       *int64 `json:"cached_tokens,omitempty"`
@@ -143,6 +146,10 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 		out.Usage, out.Outcome = e.Usage.String(), e.Outcome.String()
 	case KindTopUp, KindAdjust, KindWriteOff:
 		out.Amount = &e.Amount
+	}
+	if e.Kind == KindAdmission {
+		detail, _ := decodeAdmission(e.Detail)
+		out.Calls = len(detail.Holds)
 	}
 	out.Reason = e.reason()
 	if e.Account != "" && e.Kind != KindKey {

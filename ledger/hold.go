@@ -163,9 +163,13 @@ func (l *Ledger) Hold(_ context.Context, request HoldRequest) (Hold, error) {
 		return Hold{}, err
 	}
 	hold, err := l.core.hold(request, now)
-	if err == nil && request.Stream && l.crash == CrashFull {
+	if err != nil {
+		return hold, err
+	}
+	if request.Stream && l.crash == CrashFull {
 		err = l.appendCheckpoint(hold.ID, Quantity{}, now)
 	}
+	l.recordSoon()
 	return hold, err
 }
 
@@ -330,7 +334,7 @@ func (l *Ledger) settle(id HoldID, h *openHold, settlement Settlement) (Charge, 
 }
 
 // Void gives a hold back without a charge. OutcomeOK means that the call never ran,
-// because something else refused it, and records nothing; any other outcome counts a
+// because something else refused it, and counts nothing; any other outcome counts a
 // request and appends an entry. Void does not wait for the disk. Errors are ErrResolved,
 // ErrUnknownHold and ErrUnavailable.
 func (l *Ledger) Void(_ context.Context, id HoldID, outcome Outcome) error {
@@ -340,12 +344,14 @@ func (l *Ledger) Void(_ context.Context, id HoldID, outcome Outcome) error {
 	if err != nil {
 		return err
 	}
-	_, recorded := l.core.open[id] // a checkpoint must not outlive its call
 	if err := l.writable(); err != nil {
 		l.core.drop(id, &h)
 		return err
 	}
-	if outcome == OutcomeOK && !recorded {
+	if outcome == OutcomeOK && l.core.recorded(id) {
+		return l.withdraw(id, &h)
+	}
+	if outcome == OutcomeOK {
 		l.core.drop(id, &h)
 		return nil
 	}

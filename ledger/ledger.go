@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,14 +30,18 @@ type Ledger struct {
 	closed     bool      // nothing is written any more
 	lowRoom    error     // disk space is low or unknown; nil if there is enough
 
+	recordedThrough uint64 // counter of the last hold that was recorded or had ended
+	recording       bool   // the janitor will look for calls to record
+
 	spare        []Entry // memory for the next batch
 	snapshotAt   int64   // sequence of the newest snapshot
 	snapshotting bool
 
-	wake   chan struct{}
-	urgent chan struct{}
-	stop   chan struct{}
-	done   sync.WaitGroup
+	wake     chan struct{}
+	urgent   chan struct{}
+	admitted chan struct{}
+	stop     chan struct{}
+	done     sync.WaitGroup
 }
 
 // batch is the entries of one commit. err is valid once done is closed.
@@ -60,7 +65,7 @@ func Open(ctx context.Context, store Store, options ...Option) (*Ledger, error) 
 	}
 	l := &Ledger{
 		config: c, store: store, core: newCore(), batch: newBatch(),
-		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), admitted: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), store.Close())
@@ -94,24 +99,13 @@ func (l *Ledger) recover(ctx context.Context) error {
 	return l.failed
 }
 
-// resolveInterrupted ends the streams that ran when the last process died.
+// resolveInterrupted ends the calls that ran when the last process died.
 func (l *Ledger) resolveInterrupted() error {
-	open := make([]HoldID, 0, len(l.core.open))
-	for id := range l.core.open {
-		open = append(open, id)
-	}
+	open := slices.Collect(maps.Keys(l.core.open))
+	open = slices.AppendSeq(open, maps.Keys(l.core.admitted))
 	slices.Sort(open)
 	for _, id := range open {
-		last := l.core.open[id]
-		e := last.entry
-		e.Kind, e.Outcome, e.Usage = KindSettle, OutcomeInterrupted, UsageCounted
-		switch l.crash {
-		case CrashRelease:
-			e.Kind, e.Amount = KindVoid, 0
-		case CrashFull:
-			e.Amount = last.held
-		}
-		e.Balance = l.core.accounts[l.core.owners[e.Account]].funds() - e.Amount
+		e := l.core.interrupted(id, l.crash)
 		if err := l.append(&e); err != nil {
 			return err
 		}
@@ -282,6 +276,9 @@ func (l *Ledger) finish(ctx context.Context) error {
 // drain makes everything durable and then accepts no more entries. It returns the first
 // write error since the ledger was opened.
 func (l *Ledger) drain() error {
+	l.mu.Lock()
+	l.recordCalls(0)
+	l.mu.Unlock()
 	for {
 		l.commitOne()
 		l.mu.Lock()

@@ -12,7 +12,8 @@ import (
 )
 
 // CrashPolicy says what happens to streams that ran when the process died. Calls
-// that are not streams are never charged then: their callers got nothing.
+// that are not streams are never charged then: their callers got nothing. Either have
+// an entry with OutcomeInterrupted, and count as a request.
 type CrashPolicy uint8
 
 const (
@@ -63,6 +64,7 @@ type config struct {
 	manual          bool // tests: no goroutines, the test commits
 	commitWait      time.Duration
 	after           func(time.Duration) <-chan time.Time
+	recordAfter     time.Duration
 }
 
 func newConfig(options []Option) (config, error) {
@@ -70,7 +72,7 @@ func newConfig(options []Option) (config, error) {
 		now: time.Now, zone: time.UTC, random: rand.Reader,
 		snapshotEvery: DefaultSnapshotEvery, reserve: DefaultReserve, maxLag: 2 * time.Second,
 		maxPending: 1 << 16, checkpointEvery: 5 * time.Second, events: func(Event) {}, commitWait: DefaultCommitWait,
-		after: time.After,
+		after: time.After, recordAfter: recordAfter,
 	}
 	for _, option := range options {
 		option(&c)

@@ -16,6 +16,8 @@ type oracle struct {
 	versions []Price
 	topUps   map[string]oracleTopUp
 	resolved map[HoldID]bool
+	counted  map[HoldID]Outcome
+	running  map[HoldID]bool // recorded as such
 	streams  map[HoldID]oracleStream
 	usage    map[usageID]UsageRow
 	policy   CrashPolicy
@@ -46,7 +48,7 @@ type oracleStream struct{ charge, held Micro }
 func newOracle(policy CrashPolicy) *oracle {
 	return &oracle{
 		accounts: map[string]oracleAccount{}, keys: map[string]oracleKey{}, prices: map[string]Price{},
-		topUps: map[string]oracleTopUp{}, resolved: map[HoldID]bool{}, streams: map[HoldID]oracleStream{},
+		topUps: map[string]oracleTopUp{}, resolved: map[HoldID]bool{}, counted: map[HoldID]Outcome{}, running: map[HoldID]bool{}, streams: map[HoldID]oracleStream{},
 		usage: map[usageID]UsageRow{}, policy: policy,
 	}
 }
@@ -131,6 +133,33 @@ func (o *oracle) learn(e *Entry) error {
 			return err
 		}
 		o.streams[e.Hold] = oracleStream{charge: e.Amount, held: Micro(held)}
+	case KindAdmission:
+		return o.learnAdmission(e)
+	}
+	return nil
+}
+
+// learnAdmission notes which calls run, and which never did.
+func (o *oracle) learnAdmission(e *Entry) error {
+	var detail struct{ Holds, Withdrawn []uint64 }
+	if err := json.Unmarshal(e.Detail, &detail); err != nil {
+		return err
+	}
+	for _, counter := range detail.Holds {
+		id := e.Hold + HoldID(counter)
+		if o.resolved[id] || o.running[id] {
+			return fmt.Errorf("entry %d: hold %s is recorded after its end, or twice", e.Sequence, id)
+		}
+		o.running[id] = true
+	}
+	for _, counter := range detail.Withdrawn {
+		id := e.Hold + HoldID(counter)
+		if _, stream := o.streams[id]; !stream && !o.running[id] {
+			return fmt.Errorf("entry %d: hold %s was never recorded", e.Sequence, id)
+		}
+		o.resolved[id] = true
+		delete(o.running, id)
+		delete(o.streams, id)
 	}
 	return nil
 }
@@ -140,8 +169,11 @@ func (o *oracle) learnCall(e *Entry, a oracleAccount, k oracleKey) error {
 		return fmt.Errorf("entry %d: hold %s is resolved twice", e.Sequence, e.Hold)
 	}
 	o.resolved[e.Hold] = true
+	o.counted[e.Hold] = e.Outcome
 	stream, running := o.streams[e.Hold]
+	running = running || o.running[e.Hold]
 	delete(o.streams, e.Hold)
+	delete(o.running, e.Hold)
 	switch {
 	case e.Outcome == OutcomeInterrupted:
 		want := map[CrashPolicy]Micro{CrashCheckpoint: stream.charge, CrashRelease: 0, CrashFull: stream.held}[o.policy]

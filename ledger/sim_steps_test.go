@@ -183,8 +183,12 @@ func (w *world) void() error {
 	if !ok {
 		return nil
 	}
-	err := w.ledger.Void(context.Background(), call.id, []Outcome{OutcomeOK, OutcomeUpstreamFailed}[w.random.IntN(2)])
+	outcome := []Outcome{OutcomeOK, OutcomeUpstreamFailed}[w.random.IntN(2)]
+	err := w.ledger.Void(context.Background(), call.id, outcome)
 	w.reserve(call.key, -call.amount)
+	if outcome == OutcomeOK && err == nil {
+		w.refused = append(w.refused, call.id)
+	}
 	if stop, wrong := w.stopped(err); stop || wrong != nil {
 		return wrong
 	}

@@ -64,7 +64,9 @@ type simStore struct {
 	// beforeWrite runs before a write reaches the disk: whoever was told by then that
 	// it is durable was lied to.
 	beforeWrite func()
-	room        int64
+	// appended, if not nil, runs when entries have become durable.
+	appended func()
+	room     int64
 }
 
 // write runs one commit.
@@ -95,7 +97,11 @@ func (s *simStore) write(commit func()) error {
 }
 
 func (s *simStore) Append(_ context.Context, entries []Entry) error {
-	return s.write(func() { s.disk.entries = append(s.disk.entries, entries...) })
+	err := s.write(func() { s.disk.entries = append(s.disk.entries, entries...) })
+	if err == nil && s.appended != nil {
+		s.appended()
+	}
+	return err
 }
 
 func (s *simStore) Replay(_ context.Context, after int64, use func(*Entry) error) error {

@@ -57,9 +57,13 @@ type world struct {
 	waiting []promise
 	calls   []simCall
 	ended   []HoldID
-	keyIDs  []string
-	topUps  int
-	kills   int
+	// Calls that a commit found running, and calls that never ran, as some commit must
+	// have recorded.
+	recorded, never map[HoldID]bool
+	refused         []HoldID // calls that never ran, since the last commit
+	keyIDs          []string
+	topUps          int
+	kills           int
 }
 
 // promise is something a caller waits for.
@@ -85,6 +89,7 @@ func newWorld(seed uint64) *world {
 	return &world{
 		random: random, secrets: rand.NewChaCha8(secret), disk: newSimDisk(), policy: policy,
 		clock: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), known: newOracle(policy), acked: map[int64]Entry{},
+		recorded: map[HoldID]bool{}, never: map[HoldID]bool{},
 	}
 }
 
@@ -108,13 +113,13 @@ func (w *world) run(lives int) error {
 // life opens the ledger, does something, and dies.
 func (w *world) life(first bool) error {
 	w.disk.hole = false
-	w.store = &simStore{disk: w.disk, random: w.random, beforeWrite: w.poll, room: 1 << 40, faultIn: -1}
+	w.store = &simStore{disk: w.disk, random: w.random, beforeWrite: w.poll, appended: w.noteCalls, room: 1 << 40, faultIn: -1}
 	if !first {
 		w.store.fault = fault(1 + w.random.IntN(int(faultFull)))
 		w.store.faultIn = 1 + w.random.IntN(9)
 	}
-	w.waiting, w.calls, w.live = nil, nil, nil
-	l, err := Open(context.Background(), w.store, func(c *config) { c.manual, c.maxLag = true, 1<<62 },
+	w.waiting, w.calls, w.refused, w.live = nil, nil, nil, nil
+	l, err := Open(context.Background(), w.store, func(c *config) { c.manual, c.maxLag, c.recordAfter = true, 1<<62, 0 },
 		WithClock(func() time.Time { return w.clock }), WithRandom(w.secrets), WithCrashPolicy(w.policy))
 	if err != nil {
 		if !errors.Is(err, errFault) {
@@ -144,6 +149,38 @@ func (w *world) life(first bool) error {
 		w.poll()
 	}
 	return w.autopsy()
+}
+
+// noteCalls notes what a commit must have recorded: the calls that run now.
+func (w *world) noteCalls() {
+	for _, call := range w.calls {
+		w.recorded[call.id] = true
+	}
+	for _, id := range w.refused {
+		w.never[id] = true
+	}
+	w.refused = nil
+}
+
+// callsAfterOpen checks that each call that a commit found running has ended once, as
+// interrupted if nobody ended it, and that those that never ran are not counted.
+func (w *world) callsAfterOpen() error {
+	if len(w.known.streams)+len(w.known.running) > 0 {
+		return fmt.Errorf("calls of a dead process run: %v, %v", w.known.streams, w.known.running)
+	}
+	for id := range w.recorded {
+		if !w.known.resolved[id] {
+			return fmt.Errorf("call %s ran in a life before and has no entry", id)
+		}
+	}
+	for id := range w.never {
+		if _, counted := w.known.counted[id]; counted {
+			return fmt.Errorf("call %s never ran and is counted", id)
+		}
+	}
+	clear(w.recorded)
+	clear(w.never)
+	return nil
 }
 
 // poll notes what callers have been promised by now. A process that is dead
@@ -207,8 +244,8 @@ func (w *world) learn() error {
 
 // afterOpen compares the opened ledger with what the disk says.
 func (w *world) afterOpen() error {
-	if len(w.known.streams) > 0 {
-		return fmt.Errorf("streams of a dead process are open: %v", w.known.streams)
+	if err := w.callsAfterOpen(); err != nil {
+		return err
 	}
 	w.live = w.known.clone()
 	for id, want := range w.live.accounts {

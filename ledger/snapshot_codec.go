@@ -12,10 +12,12 @@ import (
 )
 
 // A snapshot starts with its format. Format 2 has more at its end: what accounts are
-// frozen, when keys were used, and which requests were carried out.
+// frozen, when keys were used, and which requests were carried out. Format 3 adds the
+// calls that ran.
 const (
 	stateFormat1 = "penstock state 1\n"
 	stateFormat2 = "penstock state 2\n"
+	stateFormat3 = "penstock state 3\n"
 )
 
 // clone returns a copy of what lasts, to be written while the original goes on. It
@@ -29,7 +31,7 @@ func (c *core) clone() *core {
 	return &core{
 		sequence: c.sequence, at: c.at, epoch: c.epoch, models: names{text: c.models.text}, prices: c.prices,
 		accounts: slices.Clone(c.accounts), keys: keys, usage: usageTable{rows: slices.Clone(c.usage.rows)},
-		deposits: c.deposits, requests: c.requests, open: maps.Clone(c.open), system: c.system,
+		deposits: c.deposits, requests: c.requests, open: maps.Clone(c.open), admitted: maps.Clone(c.admitted), system: c.system,
 	}
 }
 
@@ -50,7 +52,7 @@ func (c *core) closedUsage() []UsageRow {
 
 // encode writes all that lasts, but for the usage of days that are over. The same
 // state is always the same bytes, however it came about.
-func (c *core) encode(w io.Writer) error { return c.encodeAs(w, stateFormat2) }
+func (c *core) encode(w io.Writer) error { return c.encodeAs(w, stateFormat3) }
 
 // encodeAs writes the state in a format, also in one that it is no longer kept in.
 func (c *core) encodeAs(w io.Writer, format string) error {
@@ -89,8 +91,11 @@ func (c *core) encodeAs(w io.Writer, format string) error {
 		e.number(deposit.sequence)
 	}
 	c.encodeOpen(e)
-	if format == stateFormat2 {
+	if format != stateFormat1 {
 		c.encodeMore(e)
+	}
+	if format == stateFormat3 {
+		c.encodeAdmitted(e)
 	}
 	return e.finish()
 }
@@ -200,13 +205,27 @@ func (c *core) encodeOpen(e *encoder) {
 	}
 }
 
+// encodeAdmitted writes the calls that run and have no checkpoint, as far as the log
+// knows them.
+func (c *core) encodeAdmitted(e *encoder) {
+	e.unsigned(uint64(len(c.admitted)))
+	for _, id := range slices.Sorted(maps.Keys(c.admitted)) {
+		call := c.admitted[id]
+		e.unsigned(uint64(id))
+		e.unsigned(uint64(call.key))
+		e.model(c.models.text[call.model])
+		e.text(call.requestID)
+	}
+}
+
 // decodeCore reads a snapshot. The sums are checked as after every entry.
 func decodeCore(r io.Reader) (*core, error) {
 	c, d := newCore(), newDecoder(r)
-	format := make([]byte, len(stateFormat2))
-	d.raw(format)
-	c.outdated = string(format) == stateFormat1
-	if d.err == nil && !c.outdated && string(format) != stateFormat2 {
+	raw := make([]byte, len(stateFormat3))
+	d.raw(raw)
+	format := string(raw)
+	c.outdated = format == stateFormat1
+	if d.err == nil && !slices.Contains([]string{stateFormat1, stateFormat2, stateFormat3}, format) {
 		return nil, fmt.Errorf("%w: it starts with %q", ErrSnapshotDamaged, format)
 	}
 	c.sequence, c.at, c.epoch = d.number(), d.number(), uint64(d.number())
@@ -231,8 +250,11 @@ func decodeCore(r io.Reader) (*core, error) {
 		c.deposits = append(c.deposits, deposit)
 	}
 	c.decodeOpen(d)
-	if !c.outdated {
+	if format != stateFormat1 {
 		c.decodeMore(d)
+	}
+	if format == stateFormat3 {
+		c.decodeAdmitted(d)
 	}
 	if d.err != nil {
 		return nil, d.err
@@ -343,5 +365,21 @@ func (c *core) decodeOpen(d *decoder) {
 		if _, _, err := c.parties(&entry); err != nil {
 			d.fail(err)
 		}
+	}
+}
+
+// decodeAdmitted reads what encodeAdmitted writes.
+func (c *core) decodeAdmitted(d *decoder) {
+	for n := d.count(); n > 0 && d.err == nil; n-- {
+		id, call := HoldID(d.unsigned()), admission{key: uint32(d.unsigned())}
+		model, err := c.models.index(d.model())
+		if err != nil {
+			d.fail(err)
+		}
+		call.model, call.requestID = model, d.text()
+		if int(call.key) >= len(c.keys.rows) {
+			d.fail(fmt.Errorf("call of key %d of %d", call.key, len(c.keys.rows)))
+		}
+		c.admitted[id] = call
 	}
 }

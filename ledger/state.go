@@ -31,6 +31,7 @@ type core struct {
 	requests  []request
 	requestOf map[[16]byte]uint32   // mark to index
 	open      map[HoldID]checkpoint // running streams, as far as the log knows them
+	admitted  map[HoldID]admission  // other running calls, as far as the log knows them
 	system    systemAccounts
 
 	holds   map[HoldID]openHold
@@ -100,7 +101,7 @@ func newCore() *core {
 	return &core{
 		models: newNames(), priceOf: map[uint32]int64{}, owners: map[string]uint32{},
 		keys: newKeyTable(), depositOf: map[[16]byte]uint32{}, requestOf: map[[16]byte]uint32{},
-		open: map[HoldID]checkpoint{}, holds: map[HoldID]openHold{},
+		open: map[HoldID]checkpoint{}, admitted: map[HoldID]admission{}, holds: map[HoldID]openHold{},
 	}
 }
 
@@ -139,6 +140,8 @@ func (c *core) applyKind(e *Entry) error {
 		return c.applyWriteOff(e)
 	case KindCheckpoint:
 		return c.applyCheckpoint(e)
+	case KindAdmission:
+		return c.applyAdmission(e)
 	default:
 		return fmt.Errorf("kind %d is unknown", e.Kind)
 	}
@@ -239,7 +242,7 @@ func (c *core) applyCall(e *Entry) error {
 	k.lastUsed = e.At.UnixMicro()
 	c.system.revenue += e.Amount
 	delete(c.holds, e.Hold)
-	delete(c.open, e.Hold)
+	c.forget(e.Hold)
 	row := c.usage.row(k, keyIndex, model, day(e.At.UnixMicro()))
 	row.requests++
 	row.input = sumUp(row.input, e.Quantity.InputTokens)
@@ -293,6 +296,7 @@ func (c *core) applyCheckpoint(e *Entry) error {
 	}
 	kept := *e
 	kept.Detail = nil
+	delete(c.admitted, e.Hold)
 	c.open[e.Hold] = checkpoint{entry: kept, held: detail.Held}
 	return nil
 }

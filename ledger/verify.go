@@ -100,6 +100,11 @@ func (v *verifier) entry(e *Entry) error {
 	if e.Kind == KindCheckpoint && v.wasResolved(e.Hold) {
 		return corrupt(e.Sequence, "hold %s was resolved before", e.Hold)
 	}
+	if e.Kind == KindAdmission {
+		if err := v.admission(e); err != nil {
+			return err
+		}
+	}
 	if err := v.core.apply(e); err != nil {
 		return err
 	}
@@ -158,6 +163,24 @@ func (v *verifier) call(e *Entry) error {
 	return nil
 }
 
+// admission checks that calls which are recorded have not ended.
+func (v *verifier) admission(e *Entry) error {
+	detail, err := decodeAdmission(e.Detail)
+	if err != nil {
+		return corrupt(e.Sequence, "%v", err)
+	}
+	for _, counter := range append(detail.Holds, detail.Withdrawn...) {
+		if id := makeHoldID(e.Hold.Epoch(), counter); v.wasResolved(id) {
+			return corrupt(e.Sequence, "hold %s was resolved before", id)
+		}
+	}
+	for _, counter := range detail.Withdrawn {
+		id := makeHoldID(e.Hold.Epoch(), counter)
+		v.resolved[id/64] |= 1 << (id % 64)
+	}
+	return nil
+}
+
 func (v *verifier) wasResolved(id HoldID) bool { return v.resolved[id/64]&(1<<(id%64)) != 0 }
 
 // snapshot compares the state with a snapshot that was taken here.
@@ -166,14 +189,17 @@ func (v *verifier) snapshot(sequence int64) error {
 	if !ok {
 		return nil
 	}
-	hash, err := v.core.hash(stateFormat2)
-	if err == nil && hash != want { // it may be older
-		hash, err = v.core.hash(stateFormat1)
+	formats := []string{stateFormat3, stateFormat2, stateFormat1} // it may be older
+	for _, format := range formats {
+		hash, err := v.core.hash(format)
+		if err != nil {
+			return err
+		}
+		if ok = hash == want; ok {
+			break
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if hash != want {
+	if !ok {
 		return corrupt(sequence, "the snapshot taken here is not what the log says")
 	}
 	delete(v.hashes, sequence)

@@ -20,8 +20,12 @@ import (
 	"github.com/penstockhq/penstock/ledger/sqlitestore"
 )
 
-// childDirectory names the ledger that a child of the test works on.
-const childDirectory = "PENSTOCK_TEST_CHILD_DIRECTORY"
+const (
+	// childDirectory names the ledger that a child of the test works on.
+	childDirectory = "PENSTOCK_TEST_CHILD_DIRECTORY"
+	// childCalls, if set, is the number of calls that the child starts and does not end.
+	childCalls = "PENSTOCK_TEST_CHILD_CALLS"
+)
 
 func TestMain(m *testing.M) {
 	if directory := os.Getenv(childDirectory); directory != "" {
@@ -63,6 +67,9 @@ func child(directory string) error {
 		defer printing.Unlock()
 		fmt.Printf(format, arguments...)
 	}
+	if text := os.Getenv(childCalls); text != "" {
+		return startCalls(ctx, l, keys[0].ID, text, say)
+	}
 	say("ready\n")
 	var clients sync.WaitGroup
 	for client := range 16 {
@@ -102,6 +109,23 @@ func serve(ctx context.Context, l *ledger.Ledger, key string, client int, say fu
 		}
 		say("%d settle %d\n", charge.Sequence, charge.Amount)
 	}
+}
+
+// startCalls starts calls that are no streams, and waits to be killed.
+func startCalls(ctx context.Context, l *ledger.Ledger, key, count string, say func(string, ...any)) error {
+	calls, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	for call := range calls {
+		hold, err := l.Hold(ctx, ledger.HoldRequest{KeyID: key, Model: "m", RequestID: fmt.Sprint(os.Getpid(), "-", call)})
+		if err != nil {
+			return err
+		}
+		say("%d started %d\n", call, hold.ID)
+	}
+	say("ready\n")
+	select {}
 }
 
 // rounds returns how many rounds a slow test makes: usual, or what a variable of
@@ -215,4 +239,43 @@ func killOne(t *testing.T, directory string, after time.Duration) map[int64]stri
 		t.Fatal("child did not open the ledger")
 	}
 	return promises
+}
+
+// TestAKilledProcessLeavesAnEntryForEachCallThatRan kills a process some time after it
+// started calls, and no commit came but what the ledger makes by itself.
+func TestAKilledProcessLeavesAnEntryForEachCallThatRan(t *testing.T) {
+	directory := t.TempDir()
+	var want int64
+	for round, calls := range []int64{1, 40, 2500} {
+		t.Setenv(childCalls, strconv.FormatInt(calls, 10))
+		killOne(t, directory, time.Second)
+		want += calls
+		store, err := sqlitestore.Open(t.Context(), directory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := ledger.Open(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var counted int64
+		holds := map[ledger.HoldID]bool{}
+		entries, err := l.FindEntries(t.Context(), ledger.EntryQuery{Kinds: []ledger.Kind{ledger.KindVoid}, Limit: 10_000})
+		for _, e := range entries {
+			if holds[e.Hold] || e.Outcome != ledger.OutcomeInterrupted || e.RequestID == "" {
+				t.Errorf("round %d: %+v", round, e)
+			}
+			holds[e.Hold] = true
+		}
+		rows, usageErr := l.Usage(t.Context(), ledger.UsageQuery{})
+		for _, row := range rows {
+			counted += row.Requests
+		}
+		if err := errors.Join(err, usageErr, l.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if int64(len(holds)) != want || counted != want {
+			t.Errorf("round %d: %d calls have an entry and %d are counted, want %d", round, len(holds), counted, want)
+		}
+	}
 }

@@ -75,6 +75,22 @@ var mutants = map[string][]change{
 	"forget the streams of a dead process": {
 		{"ledger.go", "	for _, id := range open {\n", "	for _, id := range open[:0] {\n"},
 	},
+	"forget the calls of a dead process": {
+		{"ledger.go", "	open = slices.AppendSeq(open, maps.Keys(l.core.admitted))\n", ""},
+	},
+	"record no calls": {
+		{"committer.go", "	l.recordCalls(l.recordAfter)\n", ""},
+	},
+	"record calls that have ended": {
+		{"state.go", "	c.forget(e.Hold)\n", "	delete(c.open, e.Hold)\n"},
+	},
+	"leave calls out of snapshots": {
+		{"snapshot_codec.go", "	for _, id := range slices.Sorted(maps.Keys(c.admitted)) {\n", "	for _, id := range slices.Sorted(maps.Keys(c.admitted))[:0] {\n"},
+		{"snapshot_codec.go", "	e.unsigned(uint64(len(c.admitted)))\n", "	e.unsigned(0)\n"},
+	},
+	"count calls that never ran": {
+		{"hold.go", "	if outcome == OutcomeOK && l.core.recorded(id) {\n", "	if outcome == OutcomeOK && l.core.recorded(id) && id.Counter() == 0 {\n"},
+	},
 	"drop the usage of today": {
 		{"snapshot.go", "dropBefore(c.closedBefore(),", "dropBefore(c.closedBefore()+1,"},
 	},
