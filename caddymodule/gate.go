@@ -110,6 +110,11 @@ type Gate struct {
 	// none.
 	CORS []string `json:"cors,omitempty"`
 
+	// Headers of upstreams' replies that are passed on though they are dropped by default,
+	// because clients would take them for the gateway's: `Set-Cookie` (`lb_policy cookie`
+	// needs it), `Server`, `X-Powered-By` and `Alt-Svc`. Default: none.
+	ReplyHeaders []string `json:"reply_headers,omitempty"`
+
 	// What happens to the running streams of a key that is revoked: `finish` lets
 	// them finish, `abort` cuts them within a few seconds. Default: `finish`.
 	OnRevoke string `json:"on_revoke,omitempty"`
@@ -171,6 +176,11 @@ func (g *Gate) Validate() error {
 			return fmt.Errorf("cors: %w", err)
 		}
 	}
+	for _, name := range g.ReplyHeaders {
+		if err := checkReplyHeader(name); err != nil {
+			return err
+		}
+	}
 	for _, path := range g.AllowUnmetered {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("allow_unmetered: path %q does not begin with a slash", path)
@@ -186,6 +196,15 @@ func checkOrigin(text string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not an origin: expected a scheme and a host, for example https://chat.example.com, or *", text)
+}
+
+// checkReplyHeader checks that a header is one that is dropped by default.
+func checkReplyHeader(name string) error {
+	known := middleware.ReplyHeaders()
+	if slices.ContainsFunc(known, func(one string) bool { return strings.EqualFold(one, name) }) {
+		return nil
+	}
+	return fmt.Errorf("reply_headers: %s passes anyway or never; known: %s", name, strings.Join(known, ", "))
 }
 
 // fixedCosts returns the fixed prices by path.
@@ -224,6 +243,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithRefusalHook(runtime.LogRefusal),
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
 		middleware.WithCORS(g.CORS...),
+		middleware.WithReplyHeaders(g.ReplyHeaders...),
 	}
 	if g.MaxBody != 0 {
 		options = append(options, middleware.WithMaxBody(g.MaxBody))

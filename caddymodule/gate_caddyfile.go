@@ -36,6 +36,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 	"inject_max_tokens": (*Gate).unmarshalInjectMaxTokens,
 	"allow_unmetered":   (*Gate).unmarshalAllowUnmetered,
 	"cors":              (*Gate).unmarshalCORS,
+	"reply_headers":     (*Gate).unmarshalReplyHeaders,
 	"fixed_cost":        (*Gate).unmarshalFixedCost,
 	"on_revoke":         func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.OnRevoke, "finish", "abort") },
 }
@@ -53,6 +54,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 //	    inject_max_tokens on|off
 //	    allow_unmetered   <paths...>
 //	    cors              <origins...>
+//	    reply_headers     <names...>
 //	    fixed_cost        <path> <credits>
 //	    on_revoke         finish|abort
 //	}
@@ -120,6 +122,19 @@ func (g *Gate) unmarshalCORS(d *caddyfile.Dispenser) error {
 	for _, origin := range g.CORS {
 		if err := checkOrigin(origin); err != nil {
 			return d.Errf("cors: %w", err)
+		}
+	}
+	return nil
+}
+
+func (g *Gate) unmarshalReplyHeaders(d *caddyfile.Dispenser) error {
+	g.ReplyHeaders = d.RemainingArgs()
+	if len(g.ReplyHeaders) == 0 {
+		return d.ArgErr()
+	}
+	for _, name := range g.ReplyHeaders {
+		if err := checkReplyHeader(name); err != nil {
+			return d.WrapErr(err)
 		}
 	}
 	return nil

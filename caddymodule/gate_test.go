@@ -161,11 +161,12 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	key, admin := g.key("demo.key"), g.key("admin.key")
 	request := newRequest(t, "POST", g.url+"/v1/chat/completions", "", chat(true))
 	request.Header.Set("X-Api-Key", key)
+	request.Header.Set("X-Request-Id", "mine 1")
 	if reply, err := http.DefaultClient.Do(request); err != nil || reply.StatusCode != 200 {
 		t.Fatalf("%+v, %v", reply, err)
 	}
 	call(t, "POST", g.url+"/v1/chat/completions", key, chat(false))
-	call(t, "POST", g.url+"/v1/chat/completions", admin, "x")
+	refused := call(t, "POST", g.url+"/v1/chat/completions", admin, "x")
 	call(t, "POST", g.url+"/api/v1/execute/tiny", admin, `{"text":"x"}`)
 	created := call(t, "POST", g.url+"/admin/v1/keys", admin, `{"name":"new","owner":"demo"}`)
 	var made struct{ Key string }
@@ -182,7 +183,7 @@ func TestNoLogHoldsAKey(t *testing.T) {
 	if refusals := strings.Count(string(text), `"user_id":"`+administrator.ID+`"`); refusals < 2 || strings.Count(string(text), `"penstock_refusal":"`) != 2 {
 		t.Errorf("%d refusals of the admin key can be traced, want both", refusals)
 	}
-	for _, want := range []string{`"user_id":"` + member.ID + `"`, `"charged":"0.5`, `"model":"tiny"`, "upstream roundtrip"} {
+	for _, want := range []string{`"user_id":"` + member.ID + `"`, `"charged":"0.5`, `"model":"tiny"`, "upstream roundtrip", `"client_request_id":"mine1"`, `"request_id":"` + refused.header.Get("X-Request-Id") + `"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the log has no %s", want)
 		}

@@ -30,7 +30,8 @@ func (x *exchange) sendRefusal(w http.ResponseWriter, r *http.Request, refusal *
 	status := refusal.StatusFor(x.headers.dialect)
 	x.headers.setLimits(w.Header())
 	refused := Refused{
-		Refusal: *refusal, Dialect: x.headers.dialect, Status: status, RequestID: x.request.id, KeyID: x.caller.key.ID,
+		Refusal: *refusal, Dialect: x.headers.dialect, Status: status, RequestID: x.request.id,
+		ClientRequestID: x.request.client, KeyID: x.caller.key.ID,
 	}
 	if x.gate.refused != nil {
 		x.gate.refused(r, refused)

@@ -48,7 +48,7 @@ func exchangeFrom(ctx context.Context) *exchange {
 // info describes the call to handlers and policies.
 func (x *exchange) info() Call {
 	return Call{
-		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner,
+		RequestID: x.request.id, ClientRequestID: x.request.client, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner,
 		Model: x.request.model.Name, UpstreamModel: x.request.model.upstream(),
 		Operation: x.request.call.Route.Class(), Stream: x.request.call.Stream,
 		InputTokens: x.admission.reserved.Input, OutputTokens: x.admission.reserved.Output,
@@ -59,7 +59,7 @@ func (x *exchange) info() Call {
 // report returns a Report with the fields that every call has.
 func (x *exchange) report() Report {
 	return Report{
-		RequestID: x.request.id, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.request.model.Name,
+		RequestID: x.request.id, ClientRequestID: x.request.client, KeyID: x.caller.key.ID, Owner: x.caller.key.Owner, Model: x.request.model.Name,
 		Operation: x.request.call.Route.Class(), Stream: x.request.call.Stream,
 		Total: x.gate.now().Sub(x.arrived),
 	}

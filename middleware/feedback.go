@@ -51,16 +51,18 @@ func (f *feedback) settle(charge ledger.Charge) {
 
 // Call describes a call to the handler or selection policy that serves it.
 type Call struct {
-	RequestID     string
-	KeyID         string // public id of the caller's key
-	Owner         string // account that pays
-	Model         string // as the caller named it
-	UpstreamModel string // as the upstreams name it
-	Operation     string // class of the path, for example chat
-	Stream        bool
-	InputTokens   int64 // estimate
-	OutputTokens  int64 // upper limit of all answers together
-	Deadline      time.Time
+	RequestID string
+	// ClientRequestID is the id that the client gave to its request, for logs; see Report.
+	ClientRequestID string
+	KeyID           string // public id of the caller's key
+	Owner           string // account that pays
+	Model           string // as the caller named it
+	UpstreamModel   string // as the upstreams name it
+	Operation       string // class of the path, for example chat
+	Stream          bool
+	InputTokens     int64 // estimate
+	OutputTokens    int64 // upper limit of all answers together
+	Deadline        time.Time
 	// Prompt is the part of the request's body that holds the prompt, as it goes
 	// to the upstream. It is shared, must not be changed, and must not be kept: when
 	// the handler has returned, its memory serves other calls.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/forecast"
+	"github.com/penstockhq/penstock/middleware/internal/requestid"
 )
 
 // Gate decides which calls reach a handler that serves models, and meters them. It
@@ -33,6 +34,7 @@ type Gate struct {
 	now           func() time.Time
 	observer      Observer
 	onRevoke      OnRevoke
+	replyHeaders  [len(aboutSender)]bool // those of upstreams that pass
 	clientAddress func(*http.Request) netip.Addr
 	runs          *Runs
 	watchEvery    time.Duration
@@ -93,8 +95,12 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		w = shared
 	}
 	x := &exchange{gate: g, arrived: g.now()}
-	x.request.id, x.request.body.pool = newRequestID(), &g.bodies
-	x.headers = headers{dialect: g.dialectOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id}}
+	x.request.id, x.request.client, x.request.body.pool = requestid.New(), requestid.Client(r.Header), &g.bodies
+	x.headers = headers{
+		dialect: g.dialectOf(r), now: g.now, room: &x.admission.headroom, id: [1]string{x.request.id},
+		pass: &g.replyHeaders,
+	}
+	x.headers.senders.note(w.Header())
 	x.headers.own(w.Header())
 	if x.serve(w, r, next); !x.later {
 		x.request.body.drop()
@@ -109,7 +115,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	}
 	spec := x.request.call.Route.Spec
 	if spec == nil {
-		passOn(w, r, next)
+		x.passOn(w, r, next)
 		return
 	}
 	switch spec.Handling {

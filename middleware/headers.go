@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +24,12 @@ type headers struct {
 	dialect dialect.Name // of the answer
 	now     func() time.Time
 	room    *headroom
+	pass    *[len(aboutSender)]bool // of the upstream's headers about itself
+	senders senders
 
 	id, charge, length [1]string
 	limits             [2][3]string
-	upstream           [3]string // of the request that goes on
+	upstream           [4]string // of the request that goes on
 }
 
 // dialectOf returns the dialect of a request's errors.
@@ -46,6 +49,14 @@ func (h *headers) own(header http.Header) {
 		}
 	}
 	header["X-Request-Id"], header["Request-Id"] = h.id[:], h.id[:]
+}
+
+// clean removes from a reply's headers what only the gate may say, and what the upstream
+// says about itself.
+func (h *headers) clean(header http.Header) {
+	h.own(header)
+	delete(header, headerInference)
+	h.senders.restore(header, h.pass)
 }
 
 // setLimits sets what is left of the client's limits, in the vendors' headers.
@@ -147,13 +158,57 @@ func dropTrailers(header http.Header) {
 	}
 }
 
-// upstreamHeader copies a request's header without what upstreams must not see
-// (the caller's key) or must not believe (headers that are the gateway's own).
-func upstreamHeader(header http.Header) http.Header {
-	copied := make(http.Header, len(header)+2)
+// dropOwnTrailers removes the trailers that only the gate may set, of those that were not
+// announced.
+func dropOwnTrailers(header http.Header) {
+	for name := range header {
+		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && own(trailer) {
+			delete(header, name)
+		}
+	}
+}
+
+// aboutSender are the headers of replies that are about their sender, and not about the
+// answer: a client would take them for the gateway's. Those of upstreams are not passed on
+// unless WithReplyHeaders names them.
+var aboutSender = [...]string{"Set-Cookie", "Server", "X-Powered-By", "Alt-Svc"}
+
+// ReplyHeaders returns the names that WithReplyHeaders takes.
+func ReplyHeaders() []string { return slices.Clone(aboutSender[:]) }
+
+// senders remembers what the handlers in front of the gate have said in these headers.
+type senders [len(aboutSender)][]string
+
+// note notes what is said before the next handler runs.
+func (s *senders) note(header http.Header) {
+	for i, name := range aboutSender {
+		if values, ok := header[name]; ok {
+			s[i] = slices.Clip(values) // so that others are not added in the same memory
+		}
+	}
+}
+
+// restore removes what the next handler has said, except in headers that pass.
+func (s *senders) restore(header http.Header, pass *[len(aboutSender)]bool) {
+	for i, name := range aboutSender {
+		switch {
+		case pass[i]:
+		case s[i] != nil:
+			header[name] = s[i]
+		default:
+			delete(header, name)
+		}
+	}
+}
+
+// forUpstream copies a request's header without what upstreams must not see (the
+// caller's key) or must not believe (headers that are the gateway's own), and gives the
+// request the gate's id. That value has memory of its own: handlers may change it.
+func (h *headers) forUpstream(header http.Header) http.Header {
+	copied := make(http.Header, len(header)+3)
 	for name, values := range header {
 		switch name {
-		case "X-Inference-Ms", "Accept-Encoding", "Upgrade":
+		case headerInference, "Accept-Encoding", "Upgrade", "X-Request-Id", "Request-Id":
 			continue
 		}
 		if strings.HasPrefix(name, "X-Penstock-") || carriesKey(name) || holdKey(values) {
@@ -161,6 +216,8 @@ func upstreamHeader(header http.Header) http.Header {
 		}
 		copied[name] = values
 	}
+	h.upstream[3] = h.id[0]
+	copied["X-Request-Id"] = h.upstream[3:4:4]
 	return copied
 }
 

@@ -3,6 +3,10 @@ package middleware_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +59,43 @@ func TestHeadersThatAreTheGatesAreNotTheUpstreams(t *testing.T) {
 		if charged := got.header.Get("X-Penstock-Credits-Charged") + got.trailer.Get("X-Penstock-Credits-Charged"); charged == "0" || charged == "" {
 			t.Errorf("charged %q", charged)
 		}
+	}
+}
+
+// The client, the upstream, the report and the ledger know a call by the same id. The
+// client's own is for logs.
+func TestOneRequestIDIsUsedEverywhere(t *testing.T) {
+	form := regexp.MustCompile(`^req_[0-9a-f]{24}$`)
+	var seen http.Header
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		seen = r.Header.Clone()
+		r.Header["X-Request-Id"][0] = "changed" // as a handler that rewrites headers may do
+		chat(w, r)
+	}, ledger.NewKey{}, middleware.WithAllowUnmetered("/docs"))
+	for n, path := range []string{"/v1/chat/completions", "/docs", "/nowhere"} {
+		seen = nil
+		got := h.post(path, plainBody, "X-Request-Id", "mine "+strings.Repeat("x", 999), "Request-Id", "other")
+		id := got.header.Get("X-Request-Id")
+		if !form.MatchString(id) || got.header.Get("Request-Id") != id {
+			t.Errorf("%s: the client gets %q and %q", path, id, got.header.Get("Request-Id"))
+		}
+		if path == "/nowhere" {
+			if !strings.Contains(got.body, `"request_id":"`+id+`"`) {
+				t.Errorf("the error names another id than %s: %s", id, got.body)
+			}
+		} else if !slices.Equal(seen["X-Request-Id"], []string{id}) || seen["Request-Id"] != nil {
+			t.Errorf("%s: the upstream gets %q and %q, the client %s", path, seen["X-Request-Id"], seen["Request-Id"], id)
+		}
+		if path == "/docs" {
+			continue // costs nothing and is not reported
+		}
+		report := h.reports.nth(t, n/2+1)
+		if report.RequestID != id || !strings.HasPrefix(report.ClientRequestID, "minexxx") || len(report.ClientRequestID) > 128 {
+			t.Errorf("%s: reported as %s, by the client as %q", path, report.RequestID, report.ClientRequestID)
+		}
+	}
+	if entries := h.entries(); len(entries) != 1 || entries[0].RequestID != h.reports.nth(t, 1).RequestID {
+		t.Errorf("the entries are %+v", entries)
 	}
 }
 
@@ -131,5 +172,134 @@ func TestOriginsAreClosedUnlessTheyAreOpened(t *testing.T) {
 	got := h.post("/v1/chat/completions", plainBody, "Origin", "null")
 	if got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != "*" || got.header.Get("Vary") != "" {
 		t.Errorf("%d %v", got.status, got.header)
+	}
+}
+
+// ownPaths are a path of a model and one that passes without a meter.
+var ownPaths = []string{"/v1/chat/completions", "/docs"}
+
+func TestHeadersAboutTheUpstreamAreNotPassedOn(t *testing.T) {
+	upstream := func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range middleware.ReplyHeaders() {
+			w.Header().Set(name, "theirs")
+		}
+		w.Header().Set("X-Penstock-Anything", "theirs")
+		w.Header().Set("X-Other", "theirs")
+		w.Header().Set(http.TrailerPrefix+"X-Penstock-More", "theirs")
+		chat(w, r)
+	}
+	h := build(t, upstream, ledger.NewKey{}, middleware.WithAllowUnmetered("/docs"))
+	for _, body := range []string{plainBody, streamBody} {
+		for _, path := range ownPaths {
+			got := h.post(path, body)
+			for _, name := range append(middleware.ReplyHeaders(), "X-Penstock-Anything") {
+				if got.header[name] != nil || got.trailer["X-Penstock-More"] != nil {
+					t.Errorf("%s: the client gets %s %q, trailers %v", path, name, got.header[name], got.trailer)
+				}
+			}
+			if got.header.Get("X-Other") != "theirs" {
+				t.Errorf("%s: another header was lost: %v", path, got.header)
+			}
+		}
+	}
+	h = build(t, upstream, ledger.NewKey{}, middleware.WithAllowUnmetered("/docs"), middleware.WithReplyHeaders("set-cookie", "Server"))
+	for _, path := range ownPaths {
+		got := h.post(path, plainBody)
+		for _, name := range middleware.ReplyHeaders() {
+			want := name == "Set-Cookie" || name == "Server"
+			if (got.header.Get(name) == "theirs") != want {
+				t.Errorf("%s: %s %q, should it pass: %t", path, name, got.header[name], want)
+			}
+		}
+	}
+}
+
+func TestHeadersOfHandlersInFrontOfTheGateStay(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	gate := middleware.New(h.ledger, h.limiter, middleware.WithAllowUnmetered("/docs"))
+	proxied := gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Del("Server") // as Caddy's reverse_proxy does before it copies the upstream's
+		w.Header().Add("Server", "theirs")
+		w.Header().Add("Set-Cookie", "theirs=1")
+		r.URL.Path = ownPaths[0]
+		chat(w, r)
+	}))
+	h.gateway.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookies := make([]string, 1, 4) // with room in which another value could be written
+		cookies[0] = "ours=1"
+		w.Header()["Set-Cookie"] = cookies
+		w.Header().Set("Server", "ours")
+		proxied.ServeHTTP(w, r)
+	})
+	for _, path := range ownPaths {
+		got := h.post(path, plainBody)
+		if !slices.Equal(got.header["Set-Cookie"], []string{"ours=1"}) || !slices.Equal(got.header["Server"], []string{"ours"}) {
+			t.Errorf("%s: %v", path, got.header)
+		}
+	}
+}
+
+func TestAHintOfAnUpstreamSaysNothingThatIsTheGates(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"X-Penstock-Credits-Charged", "X-Request-Id", "X-Ratelimit-Remaining-Requests", "Set-Cookie", "X-Inference-Ms"} {
+			w.Header().Set(name, "7")
+		}
+		w.Header().Set("Link", "</style.css>")
+		w.WriteHeader(http.StatusEarlyHints)
+		chat(w, r)
+	}, ledger.NewKey{}, middleware.WithAllowUnmetered("/docs"))
+	for _, path := range ownPaths {
+		hints := 0
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
+			hints++
+			for name, values := range header {
+				if name != "Link" && slices.Contains(values, "7") {
+					t.Errorf("%s: the hint says %s: %q", path, name, values)
+				}
+			}
+			if header.Get("Link") == "" {
+				t.Errorf("%s: the hint lost its link: %v", path, header)
+			}
+			return nil
+		}}
+		request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "POST", h.gateway.URL+path, strings.NewReader(plainBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Api-Key", h.text)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if hints != 1 {
+			t.Errorf("%s: %d hints", path, hints)
+		}
+	}
+}
+
+// net/http panics at a status below 100.
+func TestAStatusThatDoesNotExistIsAFailureOfTheUpstream(t *testing.T) {
+	for _, path := range ownPaths {
+		for _, status := range []int{0, 7, 99, 101, 600, 1000} {
+			h := build(t, chat, ledger.NewKey{})
+			gate := middleware.New(h.ledger, h.limiter, middleware.WithAllowUnmetered("/docs"))
+			handler := gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "3")
+				w.WriteHeader(status)
+				io.WriteString(w, "abc")
+			}))
+			if status == 101 && path == ownPaths[0] {
+				continue // is not final: what follows is the answer
+			}
+			request := httptest.NewRequest("POST", path, strings.NewReader(plainBody))
+			request.Header.Set("X-Api-Key", h.text)
+			got := httptest.NewRecorder()
+			handler.ServeHTTP(got, request)
+			if got.Code != 502 || !strings.Contains(got.Body.String(), `"code":"upstream_failed"`) || strings.Contains(got.Body.String(), "abc") {
+				t.Errorf("%s, %d: %d %s", path, status, got.Code, got.Body)
+			}
+		}
 	}
 }

@@ -97,7 +97,7 @@ func (x *exchange) discover(w http.ResponseWriter, r *http.Request, next http.Ha
 			x.refuse(w, r, refusePath(r.URL.EscapedPath()))
 			return
 		}
-		passOn(w, r, next)
+		x.passOn(w, r, next)
 		return
 	}
 	spec := x.request.call.Route.Spec

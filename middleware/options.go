@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -83,6 +85,19 @@ func WithMetered(path string, worst ledger.Quantity) Option {
 // answered without a key. Without the option no page of another origin can call.
 func WithCORS(pages ...string) Option {
 	return func(g *Gate) { g.origins = append(g.origins, pages...) }
+}
+
+// WithReplyHeaders passes headers of upstreams' replies on that are dropped without it,
+// because clients would take them for the gateway's: Set-Cookie, Server, X-Powered-By and
+// Alt-Svc. Other names change nothing.
+func WithReplyHeaders(names ...string) Option {
+	return func(g *Gate) {
+		for i, name := range aboutSender {
+			g.replyHeaders[i] = g.replyHeaders[i] || slices.ContainsFunc(names, func(one string) bool {
+				return strings.EqualFold(one, name)
+			})
+		}
+	}
 }
 
 // WithDialect fixes the shape of the gate's errors, whatever the path.

@@ -145,9 +145,75 @@ func straight(path string) bool {
 }
 
 // passOn hands on a request that costs nothing.
-func passOn(w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (x *exchange) passOn(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	request := r.Clone(r.Context())
-	request.Header = upstreamHeader(r.Header)
+	request.Header = x.headers.forUpstream(r.Header)
 	dropQueryKeys(request)
-	next.ServeHTTP(w, request)
+	passed := &passedReply{ResponseWriter: w, exchange: x, request: r}
+	next.ServeHTTP(passed, request)
+	dropOwnTrailers(w.Header())
 }
+
+// passedReply is the writer of a request that costs nothing. The reply passes as it is,
+// without the headers that are the gate's own or about the upstream, and with a status
+// that exists.
+type passedReply struct {
+	http.ResponseWriter
+	exchange *exchange
+	request  *http.Request
+	wrote    bool
+	refused  bool // the reply was replaced by a refusal
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (p *passedReply) WriteHeader(status int) {
+	if p.wrote {
+		return
+	}
+	header := p.Header()
+	p.exchange.headers.clean(header)
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		p.ResponseWriter.WriteHeader(status)
+		return
+	}
+	p.wrote = true
+	if noStatus(status) {
+		p.refused = true
+		clearReplyHeaders(header)
+		p.exchange.sendRefusal(p.ResponseWriter, p.request, &dialect.Refusal{
+			Reason: dialect.UpstreamFailed, Message: errStatus.Error(),
+		})
+		return
+	}
+	dropTrailers(header)
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (p *passedReply) Write(piece []byte) (int, error) {
+	if !p.wrote {
+		p.WriteHeader(http.StatusOK)
+	}
+	if p.refused {
+		return len(piece), nil
+	}
+	return p.ResponseWriter.Write(piece)
+}
+
+// FlushError is Flush of http.Flusher with an error.
+func (p *passedReply) FlushError() error {
+	if !p.wrote {
+		p.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(p.ResponseWriter).Flush()
+}
+
+// Flush implements http.Flusher.
+func (p *passedReply) Flush() { _ = p.FlushError() }
+
+// Unwrap lets http.ResponseController reach the rest.
+func (p *passedReply) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// noStatus says that no final status of HTTP is this one: net/http panics at some of them,
+// and the gate has asked for no other protocol.
+func noStatus(status int) bool { return status < 200 || status > 599 }

@@ -68,11 +68,14 @@ type Observer interface {
 // Report is what happened to a call.
 type Report struct {
 	RequestID string
-	KeyID     string // empty if the key is unknown
-	Owner     string
-	Model     string // empty if it is not known
-	Operation string // class of the path
-	Upstream  Upstream
+	// ClientRequestID is the id that the client gave to its request, at most 128 bytes, for
+	// logs. It may be anybody's, and the same for many requests. Empty: there is none.
+	ClientRequestID string
+	KeyID           string // empty if the key is unknown
+	Owner           string
+	Model           string // empty if it is not known
+	Operation       string // class of the path
+	Upstream        Upstream
 	// Refused is true if the gate itself refused the call, before any upstream.
 	Refused bool
 	Reason  string // of a refusal: the error's code
@@ -103,5 +106,7 @@ type Refused struct {
 	Dialect   dialect.Name
 	Status    int
 	RequestID string
-	KeyID     string
+	// ClientRequestID is the id that the client gave to its request, for logs; see Report.
+	ClientRequestID string
+	KeyID           string
 }

@@ -119,12 +119,13 @@ func (r *reply) WriteHeader(status int) {
 	}
 	if status >= 100 && status < 200 {
 		if status != http.StatusSwitchingProtocols {
+			r.headers.clean(r.w.Header())
 			r.w.WriteHeader(status)
 		}
 		return
 	}
 	r.wrote, r.status = true, status
-	if status < 100 || status > 599 { // net/http would panic
+	if noStatus(status) {
 		r.status, r.fault = http.StatusBadGateway, errStatus
 	}
 	r.bodiless = r.bodiless || status == http.StatusNoContent || status == http.StatusNotModified
@@ -132,7 +133,7 @@ func (r *reply) WriteHeader(status int) {
 	header := r.w.Header()
 	r.inference, r.hasInference = takeInference(header)
 	dropTrailers(header)
-	r.headers.own(header)
+	r.headers.clean(header)
 	if text := header.Get("Content-Length"); text != "" {
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			r.declared = length

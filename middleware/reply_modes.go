@@ -3,7 +3,6 @@ package middleware
 import (
 	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/internal/unpack"
@@ -198,11 +197,7 @@ func (r *reply) drain(returned, selfReported bool) {
 		r.readError = r.fault
 	}
 	header := r.w.Header()
-	for name := range header { // trailers that were not announced
-		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && own(trailer) {
-			delete(header, name)
-		}
-	}
+	dropOwnTrailers(header)
 	for _, name := range []string{headerInference, http.TrailerPrefix + headerInference} {
 		if values, ok := header[name]; ok {
 			delete(header, name)

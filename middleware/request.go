@@ -1,8 +1,6 @@
 package middleware
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 
@@ -12,6 +10,7 @@ import (
 // request is what a caller asks for.
 type request struct {
 	id     string
+	client string      // the client's own id of the request, cleaned, for logs only
 	custom *customPath // set on a path that the operator named
 	call   dialect.Call
 	chat   *dialect.ChatCall // of a translated call
@@ -24,17 +23,6 @@ type request struct {
 type outputCap struct {
 	tokens    int64
 	byDefault bool // the caller set none
-}
-
-// newRequestID returns a unique id. A client's own id is not used: ids go into the
-// ledger.
-func newRequestID() string {
-	const prefix = "req_"
-	var raw [12]byte
-	rand.Read(raw[:])
-	id := [len(prefix) + 2*len(raw)]byte{}
-	hex.Encode(id[copy(id[:], prefix):], raw[:])
-	return string(id[:])
 }
 
 // fixed says that each call that succeeds costs the same.

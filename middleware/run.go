@@ -51,7 +51,7 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 
 // upstreamRequest turns a copy of the request into the one that goes on.
 func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter) *http.Request {
-	request.Header = upstreamHeader(request.Header)
+	request.Header = x.headers.forUpstream(request.Header)
 	dropQueryKeys(request)
 	x.headers.askPlain(request.Header)
 	if x.request.custom != nil {

@@ -29,12 +29,13 @@ var allowed = map[string]string{
 	"middleware/forecast":                  "ledger",
 	"middleware/internal/discovery":        "",
 	"middleware/internal/rename":           "",
+	"middleware/internal/requestid":        "ledger",
 	"middleware/internal/unpack":           "",
-	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/unpack",
+	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/requestid middleware/internal/unpack",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",
-	"middleware/admin/internal/rest":      "ledger internal/clip middleware middleware/admin/internal/schema",
+	"middleware/admin/internal/rest":      "ledger internal/clip middleware middleware/admin/internal/schema middleware/internal/requestid",
 	"middleware/admin/internal/rules":     "limits middleware/admin/internal/rest",
 	"middleware/admin/internal/admintest": "limiter ledger ledger/sqlitestore",
 	"middleware/admin/aixplain":           "limits limiter ledger middleware/admin/internal/rest middleware/admin/internal/rules middleware/admin/internal/schema",

@@ -55,12 +55,16 @@ func (p *Passage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // begin publishes what is known of an admitted call as placeholders.
 func (p *Passage) begin(r *http.Request) {
-	if _, ok := middleware.CallFrom(r.Context()); !ok {
+	call, ok := middleware.CallFrom(r.Context())
+	if !ok {
 		return
 	}
 	p.mu.Lock()
 	p.call = r.Context()
 	p.mu.Unlock()
+	if r.Context().Value(loggedKey{}) == nil { // else the access log may be using its fields
+		logIDs(r, call.RequestID, call.ClientRequestID)
+	}
 	replacer(r).Map(p.placeholder)
 }
 

@@ -29,19 +29,34 @@ func Detached(w http.ResponseWriter, r *http.Request) *http.Request {
 // loggedKey is where a detached request has the one that the access log knows.
 type loggedKey struct{}
 
-// LogRefusal lets the access log say whose call was refused, and why, if the key is known.
+// LogRefusal lets the access log say which call was refused, and whose and why, if the key
+// is known.
 func LogRefusal(r *http.Request, refused middleware.Refused) {
-	if refused.KeyID == "" {
-		return
-	}
 	if logged, ok := r.Context().Value(loggedKey{}).(*http.Request); ok {
 		r = logged // a refusal comes before anything runs in the background
+	}
+	logIDs(r, refused.RequestID, refused.ClientRequestID)
+	if refused.KeyID == "" {
+		return
 	}
 	if placeholders, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		placeholders.Set(userID, refused.KeyID)
 	}
 	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		fields.Set(zap.String("penstock_refusal", refused.Refusal.CodeText()))
+	}
+}
+
+// logIDs lets the access log name a call by the gate's id, and by the client's own if it
+// has one.
+func logIDs(r *http.Request, id, client string) {
+	fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	fields.Set(zap.String("request_id", id))
+	if client != "" {
+		fields.Set(zap.String("client_request_id", client))
 	}
 }
 

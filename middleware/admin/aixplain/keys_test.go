@@ -26,7 +26,7 @@ type sdkStep struct {
 	reply   string
 }
 
-var requestIDs = regexp.MustCompile(`"requestId":"[A-Z0-9]+"`)
+var requestIDs = regexp.MustCompile(`"requestId":"req_[0-9a-f]{24}"`)
 
 // play makes the requests in turn with the header that a half of the SDK uses.
 func (s *server) play(steps []sdkStep, header ...string) {

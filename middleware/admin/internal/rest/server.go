@@ -2,10 +2,11 @@ package rest
 
 import (
 	"cmp"
-	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"slices"
+
+	"github.com/penstockhq/penstock/middleware/internal/requestid"
 )
 
 // API is a set of routes that answer refusals in one shape.
@@ -68,8 +69,9 @@ func NewServer(guard Guard, logger *slog.Logger, apis ...API) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &Call{Writer: w, Request: r, ID: rand.Text(), logger: s.logger}
+	c := &Call{Writer: w, Request: r, ID: requestid.New(), logger: s.logger}
 	w.Header().Set("X-Request-Id", c.ID)
+	w.Header().Set("Request-Id", c.ID)
 	if err := s.serve(c); err != nil {
 		s.refuse(c, problemOf(err))
 	}
