@@ -24,7 +24,7 @@ var appOptions = []string{
 }
 
 // modelOptions lists the words of a block model, for error messages.
-var modelOptions = []string{"price", "max_output_tokens", "upstream_name", "description", "path", "continuous_usage"}
+var modelOptions = []string{"price", "max_output_tokens", "upstream_name", "description", "path", "continuous_usage", "media"}
 
 // parseApp reads the global option penstock.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -63,6 +63,10 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	        description       <text>
 //	        path              <second name>
 //	        continuous_usage
+//	        media             image patch <pixels> [<min> <max>]
+//	        media             image tile <base> <per tile> [<pixels> [<fit> [<short>]]]
+//	        media             image fixed <tokens>
+//	        media             page|audio_second|video_second <tokens>
 //	    }
 //	    bootstrap demo
 //	    admin_key_sha256 <hash>
@@ -350,6 +354,8 @@ func (m *Model) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		return oneArgument(d, &m.Path)
 	case "description":
 		return oneArgument(d, &m.Description)
+	case "media":
+		return m.unmarshalMedia(d, name)
 	case "continuous_usage":
 		if m.ContinuousUsage {
 			return d.Errf("model %s: continuous_usage is already specified", name)

@@ -36,6 +36,10 @@ type Model struct {
 	// stream when asked to, as vLLM and SGLang do. A stream that is cut is then
 	// charged for exactly the tokens it produced. Default: false.
 	ContinuousUsage bool `json:"continuous_usage,omitempty"`
+
+	// How many tokens the model makes of images, documents, audio and video, until an
+	// upstream says it. Default: what models in general make at most.
+	Media *Media `json:"media,omitempty"`
 }
 
 // Price is what a model costs, in credits: decimal numbers with up to 6
@@ -118,6 +122,9 @@ func (m *Model) validate() error {
 	if m.MaxOutputTokens < 0 {
 		return fmt.Errorf("max_output_tokens %d is negative", m.MaxOutputTokens)
 	}
+	if _, err := m.Media.rules(); err != nil {
+		return fmt.Errorf("media %w", err)
+	}
 	_, err := m.price()
 	return err
 }
@@ -194,6 +201,7 @@ func (a *App) catalog() []middleware.Model {
 			known.UpstreamName, known.Description = model.UpstreamName, model.Description
 			known.MaxOutputTokens = model.MaxOutputTokens
 			known.ContinuousUsage = model.ContinuousUsage
+			known.Media, _ = model.Media.rules() // validated before
 		}
 		models = append(models, known)
 	}

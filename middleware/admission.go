@@ -87,8 +87,9 @@ func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *reque
 
 // demand describes a call to the forecast.
 func (g *Gate) demand(q *request) forecast.Demand {
+	tokens := q.call.Media.Tokens(q.model.Media)
 	return forecast.Demand{
-		Model: q.model.Name, Bytes: q.call.TextBytes, MediaTokens: q.call.MediaTokens,
+		Model: q.model.Name, Bytes: q.call.TextBytes, MediaTokens: tokens.Likely, MaxMediaTokens: tokens.Most,
 		Answers: q.call.Answers, OutputCap: q.cap.tokens, CapByDefault: q.cap.byDefault,
 		TimeLimit: g.holdTimeout, Strict: g.strict,
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/dialect/media"
 	"github.com/penstockhq/penstock/middleware/internal/discovery"
 )
 
@@ -24,6 +25,9 @@ type Model struct {
 	// of a stream when asked to (vLLM, SGLang). A stream that is cut is then
 	// charged to the token.
 	ContinuousUsage bool
+	// Media say how many tokens the model makes of images, documents, audio and video;
+	// nil: those of models in general.
+	Media *media.Rules
 }
 
 // upstream returns the name by which the upstreams know the model.

@@ -23,15 +23,17 @@ var allowed = map[string]string{
 	// Counters that several gateways share, and the test that all kinds of counters pass.
 	"limiter/internal/suite": "limits limiter",
 
-	"middleware/dialect":                   "middleware/dialect/internal/jsonscan middleware/dialect/internal/meter",
-	"middleware/dialect/internal/jsonscan": "",
-	"middleware/dialect/internal/meter":    "middleware/dialect/internal/jsonscan",
-	"middleware/forecast":                  "ledger",
-	"middleware/internal/discovery":        "",
-	"middleware/internal/rename":           "",
-	"middleware/internal/requestid":        "ledger",
-	"middleware/internal/unpack":           "",
-	"middleware":                           "limits limiter ledger middleware/dialect middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/requestid middleware/internal/unpack",
+	"middleware/dialect":                    "middleware/dialect/internal/jsonscan middleware/dialect/internal/mediafile middleware/dialect/internal/meter middleware/dialect/media",
+	"middleware/dialect/media":              "",
+	"middleware/dialect/internal/mediafile": "middleware/dialect/media",
+	"middleware/dialect/internal/jsonscan":  "",
+	"middleware/dialect/internal/meter":     "middleware/dialect/internal/jsonscan",
+	"middleware/forecast":                   "ledger",
+	"middleware/internal/discovery":         "",
+	"middleware/internal/rename":            "",
+	"middleware/internal/requestid":         "ledger",
+	"middleware/internal/unpack":            "",
+	"middleware":                            "limits limiter ledger middleware/dialect middleware/dialect/media middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/requestid middleware/internal/unpack",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",
@@ -55,7 +57,7 @@ var allowed = map[string]string{
 	"caddymodule/balance":          "middleware",
 	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
 	"caddymodule/console":          "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
-	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
+	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
 	"caddymodule/caddy":            "caddymodule",
 
 	"examples":              "",

@@ -43,6 +43,7 @@
 //     the [Reader] is lenient.
 //   - Usage is what the upstream reports. What [Meter.Counted] counts of a stream is
 //     an estimate for streams that break off.
-//   - Media are estimated: pictures by the size that their header names, documents by
-//     their pages, sound and video by their length or size.
+//   - Media are estimated: images by the size that their header names, documents by
+//     their pages, audio and video by their length or size. How many tokens those are
+//     is for the rules of the model to say, in package media.
 package dialect

@@ -1,66 +1,133 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/base64"
-	"encoding/binary"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+	"github.com/penstockhq/penstock/middleware/dialect/media"
 )
 
-func TestMediaCountByWhatTheyAre(t *testing.T) {
+// pngOf makes an image of a size, in base64.
+func pngOf(t testing.TB, width, height int) string {
+	t.Helper()
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewPaletted(image.Rect(0, 0, width, height), color.Palette{color.Black, color.White})); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(file.Bytes())
+}
+
+func TestMediaAreFoundWhereverTheyStand(t *testing.T) {
 	encode := base64.StdEncoding.EncodeToString
 	noise := strings.Repeat("QUJD", 50000)
-	files := pictureFiles(t, 640, 480)
-	const size = 23*18 + 2 // 640 by 480 in patches of 28
+	picture, small := pngOf(t, 640, 480), pngOf(t, 30, 20)
+	sizes := func(all ...media.Size) []media.Size { return all }
+	large, little := media.Size{Width: 640, Height: 480}, media.Size{Width: 30, Height: 20}
 	pdf := encode([]byte("%PDF-1.4\n" + strings.Repeat("<< /Type /Page /Parent 1 0 R >>\n", 7) + "<< /Type /Pages /Count 7 >>" + strings.Repeat(" ", 9000)))
-	wav := append([]byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00"), make([]byte, 320000)...)
+	wav := encode(append([]byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"), make([]byte, 320000)...))
 	chat := func(part string) string {
 		return `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"what?"},` + part + `]}]}`
 	}
 	input := func(item string) string { return `{"model":"m","input":[` + item + `]}` }
+	one, two := media.Content{UnknownImages: 1}, media.Content{UnknownImages: 2}
+	seven := media.Content{Pages: media.Exactly(7)}
 	for name, test := range map[string]struct {
 		path, body string
-		tokens     int64
+		want       media.Content
 	}{
-		"chat":                {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + encode(files["PNG"]) + `","detail":"high"}}`), size},
-		"noise":               {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + noise + `"}}`), unknownPicture},
-		"an address":          {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"https://example.com/p.png"}}`), unknownPicture},
-		"embeddings":          {"/v1/chat/completions", chat(`{"type":"image_embeds","image_embeds":"` + noise + `"}`), 200000/embeddingBytes + 1},
-		"a video":             {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + noise + `"}}`), 3 * videoTokens},
-		"a video's address":   {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"https://example.com/v.mp4"}}`), unknownFile},
-		"frames":              {"/v1/chat/completions", chat(`{"type":"video","video":["` + encode(files["JPEG"]) + `","` + encode(files["GIF"]) + `"]}`), 2 * size},
-		"a file":              {"/v1/chat/completions", chat(`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,` + pdf + `"}}`), 7 * pageTokens},
-		"sound":               {"/v1/chat/completions", chat(`{"type":"input_audio","input_audio":{"format":"wav","data":"` + encode(wav) + `"}}`), 11 * soundTokens},
-		"sound of some kind":  {"/v1/chat/completions", chat(`{"type":"input_audio","input_audio":{"format":"mp3","data":"` + noise + `"}}`), 38 * soundTokens},
-		"Responses":           {"/v1/responses", input(`{"role":"user","content":[{"type":"input_image","image_url":"data:image/webp;base64,` + encode(files["WebP, lossy"]) + `"},{"type":"input_image","image_url":"` + noise + `"}]}`), size + unknownPicture},
-		"a tool's result":     {"/v1/responses", input(`{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"data:image/jpeg;base64,` + encode(files["JPEG"]) + `"}]}`), size},
-		"an input file":       {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_data":"data:application/pdf;base64,` + pdf + `"}]}`), 7 * pageTokens},
-		"a file's id":         {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}`), unknownFile},
-		"Anthropic":           {"/v1/messages", chat(`{"source":{"data":"` + encode(files["GIF"]) + `","type":"base64","media_type":"image/gif"},"type":"image"}`), size},
-		"Anthropic, tool":     {"/v1/messages", chat(`{"type":"tool_result","content":[{"type":"image","source":{"type":"base64","data":"` + encode(files["PNG"]) + `"}}]}`), size},
-		"Anthropic, document": {"/v1/messages", chat(`{"type":"document","title":"t","source":{"type":"base64","media_type":"application/pdf","data":"` + pdf + `"}}`), 7 * pageTokens},
-		"Ollama":              {"/api/chat", `{"model":"m","messages":[{"role":"user","content":"x","images":["` + encode(files["PNG"]) + `","` + noise + `"]}]}`, size + unknownPicture},
-		"Ollama, generate":    {"/api/generate", `{"model":"m","prompt":"x","images":["` + encode(files["JPEG"]) + `"]}`, size},
+		"chat":                  {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + picture + `","detail":"high"}}`), media.Content{Images: sizes(large)}},
+		"noise":                 {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + noise + `"}}`), one},
+		"an address":            {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"https://example.com/p.png"}}`), one},
+		"an address, escaped":   {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"https:\/\/example.com\/p.png"}}`), one},
+		"vLLM, without a type":  {"/v1/chat/completions", chat(`{"image_url":"https://example.com/p.png"},{"video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{UnknownImages: 1, VideoSeconds: unseenVideo}},
+		"vLLM, by its id":       {"/v1/chat/completions", chat(`{"type":"image_url","image_url":null,"uuid":"x"}`), one},
+		"names that Go takes":   {"/api/chat", `{"model":"m","messages":[{"role":"user","content":"x","Images":["` + picture + `"],"IMAGE\u017f":["x"]}]}`, media.Content{Images: sizes(large), UnknownImages: 1}},
+		"escaped names":         {"/v1/chat/completions", chat(`{"t\u0079pe":"im\u0061ge_url","image_\u0075rl":{"\u0075rl":"` + picture + `"}}`), media.Content{Images: sizes(large)}},
+		"embeddings":            {"/v1/chat/completions", chat(`{"type":"image_embeds","image_embeds":"` + noise + `"}`), media.Content{EmbeddingTokens: media.Range{Likely: 74, Most: 147}}},
+		"a video":               {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + noise + `"}}`), media.Content{VideoSeconds: media.Range{Likely: 3, Most: 61}}},
+		"a video's address":     {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{VideoSeconds: unseenVideo}},
+		"frames":                {"/v1/chat/completions", chat(`{"type":"video","video":["` + picture + `","` + small + `"]}`), media.Content{Images: sizes(large, little)}},
+		"a file":                {"/v1/chat/completions", chat(`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,` + pdf + `"}}`), seven},
+		"sound":                 {"/v1/chat/completions", chat(`{"type":"input_audio","input_audio":{"format":"wav","data":"` + wav + `"}}`), media.Content{AudioSeconds: media.Exactly(11)}},
+		"sound of some kind":    {"/v1/chat/completions", chat(`{"type":"input_audio","input_audio":{"format":"mp3","data":"` + noise + `"}}`), media.Content{AudioSeconds: media.Range{Likely: 38, Most: 201}}},
+		"embeddings of a chat":  {"/v1/embeddings", chat(`{"type":"image_url","image_url":{"url":"` + picture + `"}}`), media.Content{Images: sizes(large)}},
+		"prompt embeddings":     {"/v1/completions", `{"model":"m","prompt_embeds":["` + noise + `"]}`, media.Content{EmbeddingTokens: media.Range{Likely: 74, Most: 147}}},
+		"Responses":             {"/v1/responses", input(`{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,` + picture + `"},{"type":"input_image","image_url":"` + noise + `"}]}`), media.Content{Images: sizes(large), UnknownImages: 1}},
+		"a tool's result":       {"/v1/responses", input(`{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"data:image/png;base64,` + picture + `"}]}`), media.Content{Images: sizes(large)}},
+		"a screenshot":          {"/v1/responses", input(`{"type":"computer_call_output","call_id":"c","output":{"type":"computer_screenshot","image_url":"data:image/png;base64,` + picture + `"}}`), media.Content{Images: sizes(large)}},
+		"an input file":         {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_data":"data:application/pdf;base64,` + pdf + `"}]}`), seven},
+		"a file's id":           {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}`), media.Content{Pages: unseenPages}},
+		"Anthropic":             {"/v1/messages", chat(`{"source":{"data":"` + small + `","type":"base64","media_type":"image/png"},"type":"image"}`), media.Content{Images: sizes(little)}},
+		"Anthropic, tool":       {"/v1/messages", chat(`{"type":"tool_result","content":[{"type":"image","source":{"type":"base64","data":"` + picture + `"}}]}`), media.Content{Images: sizes(large)}},
+		"Anthropic, document":   {"/v1/messages", chat(`{"type":"document","title":"t","source":{"type":"base64","media_type":"application/pdf","data":"` + pdf + `"}}`), seven},
+		"Anthropic, in a text":  {"/v1/messages", chat(`{"type":"document","source":{"type":"content","content":[{"type":"image","source":{"data":"` + picture + `"}}]}}`), media.Content{Images: sizes(large)}},
+		"Ollama":                {"/api/chat", `{"model":"m","messages":[{"role":"user","content":"x","images":["` + picture + `","` + noise + `"]}]}`, media.Content{Images: sizes(large), UnknownImages: 1}},
+		"Ollama, generate":      {"/api/generate", `{"model":"m","prompt":"x","images":["` + picture + `"]}`, media.Content{Images: sizes(large)}},
+		"Ollama, embed":         {"/api/embed", `{"model":"m","input":"x","images":["` + picture + `"]}`, media.Content{Images: sizes(large)}},
+		"SGLang, one":           {"/generate", `{"text":"x","image_data":"` + picture + `"}`, media.Content{Images: sizes(large)}},
+		"SGLang, an address":    {"/generate", `{"text":"x","image_data":["https://example.com/a.png","/tmp/b.png"]}`, two},
+		"SGLang, a batch":       {"/generate", `{"text":["x","y"],"image_data":[["` + picture + `","` + noise + `"],["` + small + `"]],"sampling_params":{}}`, media.Content{Images: sizes(large, little), UnknownImages: 1}},
+		"SGLang, objects":       {"/generate", `{"text":"x","image_data":[{"url":"` + picture + `","detail":"auto"},{"format":"processor_output"}],"video_data":{"url":"https://example.com/v.mp4"}}`, media.Content{Images: sizes(large), UnknownImages: 1, VideoSeconds: unseenVideo}},
+		"SGLang, sound, video":  {"/generate", `{"text":"x","audio_data":"` + wav + `","video_data":["data:video/mp4;base64,` + noise + `"],"image_data":null}`, media.Content{AudioSeconds: media.Exactly(11), VideoSeconds: media.Range{Likely: 3, Most: 61}}},
+		"SGLang, vectors":       {"/generate", `{"input_embeds":[[0.5,1e-3],[1,2],[3]],"sampling_params":{}}`, media.Content{EmbeddingTokens: media.Exactly(3)}},
+		"SGLang, vectors twice": {"/generate", `{"input_embeds":[[[0.5],[1]],[ [2] ]],"sampling_params":{}}`, media.Content{EmbeddingTokens: media.Exactly(3)}},
+		"llama-server":          {"/completion", `{"prompt":{"prompt_string":"<__media__> and","multimodal_data":["` + picture + `","` + wav + `"]}}`, media.Content{Images: sizes(large), AudioSeconds: media.Exactly(11)}},
+		"llama-server, a batch": {"/completion", `{"prompt":["x",{"prompt_string":"y","multimodal_data":["` + picture + `"]},{"prompt_string":"z","multimodal_data":["` + noise + `"]}]}`, media.Content{Images: sizes(large), UnknownImages: 1}},
+		"rerank":                {"/v1/rerank", `{"model":"m","query":"x","documents":[{"content":[{"type":"image_url","image_url":{"url":"` + picture + `"}}]}]}`, media.Content{Images: sizes(large)}},
+		"score":                 {"/score", `{"model":"m","text_1":"x","text_2":{"content":[{"type":"image_url","image_url":{"url":"` + picture + `"}}]}}`, media.Content{Images: sizes(large)}},
+		"moderations":           {"/v1/moderations", input(`{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}`), one},
 	} {
 		t.Run(name, func(t *testing.T) {
-			call, err := ReadRequest(route(t, test.path), []byte(test.body))
-			if err != nil || call.MediaTokens != test.tokens || call.TextBytes > 220 || call.TextBytes < 0 {
-				t.Errorf("%d media tokens and %d bytes of text, want %d tokens: %v", call.MediaTokens, call.TextBytes, test.tokens, err)
+			for _, reader := range []Reader{{}, {LenientJSON: true}} {
+				call, err := reader.Read(route(t, test.path), []byte(test.body))
+				if err != nil || call.Media == nil {
+					t.Fatalf("%+v, %v", call.Media, err)
+				}
+				got := *call.Media
+				if bytes := int64(len(test.body)) - call.TextBytes; bytes != got.Bytes {
+					t.Errorf("%d bytes are no text, and %d are media", bytes, got.Bytes)
+				}
+				if got.Bytes = 0; fmt.Sprint(got) != fmt.Sprint(test.want) || call.TextBytes > 240 || call.TextBytes < 0 {
+					t.Errorf("%+v and %d bytes of text, want %+v", got, call.TextBytes, test.want)
+				}
 			}
 		})
 	}
 }
 
-func TestAPictureCountsNoMoreThanEncodersMakeOfIt(t *testing.T) {
-	for size, want := range map[[2]int]int64{{1, 1}: 3, {28, 28}: 3, {29, 28}: 4, {4000, 3000}: 143*108 + 2, {8000, 6000}: pictureTokens} {
-		file := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR")
-		file = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(file, uint32(size[0])), uint32(size[1]))
-		payload := base64.StdEncoding.EncodeToString(file)
-		if got := picture.estimate([]byte(payload)); got != want {
-			t.Errorf("%v counts %d, want %d", size, got, want)
+func TestAnObjectOfTextAndAnImageCountsAsBoth(t *testing.T) {
+	picture := pngOf(t, 640, 480)
+	for _, part := range []string{
+		`{"type":"image_url","image_url":{"url":"` + picture + `"},"text":"x"}`,
+		`{"type":"image_url","image_url":{"url":"` + picture + `"},"content":"x"}`,
+		`{"Role":"user","type":"image_url","image_url":{"url":"` + picture + `"}}`,
+	} {
+		body := `{"model":"m","messages":[{"role":"user","content":[` + part + `]}]}`
+		call, err := ReadRequest(route(t, "/v1/chat/completions"), []byte(body))
+		if err != nil || call.Media == nil || len(call.Media.Images) != 1 || call.TextBytes != int64(len(body)) {
+			t.Errorf("%.60s: %+v, %d bytes of text, %v", part, call.Media, call.TextBytes, err)
+		}
+	}
+}
+
+func TestMembersOfMediaAppearOnceAndAreSpelledSo(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"text":"x","image_data":"a","image_data":"b"}`: `"image_data" appears twice`,
+		`{"text":"x","Image_Data":"a"}`:                  `"image_data" must be spelled exactly so`,
+		`{"text":"x","image_data":["a"`:                  "the body is not valid JSON",
+		`{"text":"x","image_max_dynamic_patch":12}`:      "tokens an image makes",
+		`{"text":"x","video_config":{"fps":30}}`:         "tokens a video makes",
+	} {
+		if _, err := ReadRequest(route(t, "/generate"), []byte(body)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", body, err, want)
 		}
 	}
 }
@@ -74,29 +141,16 @@ func TestTextThatIsNoFileCountsAsText(t *testing.T) {
 		`{"type":"document","context":"` + text + `","source":{"type":"url","url":"https://example.com/a.pdf"}}`,
 		`{"type":"image_url","image_url":{"url":"https://example.com/a.png"},"note":"` + text + `"}`,
 		`{"type":"input_file","file_data":"data:text/plain;base64,` + text + `"}`,
+		`{"type":"input_file","file_data":"DATA:Text\/csv,` + text + `"}`,
+		`{"type":"input_file","file_data":"data:te\u0078t/csv,` + text + `"}`,
+		`{"type":"document","source":{"t\u0079pe":"te\u0078t","data":"` + text + `"}}`,
+		`{"type":"tool_use","input":{"type":"image","url":"` + text + `"}}`,
 		`{"type":"function_call_output","output":"` + text + `","source":"x"}`,
 	} {
 		body := `{"model":"m","messages":[{"role":"user","content":[` + part + `]}]}`
 		call, err := ReadRequest(route(t, "/v1/messages"), []byte(body))
 		if err != nil || call.TextBytes < int64(len(text)) {
 			t.Errorf("%d bytes of %d count as text in %.80s: %v", call.TextBytes, len(text), part, err)
-		}
-	}
-}
-
-func TestPagesAreCounted(t *testing.T) {
-	for _, test := range []struct {
-		head string
-		size int64
-		want int64
-	}{
-		{"%PDF /Type/Page\n/Type /Pages /Type\n/Page", 50, 2},
-		{"%PDF compressed", 15, 1},
-		{"%PDF compressed", 160 << 10, 11},
-		{"%PDF /Type/Page", 100 << 20, 100<<20/pageBytes + 1},
-	} {
-		if got := pages([]byte(test.head), test.size); got != test.want {
-			t.Errorf("%q of %d bytes: %d pages, want %d", test.head, test.size, got, test.want)
 		}
 	}
 }

@@ -32,7 +32,6 @@ const (
 	memberBackground
 	memberPreviousResponse
 	memberConversation
-	memberImages
 	memberExtraBody
 	memberQuery
 	memberDocuments
@@ -82,7 +81,6 @@ var memberNames = [memberCount]string{
 	memberBackground:          "background",
 	memberPreviousResponse:    "previous_response_id",
 	memberConversation:        "conversation",
-	memberImages:              "images",
 	memberExtraBody:           "extra_body",
 	memberQuery:               "query",
 	memberDocuments:           "documents",
@@ -140,8 +138,6 @@ func memberByName(name []byte) memberID {
 		return memberPreviousResponse
 	case "conversation":
 		return memberConversation
-	case "images":
-		return memberImages
 	case "extra_body":
 		return memberExtraBody
 	}
@@ -174,7 +170,7 @@ func comparedByName(name []byte) memberID {
 // refuseLookalike refuses a name that some parsers take for one that the gate reads.
 func refuseLookalike(raw []byte) error {
 	name := jsonscan.UnescapeName(raw)
-	for _, names := range [][]string{memberNames[1:], nestedNames} {
+	for _, names := range [][]string{memberNames[1:], nestedNames, mediaNames} {
 		for _, known := range names {
 			if strings.EqualFold(name, known) {
 				return badMember(known, "must be spelled exactly so")
@@ -190,5 +186,8 @@ func refuseLookalike(raw []byte) error {
 }
 
 // nestedNames are the names of nested members that the gate reads, beside those of
-// workMembers.
-var nestedNames = []string{"include_usage", "continuous_usage_stats", "details"}
+// workMembers, and mediaNames those of the members that hold media beside the prompt.
+var (
+	nestedNames = []string{"include_usage", "continuous_usage_stats", "details"}
+	mediaNames  = []string{"images", "image_data", "video_data", "audio_data", "input_embeds", "prompt_embeds"}
+)

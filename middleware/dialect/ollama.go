@@ -7,12 +7,14 @@ import (
 
 var ollama = description{name: "ollama"}
 
+var ollamaMedia = []mediaMember{{"images", mediumImage}}
+
 // ollamaRequest is the request of both operations that generate text.
 var ollamaRequest = requestShape{
 	cap:     capShape{name: "num_predict", within: memberOptions, negative: true},
 	stream:  streamUnlessDeclined,
 	options: setOf(memberOptions),
-	images:  true,
+	media:   ollamaMedia,
 }
 
 var ollamaGenerateSpec = Spec{
@@ -35,7 +37,7 @@ var ollamaEmbedSpec = Spec{
 	Dialect: Ollama, Class: "embeddings", Method: "POST", Paths: []string{"/api/embed"},
 	Permission: PermissionEmbeddings, NoOutput: true,
 	answer:  []string{"embeddings", "embedding"},
-	request: requestShape{stream: streamRefused, images: true},
+	request: requestShape{stream: streamRefused, media: ollamaMedia},
 }
 
 // What clients of Ollama ask before they call: which models there are, what each of
@@ -61,15 +63,18 @@ var ollamaVersionSpec = Spec{
 // [*RequestError].
 func ModelAskedFor(body []byte) (string, error) {
 	valid, plain := jsonscan.Valid(body)
-	scanner := jsonscan.CheckObject(body, 0, plain)
+	at := jsonscan.NewCursor(body, plain, false)
+	if !valid || at.Kind() != '{' {
+		return "", &RequestError{Message: notAnObject}
+	}
 	found := ""
-	for valid && scanner.Err == nil {
-		name, value, ok := scanner.Next()
+	for at.Enter(); ; {
+		name, ok := at.Member()
 		if !ok {
 			break
 		}
-		if member := string(name); member == "model" || member == "name" {
-			raw := value.Of(body)
+		raw := at.Skip().Of(body)
+		if member := string(name); at.Err == nil && (member == "model" || member == "name") {
 			if raw[0] != '"' {
 				return "", badMember(member, "must be a string")
 			}
@@ -81,8 +86,8 @@ func ModelAskedFor(body []byte) (string, error) {
 		}
 	}
 	switch {
-	case !valid || scanner.Err != nil:
-		return "", &RequestError{Message: "the body must be a JSON object"}
+	case at.Err != nil:
+		return "", &RequestError{Message: notAnObject}
 	case found == "" || len(found) > maxModelName:
 		return "", badMember("model", "must be a string of 1 to %d bytes", maxModelName)
 	}

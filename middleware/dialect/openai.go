@@ -29,6 +29,7 @@ var completionsSpec = Spec{
 		// A cap of 0 scores the prompt.
 		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens), zero: true},
 		usage: usageStreamOptions,
+		media: []mediaMember{{"prompt_embeds", mediumEmbedding}},
 	},
 	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
 }

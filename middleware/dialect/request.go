@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+	"github.com/penstockhq/penstock/middleware/dialect/media"
 )
 
 const (
@@ -43,8 +44,9 @@ type Call struct {
 	Answers int64
 	// TextBytes is the size of the body without its pictures, documents, sound and video.
 	TextBytes int64
-	// MediaTokens is what those count at most.
-	MediaTokens int64
+	// Media are those, counted in units of their own: how many tokens they are is for
+	// the rules of the model to say. nil: there are none.
+	Media *media.Content
 	// IncludeUsage says that the caller asked for usage in the stream.
 	IncludeUsage bool
 	// ContinuousUsage says that the caller asked for it on every chunk.
@@ -100,14 +102,14 @@ func (o Reader) Read(route Route, body []byte) (Call, error) {
 	if !valid {
 		return call, &RequestError{Message: "the body is not valid UTF-8"}
 	}
-	reader := requestReader{call: &call, shape: &route.Spec.request, body: body, prompts: 1, strict: o.StrictMembers}
-	scanner := jsonscan.CheckObject(body, 0, plain)
-	if o.LenientJSON {
-		scanner = jsonscan.ScanObject(body, 0)
+	reader := requestReader{
+		call: &call, shape: &route.Spec.request, body: body, prompts: 1, strict: o.StrictMembers,
+		at: jsonscan.NewCursor(body, plain, o.LenientJSON),
 	}
-	if err := reader.read(&scanner); err != nil {
+	if err := reader.read(); err != nil {
 		return call, err
 	}
+	reader.countMedia()
 	return call, reader.finish()
 }
 
@@ -122,26 +124,28 @@ type requestReader struct {
 	prompts int64
 	stream  bool // a stream member was there
 	strict  bool // unknown members are refused
-	mixed   bool // the member may hold media
+	at      jsonscan.Cursor
+	media   mediaFinder
 
 	floorName string // member that set the floor
-	query     int64  // bytes of the query, where each document is read with it
-	documents int64
+	queries   side   // of a pair
+	documents side   // likewise
 }
 
-func (r *requestReader) read(scanner *jsonscan.Object) error {
-	if scanner.Err != nil {
-		return &RequestError{Message: "the body must be a JSON object"}
+func (r *requestReader) read() error {
+	if r.at.Kind() != '{' {
+		return &RequestError{Message: notAnObject}
 	}
-	r.call.fields.object.Start = scanner.Pos - 1
+	r.call.fields.object.Start = r.at.Pos
+	r.at.Enter()
 	for {
-		name, value, ok := scanner.Next()
+		name, ok := r.at.Member()
 		if !ok {
 			break
 		}
 		id := memberByName(name)
 		if id == memberNone {
-			if err := r.other(name, value); err != nil {
+			if err := r.other(name); err != nil {
 				return err
 			}
 			continue
@@ -153,25 +157,42 @@ func (r *requestReader) read(scanner *jsonscan.Object) error {
 			return badMember(memberNames[id], unknownMember)
 		}
 		r.seen[id] = true
-		r.mixed = scanner.HoldsMedia()
-		if err := r.member(id, value); err != nil {
+		if err := r.member(id); err != nil {
 			return err
 		}
 	}
-	if scanner.Err != nil {
-		return &RequestError{Message: scanner.Err.Error()}
+	if r.at.Err != nil {
+		return &RequestError{Message: r.at.Err.Error()}
 	}
-	r.call.fields.object.End = scanner.Pos
-	if jsonscan.SkipSpace(r.body, scanner.Pos) != len(r.body) {
-		return &RequestError{Message: fmt.Sprintf("the body holds more than one JSON value: the first ends at byte %d", scanner.Pos)}
+	r.call.fields.object.End = r.at.Pos
+	if jsonscan.SkipSpace(r.body, r.at.Pos) != len(r.body) {
+		return &RequestError{Message: fmt.Sprintf("the body holds more than one JSON value: the first ends at byte %d", r.at.Pos)}
 	}
 	return nil
 }
 
+// value goes behind the next value. Its error is that of a text that is no JSON.
+func (r *requestReader) value() (jsonscan.Span, error) {
+	span := r.at.Skip()
+	if r.at.Err != nil {
+		return span, &RequestError{Message: r.at.Err.Error()}
+	}
+	return span, nil
+}
+
+const notAnObject = "the body must be a JSON object"
+
 const unknownMember = "is known to no server on this path"
 
 // other reads a member that has no number of its own.
-func (r *requestReader) other(name []byte, value jsonscan.Span) error {
+func (r *requestReader) other(name []byte) error {
+	if found, err := r.mediaMember(name); found || err != nil {
+		return err
+	}
+	value, err := r.value()
+	if err != nil {
+		return err
+	}
 	if i, ok := workByName[string(name)]; ok {
 		if r.worked&(1<<i) != 0 {
 			return badMember(string(name), "appears twice")
@@ -190,7 +211,19 @@ func (r *requestReader) other(name []byte, value jsonscan.Span) error {
 	return unknownDraft(name)
 }
 
-func (r *requestReader) member(id memberID, value jsonscan.Span) error {
+func (r *requestReader) member(id memberID) error {
+	switch id {
+	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
+		return r.prompt(id)
+	case memberQuery, memberQueries, memberText1, memberData1:
+		return r.side(&r.queries)
+	case memberDocuments, memberItems, memberText2, memberData2:
+		return r.side(&r.documents)
+	}
+	value, err := r.value()
+	if err != nil {
+		return err
+	}
 	name, raw := memberNames[id], value.Of(r.body)
 	switch id {
 	case memberModel:
@@ -200,12 +233,6 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		return readBool(name, raw, &r.call.Stream)
 	case memberMaxTokens, memberMaxCompletionTokens, memberMaxOutputTokens, memberPredict:
 		return r.outputCap(id, name, value)
-	case memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs, memberData, memberSystem:
-		return r.prompt(id, value)
-	case memberImages:
-		if r.shape.images {
-			r.media(countImages(r.body, value))
-		}
 	case memberBackground:
 		var background bool
 		if err := readBool(name, raw, &background); err != nil {
@@ -213,14 +240,6 @@ func (r *requestReader) member(id memberID, value jsonscan.Span) error {
 		}
 		if background {
 			return r.refuse(id)
-		}
-	case memberQuery, memberQueries, memberText1, memberData1:
-		if raw[0] != '[' || countElements(r.body, value) == 1 {
-			r.query = int64(len(raw))
-		}
-	case memberDocuments, memberItems, memberText2, memberData2:
-		if raw[0] == '[' {
-			r.documents = countElements(r.body, value)
 		}
 	case memberPreviousResponse, memberConversation:
 		if !jsonscan.IsNull(raw) {
@@ -286,37 +305,6 @@ func (r *requestReader) outputCap(id memberID, name string, value jsonscan.Span)
 	return nil
 }
 
-func (r *requestReader) prompt(id memberID, value jsonscan.Span) error {
-	raw := value.Of(r.body)
-	if id == memberPrompt && raw[0] == '{' && r.shape.refuses[id] != "" {
-		return r.refuse(id)
-	}
-	if span := &r.call.fields.prompt; span.End == 0 {
-		*span = value
-	} else if id != memberSystem {
-		span.Start, span.End = min(span.Start, value.Start), max(span.End, value.End)
-	}
-	if r.call.Route.Translated() {
-		id = memberMessages // text and data hold one prompt or a list of messages
-	}
-	switch id {
-	case memberMessages, memberInput:
-		if r.mixed {
-			r.media(countMedia(r.body, value, 0))
-		}
-	case memberPrompt, memberText, memberInputIDs:
-		if raw[0] == '[' {
-			r.prompts = max(r.prompts, countPrompts(r.body, value))
-		}
-	}
-	return nil
-}
-
-func (r *requestReader) media(found mediaCount) {
-	r.call.TextBytes -= found.bytes
-	r.call.MediaTokens += found.tokens
-}
-
 // finish decides what depends on several members together.
 func (r *requestReader) finish() error {
 	call := r.call
@@ -337,11 +325,11 @@ func (r *requestReader) finish() error {
 	case streamIgnored:
 		call.Stream = false
 	}
-	if r.shape.pairs && r.documents > 1 {
-		call.TextBytes += (r.documents - 1) * r.query
+	if r.shape.pairs && r.documents.count > 1 && r.queries.count <= 1 {
+		call.TextBytes += (r.documents.count - 1) * r.queries.text
 	}
 	if call.Route.Spec.NoInput {
-		call.TextBytes, call.MediaTokens = 0, 0
+		call.TextBytes, call.Media = 0, nil
 	}
 	if call.Route.Spec.NoOutput {
 		call.OutputCap, call.OutputFloor = 0, 0

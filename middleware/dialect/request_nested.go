@@ -4,6 +4,52 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
 
+// prompt reads a member that holds the prompt, or a part of it.
+func (r *requestReader) prompt(id memberID) error {
+	kind, start := r.at.Kind(), r.at.Pos
+	if id == memberPrompt && kind == '{' && r.shape.refuses[id] != "" {
+		return r.refuse(id)
+	}
+	if r.call.Route.Translated() && id != memberSystem {
+		id = memberMessages // text and data hold one prompt or a list of messages
+	}
+	switch id {
+	case memberMessages, memberInput:
+		r.content(0)
+	case memberPrompt, memberText, memberInputIDs:
+		r.batch()
+	default:
+		r.at.Skip()
+	}
+	if r.at.Err != nil {
+		return &RequestError{Message: r.at.Err.Error()}
+	}
+	if span := &r.call.fields.prompt; span.End == 0 {
+		*span = jsonscan.Span{Start: start, End: r.at.Pos}
+	} else if id != memberSystem {
+		span.Start, span.End = min(span.Start, start), max(span.End, r.at.Pos)
+	}
+	return nil
+}
+
+// batch reads a prompt, or a list of prompts: of texts, of token lists, or of texts with
+// media. A plain list of tokens is one.
+func (r *requestReader) batch() {
+	if r.at.Kind() != '[' {
+		r.textWithMedia()
+		return
+	}
+	var batch int64
+	for r.at.Enter(); r.at.Element(); {
+		switch r.at.Kind() {
+		case '"', '[', '{':
+			batch++
+		}
+		r.textWithMedia()
+	}
+	r.prompts = max(r.prompts, batch)
+}
+
 // streamOptions reads stream_options and where its members stand.
 func (r *requestReader) streamOptions(value jsonscan.Span) error {
 	r.call.fields.streamOptions = value
@@ -123,28 +169,25 @@ func (r *requestReader) object(name string, value jsonscan.Span, visit func(memb
 	return nil
 }
 
-// countPrompts returns how many prompts an array holds: a batch of texts or of
-// token lists; a plain list of tokens is one.
-func countPrompts(body []byte, value jsonscan.Span) int64 {
-	scanner := jsonscan.ScanArray(body, value.Start)
-	var batch int64
-	for {
-		element, ok := scanner.Next()
-		if !ok {
-			return max(1, batch)
-		}
-		switch body[element.Start] {
-		case '"', '[', '{':
-			batch++
-		}
-	}
+// side is one side of pairs that are read together.
+type side struct {
+	text  int64 // bytes, without those of media
+	count int64 // of the elements of a list; 0: it is none
 }
 
-// countElements returns how many elements an array has.
-func countElements(body []byte, value jsonscan.Span) (count int64) {
-	for scanner := jsonscan.ScanArray(body[:value.End], value.Start); ; count++ {
-		if _, ok := scanner.Next(); !ok {
-			return count
+// side reads a query or documents, or several of either, which may hold media.
+func (r *requestReader) side(into *side) error {
+	start, files := r.at.Pos, r.media.content.Bytes
+	if r.at.Kind() == '[' {
+		for r.at.Enter(); r.at.Element(); into.count++ {
+			r.content(1)
 		}
+	} else {
+		r.content(0)
 	}
+	into.text = int64(r.at.Pos-start) - (r.media.content.Bytes - files)
+	if r.at.Err != nil {
+		return &RequestError{Message: r.at.Err.Error()}
+	}
+	return nil
 }

@@ -14,6 +14,9 @@ var sglangSpec = Spec{
 		cap:             capShape{name: "max_new_tokens", within: memberSamplingParams},
 		own:             []memberID{memberText, memberInputIDs, memberSamplingParams},
 		oneAnswerStream: true,
+		media: []mediaMember{
+			{"image_data", mediumImage}, {"video_data", mediumVideo}, {"audio_data", mediumAudio}, {"input_embeds", mediumVectors},
+		},
 	},
 	reply: meter.Shape{WholeText: true},
 }

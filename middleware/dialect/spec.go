@@ -71,8 +71,8 @@ type requestShape struct {
 	options memberSet
 	// streamInOptions says that options may hold a stream member too.
 	streamInOptions bool
-	// images says that the body has a list of images beside the prompt.
-	images bool
+	// media are the members of the body that hold media beside the prompt.
+	media []mediaMember
 	// pairs says that each document is read together with the query, or with its own
 	// where there are as many queries.
 	pairs bool

@@ -44,7 +44,8 @@ type workMember struct {
 const (
 	drafting  = "is not supported: how many tokens are drafted is for the operator to set"
 	templates = "is not supported: a template can repeat the prompt, and then its length is not known"
-	pictures  = "is not supported: it changes how many tokens a picture makes"
+	images    = "is not supported: it changes how many tokens an image makes"
+	videos    = "is not supported: it changes how many tokens a video makes"
 )
 
 // workMembers are the members of all servers' request schemas that multiply or
@@ -97,12 +98,16 @@ var workMembers = [...]workMember{
 	{"prompt_lookup_num_tokens", effectRefused, drafting, serverTGI},
 	{"chat_template", effectRefused, templates, serverVLLM},
 	{"template", effectRefused, templates, serverOllama},
-	{"mm_processor_kwargs", effectRefused, pictures, serverVLLM},
-	{"media_io_kwargs", effectRefused, pictures, serverVLLM},
-	{"max_dynamic_patch", effectRefused, pictures, serverSGLang},
-	{"min_dynamic_patch", effectRefused, pictures, serverSGLang},
+	{"mm_processor_kwargs", effectRefused, images, serverVLLM},
+	{"media_io_kwargs", effectRefused, images, serverVLLM},
+	{"max_dynamic_patch", effectRefused, images, serverSGLang},
+	{"min_dynamic_patch", effectRefused, images, serverSGLang},
+	{"image_max_dynamic_patch", effectRefused, images, serverSGLang},
+	{"video_max_dynamic_patch", effectRefused, images, serverSGLang},
+	{"images_config", effectRefused, images, serverSGLang},
+	{"video_config", effectRefused, videos, serverSGLang},
 	{"session_params", effectRefused, remembered, serverSGLang},
-	{"steps", effectRefused, "is not supported: making pictures cannot be metered", serverOllama},
+	{"steps", effectRefused, "is not supported: making images cannot be metered", serverOllama},
 }
 
 // workSet is a set of indexes into workMembers.

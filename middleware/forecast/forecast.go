@@ -39,6 +39,8 @@ const (
 	ratioUnit = 1024
 	// maxTokens bounds what an upstream reports, so that no product overflows.
 	maxTokens = 1 << 40
+	// maxScaled bounds what is multiplied by a ratio, likewise.
+	maxScaled = 1 << 38
 )
 
 // Forecast keeps what the calls of each model took of late, so that the credit
@@ -58,6 +60,7 @@ type model struct {
 	duration quantile              // milliseconds from dispatch to end
 	output   quantile              // tokens of an answer whose caller set no cap
 	ratio    [sizeClasses]quantile // tokens to bytes of a prompt, in units of 1/ratioUnit
+	media    quantile              // tokens of media to what they were likely to be, likewise
 }
 
 // Demand is what a call asks for, as far as it decides what the call is likely to
@@ -65,9 +68,11 @@ type model struct {
 type Demand struct {
 	Model       string
 	Bytes       int64 // of the body: no tokenizer makes more tokens of them
-	MediaTokens int64 // estimate for images and the like
-	Answers     int64 // 0 is taken for 1
-	OutputCap   int64 // upper limit of one answer in tokens
+	MediaTokens int64 // what images and the like are likely to be
+	// MaxMediaTokens is what they are at most; less than MediaTokens: the same.
+	MaxMediaTokens int64
+	Answers        int64 // 0 is taken for 1
+	OutputCap      int64 // upper limit of one answer in tokens
 	// CapByDefault says that the caller set no cap of its own.
 	CapByDefault bool
 	TimeLimit    time.Duration
@@ -86,7 +91,7 @@ func (d *Demand) Estimate() int64 {
 // Most returns the upper limit of what a call may consume.
 func (d *Demand) Most() ledger.Quantity {
 	return ledger.Quantity{
-		InputTokens:  d.Bytes + d.MediaTokens + TemplateTokens,
+		InputTokens:  d.Bytes + max(d.MediaTokens, d.MaxMediaTokens) + TemplateTokens,
 		OutputTokens: d.OutputCap * max(d.Answers, 1), Duration: d.TimeLimit,
 	}
 }
@@ -121,12 +126,22 @@ func (m *model) improve(d *Demand, likely *ledger.Quantity) {
 	if milliseconds, ok := m.duration.value(); ok {
 		likely.Duration = max(time.Duration(milliseconds)*time.Millisecond, shortestDuration)
 	}
+	media := d.MediaTokens
+	if ratio, ok := m.media.value(); ok {
+		media = scaled(media, ratio)
+		likely.InputTokens += media - d.MediaTokens
+	}
 	if ratio, ok := m.ratio[sizeClass(d.Bytes)].value(); ok {
-		likely.InputTokens = (d.Bytes*(ratio+1)+ratioUnit-1)/ratioUnit + d.MediaTokens
+		likely.InputTokens = scaled(d.Bytes, ratio) + media
 	}
 	if tokens, ok := m.output.value(); ok && d.CapByDefault {
 		likely.OutputTokens = min(max(tokens, 1), d.OutputCap)
 	}
+}
+
+// scaled returns a quantity times a ratio, rounded up.
+func scaled(quantity, ratio int64) int64 {
+	return (min(quantity, maxScaled)*(ratio+1) + ratioUnit - 1) / ratioUnit
 }
 
 // Learn takes into account what a call consumed. ran is the time from its dispatch
@@ -144,8 +159,12 @@ func (f *Forecast) Learn(d *Demand, used *ledger.Quantity, ran time.Duration, re
 	if !reported {
 		return
 	}
-	if d.Bytes > 0 && d.MediaTokens == 0 && used.InputTokens > 0 {
-		known.ratio[sizeClass(d.Bytes)].add(min(used.InputTokens, maxTokens) * ratioUnit / d.Bytes)
+	switch input := min(used.InputTokens, maxTokens); {
+	case input <= 0:
+	case d.MediaTokens > 0: // most of such a prompt are its media
+		known.media.add(max(input-d.Bytes/BytesPerToken, 0) * ratioUnit / d.MediaTokens)
+	case d.Bytes > 0:
+		known.ratio[sizeClass(d.Bytes)].add(input * ratioUnit / d.Bytes)
 	}
 	if d.CapByDefault {
 		known.output.add(used.OutputTokens / max(d.Answers, 1))

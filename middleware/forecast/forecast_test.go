@@ -56,6 +56,42 @@ func TestStrictTakesATokenForEachByte(t *testing.T) {
 	}
 }
 
+func TestLikelyTokensOfMediaAreWhatTheyTookOfLate(t *testing.T) {
+	e := New()
+	d := Demand{Model: "sees", Bytes: 400, MediaTokens: 4096, MaxMediaTokens: 16384, OutputCap: 10, TimeLimit: time.Minute}
+	if got := e.Likely(&d).InputTokens; got != 4230 {
+		t.Errorf("nothing is known: %d", got)
+	}
+	if d.Estimate() != 4196 || d.Most().InputTokens != 400+16384+TemplateTokens {
+		t.Errorf("%d, %+v", d.Estimate(), d.Most())
+	}
+	for range 100 {
+		e.Learn(&d, &ledger.Quantity{InputTokens: 100 + 1024}, time.Second, true)
+	}
+	if got := e.Likely(&d).InputTokens; got < 134+1024 || got > 134+1024+160 {
+		t.Errorf("a quarter of what is generally likely: %d", got)
+	}
+	twice := d
+	twice.MediaTokens *= 2
+	if got := e.Likely(&twice).InputTokens; got < 134+2048 || got > 134+2048+320 {
+		t.Errorf("twice as many media: %d", got)
+	}
+	for range 300 {
+		e.Learn(&d, &ledger.Quantity{InputTokens: 1 << 39}, time.Second, true)
+	}
+	if got := e.Likely(&d).InputTokens; got != d.Most().InputTokens {
+		t.Errorf("more than the most: %d", got)
+	}
+	text := d
+	text.MediaTokens, text.MaxMediaTokens = 0, 0
+	if got := e.Likely(&text).InputTokens; got != 134 {
+		t.Errorf("without media: %d", got)
+	}
+	if d.Strict = true; d.Estimate() != d.Most().InputTokens {
+		t.Errorf("strict: %d", d.Estimate())
+	}
+}
+
 func TestLikelyIsNeverMoreThanMost(t *testing.T) {
 	e := New()
 	d := Demand{Model: "tiny", Bytes: 10, Answers: 2, OutputCap: 5, CapByDefault: true, TimeLimit: time.Second}

@@ -54,13 +54,13 @@ func hasControl(text []byte) bool {
 type checker struct {
 	text  []byte
 	plain bool // the text has no control characters
-	media bool // a member was seen that holds media
 	named int  // index after the name that was read last
 }
 
-// value returns the index after the value that starts at an index.
-func (c *checker) value(at int) (int, error) {
-	var objects [MaxDepth / 64]uint64 // bit set: the open bracket is an object
+// value returns the index after the value that starts at an index, in so many lists and
+// objects.
+func (c *checker) value(at, within int) (int, error) {
+	var objects [MaxDepth/64 + 1]uint64 // bit set: the open bracket is an object
 	depth := 0
 	var err error
 	for {
@@ -72,7 +72,7 @@ func (c *checker) value(at int) (int, error) {
 		case '"':
 			at, err = c.str(at)
 		case '{', '[':
-			if depth == MaxDepth-1 {
+			if within+depth == MaxDepth {
 				return 0, ErrDepth
 			}
 			depth++
@@ -152,24 +152,10 @@ func (c *checker) name(at int) (int, error) {
 		return 0, err
 	}
 	c.named = end
-	c.media = c.media || holdsMedia(c.text[at+1:end-1])
 	if at = SkipSpace(c.text, end); at >= len(c.text) || c.text[at] != ':' {
 		return wrong(at, "a colon is expected")
 	}
 	return SkipSpace(c.text, at+1), nil
-}
-
-// holdsMedia says that a member of this name may hold a picture, a sound or a document.
-func holdsMedia(name []byte) bool {
-	if len(name) < 4 || len(name) > 12 {
-		return bytes.IndexByte(name, '\\') >= 0
-	}
-	switch string(name) {
-	case "image_url", "input_audio", "video_url", "audio_url", "image_embeds", "images", "source",
-		"file", "file_data", "file_id", "file_url", "image", "audio", "video", "input_image", "input_video":
-		return true
-	}
-	return bytes.IndexByte(name, '\\') >= 0
 }
 
 // shortString is the length in bytes up to which a string is read byte by byte.

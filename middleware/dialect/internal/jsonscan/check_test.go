@@ -8,14 +8,45 @@ import (
 	"unicode/utf8"
 )
 
-// check reads an object strictly, with what follows it.
-func check(text []byte) (int, error) {
+// check reads an object strictly, with what follows it. It skips the values of the
+// members, or enters all that can be entered.
+func check(text []byte, enter bool) (int, error) {
 	_, plain := Valid(text)
-	scanner := CheckObject(text, 0, plain)
-	for ok := scanner.Err == nil; ok; {
-		_, _, ok = scanner.Next()
+	cursor := NewCursor(text, plain, false)
+	if cursor.Kind() != '{' {
+		return 0, ErrSyntax
 	}
-	return scanner.Pos, scanner.Err
+	walk(&cursor, func() bool { return enter })
+	return cursor.Pos, cursor.Err
+}
+
+// walk reads a value, and enters it where it is told to. It always enters the first.
+func walk(cursor *Cursor, enter func() bool) {
+	switch cursor.Kind() {
+	case '{':
+		cursor.Enter()
+		for {
+			if _, ok := cursor.Member(); !ok {
+				return
+			}
+			if enter() {
+				walk(cursor, enter)
+			} else {
+				cursor.Skip()
+			}
+		}
+	case '[':
+		cursor.Enter()
+		for cursor.Element() {
+			if enter() {
+				walk(cursor, enter)
+			} else {
+				cursor.Skip()
+			}
+		}
+	default:
+		cursor.Skip()
+	}
 }
 
 func TestWhatIsNoJSONIsRefusedWithItsPlace(t *testing.T) {
@@ -29,14 +60,21 @@ func TestWhatIsNoJSONIsRefusedWithItsPlace(t *testing.T) {
 		`{"a":{b:1}}`: 6, `{"a":{'b':1}}`: 6, `{"a":[1}}`: 7, `{"a":{"b":1]}`: 11, `{"a":[`: 6, `{"a":{"b":1`: 11, `{"a":1 "b":2}`: 7, `{"a":1,}`: 7,
 		`{"a"`: 4, `{"a":`: 5, `{"a":1`: 6, `{`: 1, `{"a":/*c*/1}`: 5, `{"a":[[[]],[{"x":1}],[}]]}`: 22, "{\"a\":1\v}": 6, "{\"a\":1,\u00a0\"b\":2}": 7,
 	} {
-		_, err := check([]byte(text))
-		var mistake *SyntaxError
-		if !errors.As(err, &mistake) || mistake.At != at || !errors.Is(err, ErrSyntax) {
-			t.Errorf("%q: %v, want an error at byte %d", text, err, at)
+		for _, enter := range []bool{false, true} {
+			_, err := check([]byte(text), enter)
+			var mistake *SyntaxError
+			if !errors.As(err, &mistake) || mistake.At != at || !errors.Is(err, ErrSyntax) {
+				t.Errorf("%q, entered %v: %v, want an error at byte %d", text, enter, err, at)
+			}
 		}
 	}
-	if _, err := check([]byte(`{"a":` + strings.Repeat("[", MaxDepth))); err != ErrDepth {
-		t.Errorf("nested deeply: %v", err)
+	for _, enter := range []bool{false, true} {
+		for inner, want := range map[int]error{MaxDepth - 1: nil, MaxDepth: ErrDepth} {
+			text := `{"a":` + strings.Repeat("[", inner) + strings.Repeat("]", inner) + "}"
+			if _, err := check([]byte(text), enter); err != want {
+				t.Errorf("nested %d deep, entered %v: %v, want %v", inner+1, enter, err, want)
+			}
+		}
 	}
 }
 
@@ -46,8 +84,10 @@ func TestWhatIsJSONIsRead(t *testing.T) {
 		`{"a":"\ud83d\ude00\"\\\/\b\f\n\r\t\u00fc\uFFFF"}`, `{"a":[[],[[]],{"b":[{}]}],"c":{"d":{"e":[1,{"f":2}]}}}`,
 		`{"a":"\\"}`, `{"a":"\\\""}`, "{\"ü\":\"\U0001f600\u2028\x7f\"}", `{"a":123456789012345678901234567890e5000}`,
 	} {
-		if end, err := check([]byte(text)); err != nil || SkipSpace([]byte(text), end) != len(text) {
-			t.Errorf("%q: %v, read up to %d", text, err, end)
+		for _, enter := range []bool{false, true} {
+			if end, err := check([]byte(text), enter); err != nil || SkipSpace([]byte(text), end) != len(text) {
+				t.Errorf("%q, entered %v: %v, read up to %d", text, enter, err, end)
+			}
 		}
 	}
 }
@@ -73,28 +113,6 @@ func TestPlainTextsAreKnown(t *testing.T) {
 	}
 }
 
-func TestMembersThatHoldMediaAreNoticed(t *testing.T) {
-	for text, want := range map[string]bool{
-		`{"a":[{"b":{"image_url":""}}]}`: true, `{"a":[{"x":1,"source":{}}]}`: true, `{"a":{"im\u0061ge":""}}`: true,
-		`{"a":["image_url",{"type":"image"}]}`: false, `{"a":{"text":"\"image\":"}}`: false, `{"image":1,"a":[]}`: false,
-	} {
-		scanner := CheckObject([]byte(text), 0, true)
-		got := false
-		for {
-			name, _, ok := scanner.Next()
-			if !ok {
-				break
-			}
-			if string(name) == "a" {
-				got = scanner.HoldsMedia()
-			}
-		}
-		if got != want || scanner.Err != nil {
-			t.Errorf("%s: %v, %v", text, got, scanner.Err)
-		}
-	}
-}
-
 // FuzzCheck holds the strict scan against encoding/json, which differs from the RFC
 // only in lone surrogates and in UTF-8.
 func FuzzCheck(f *testing.F) {
@@ -109,7 +127,10 @@ func FuzzCheck(f *testing.F) {
 		if start := SkipSpace(text, 0); !valid || start == len(text) || text[start] != '{' {
 			return
 		}
-		end, err := check(text)
+		end, err := check(text, false)
+		if walked, other := check(text, true); err == nil && walked != end || (err == nil) != (other == nil) {
+			t.Fatalf("%q: skipped %d, %v; entered %d, %v", text, end, err, walked, other)
+		}
 		ok := err == nil && SkipSpace(text, end) == len(text)
 		if err == ErrDepth {
 			return

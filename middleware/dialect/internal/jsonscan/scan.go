@@ -1,8 +1,8 @@
 // Package jsonscan walks over JSON text without building anything from it. It finds
 // where members and elements stand, so that a body can be read and edited in place.
 //
-// A lenient scan checks strings, brackets and separators and leaves the rest to the
-// upstream's parser. A strict one refuses all that RFC 8259 does.
+// An [Object] and an [Array] check strings, brackets and separators and leave the rest
+// to others. A [Cursor] refuses all that RFC 8259 does, unless it is a lenient one.
 package jsonscan
 
 import (
@@ -28,26 +28,11 @@ func (s Span) Of(text []byte) []byte { return text[s.Start:s.End] }
 
 // Object walks over the members of one object without building anything.
 type Object struct {
-	text   []byte
-	Pos    int // after the opening brace, later after the last value
-	Err    error
-	first  bool
-	strict bool
-	check  checker
+	text  []byte
+	Pos   int // after the opening brace, later after the last value
+	Err   error
+	first bool
 }
-
-// CheckObject is ScanObject for a strict scan. plain says that the text has no control
-// character.
-func CheckObject(text []byte, start int, plain bool) Object {
-	scanner := ScanObject(text, start)
-	scanner.strict, scanner.check = true, checker{text: text, plain: plain}
-	return scanner
-}
-
-// HoldsMedia says that a strict scan has found a member, at any depth of the value that
-// it returned last, whose name is one of those that hold media. A lenient scan does not
-// look for them and says that there may be one.
-func (s *Object) HoldsMedia() bool { return !s.strict || s.check.media }
 
 // ScanObject starts at the object that begins at start, white space skipped.
 func ScanObject(text []byte, start int) Object {
@@ -72,14 +57,11 @@ func (s *Object) Next() (name []byte, value Span, ok bool) {
 	}
 	if !s.first {
 		if at >= len(s.text) || s.text[at] != ',' {
-			return s.fail(s.noComma(at))
+			return s.fail(ErrSyntax)
 		}
 		at = SkipSpace(s.text, at+1)
 	}
 	s.first = false
-	if s.strict {
-		return s.checked(at)
-	}
 	if at >= len(s.text) || s.text[at] != '"' {
 		return s.fail(ErrSyntax)
 	}
@@ -99,27 +81,6 @@ func (s *Object) Next() (name []byte, value Span, ok bool) {
 	}
 	s.Pos = end
 	return name, Span{at, end}, true
-}
-
-func (s *Object) noComma(at int) error {
-	if s.strict {
-		return &SyntaxError{at, "a comma or the end of the object is expected"}
-	}
-	return ErrSyntax
-}
-
-// checked reads the member that starts at an index as strictly as RFC 8259.
-func (s *Object) checked(at int) (name []byte, value Span, ok bool) {
-	start, err := s.check.name(at)
-	if err != nil {
-		return s.fail(err)
-	}
-	name = s.text[at+1 : s.check.named-1]
-	s.check.media = false
-	if s.Pos, err = s.check.value(start); err != nil {
-		return s.fail(err)
-	}
-	return name, Span{start, s.Pos}, true
 }
 
 func (s *Object) fail(err error) ([]byte, Span, bool) {
