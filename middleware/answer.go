@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -66,7 +65,7 @@ func (x *exchange) answer(seen *evidence, end *ending) {
 		x.fail(end, refusal)
 	case outcome == ledger.OutcomeOK:
 		x.complete(end)
-	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent:
+	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent && x.mayQuote(seen):
 		r.write(r.kept) // the upstream's own error event
 		x.headers.setCharge(r.Header(), end.charge.Amount)
 	case r.mode == modeError && r.wrote && seen.facts.failure == nil && seen.reply.readError == nil &&
@@ -130,7 +129,7 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	case isAny(reply.readError, errNoChat, errNoReply, errOpaque, errStatus):
 		refusal.Message = reply.readError.Error()
 	case errors.Is(reply.readError, errOnlyError):
-		if text := upstreamMessage(x.reply.kept); text != "" {
+		if text := upstreamMessage(x.reply.kept); text != "" && x.mayQuote(seen) {
 			refusal.Message = text
 		}
 	case errors.Is(seen.facts.failure, errOverCap):
@@ -183,7 +182,8 @@ func (x *exchange) fail(end *ending, refusal *dialect.Refusal) {
 // clearReplyHeaders removes the headers of a reply that is not sent.
 func clearReplyHeaders(header http.Header) {
 	for _, name := range []string{
-		"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Www-Authenticate",
+		"Content-Length", "Content-Encoding", "Trailer", "Etag", "Last-Modified", "Location", "Retry-After", "Retry-After-Ms", "X-Should-Retry",
+		"Www-Authenticate",
 	} {
 		header.Del(name)
 	}
@@ -193,7 +193,8 @@ func clearReplyHeaders(header http.Header) {
 // clients understand it, else in the dialect's shape.
 func (x *exchange) passRefusal(seen *evidence, end *ending) {
 	r, status := &x.reply, seen.reply.status
-	retry := r.Header().Get("Retry-After")
+	refusal := refuseStatus(status)
+	refusal.RetryAfter = seen.reply.retryAfter
 	switch {
 	case seen.reply.redirects:
 		x.gate.logger.Error("the upstream redirects", "status", status, "upstream", seen.facts.upstream.Address)
@@ -204,19 +205,60 @@ func (x *exchange) passRefusal(seen *evidence, end *ending) {
 			"status", status, "upstream", seen.facts.upstream.Address)
 		x.fail(end, x.refuseEnding(seen, end))
 		return
+	case !x.mayQuote(seen):
+		x.fail(end, refusal)
+		return
 	case !x.request.call.Route.Translated() && x.headers.dialect.HasCommonErrors() && hasErrorObject(r.kept):
 		r.Header()["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
+		if refusal.RetryAfter > 0 {
+			refusal.SetHeaders(r.Header(), x.headers.dialect)
+		}
 		r.sendKept()
 		return
 	}
-	refusal := refuseStatus(status)
 	if text := upstreamMessage(r.kept); text != "" {
 		refusal.Message = text
 	}
-	if seconds, err := strconv.Atoi(retry); err == nil && seconds > 0 && seconds < 1<<20 {
-		refusal.RetryAfter = time.Duration(seconds) * time.Second
-	}
 	x.fail(end, refusal)
+}
+
+// mayQuote says whether the client may read what an upstream says of an error. The text of
+// a failure may tell of the upstream's insides, so it is quoted only from one that the
+// operator trusts. What is wrong with the call itself always is.
+func (x *exchange) mayQuote(seen *evidence) bool {
+	if seen.facts.upstream.Trusted || seen.facts.usage != nil ||
+		seen.reply.status >= 400 && seen.reply.status < 500 || blamesCaller(x.reply.kept) {
+		return true
+	}
+	if text := upstreamMessage(x.reply.kept); text != "" {
+		x.gate.logger.Debug("the text of an upstream's failure is not passed on: it is not trusted",
+			"request_id", x.request.id, "upstream", seen.facts.upstream.Address, "text", ledger.MaskKeys(text))
+	}
+	return false
+}
+
+// blamesCaller says that an error that comes with the status of success, as an event of a
+// stream or as a body, means that something is wrong with the call.
+func blamesCaller(kept []byte) bool {
+	for line := range bytes.Lines(kept) {
+		var shape struct {
+			Error struct {
+				Code json.RawMessage `json:"code"`
+				Type string          `json:"type"`
+			} `json:"error"`
+			Class string `json:"error_type"` // of TGI, whose error is a text
+		}
+		line = bytes.TrimPrefix(bytes.TrimSpace(line), []byte("data:"))
+		if err := json.Unmarshal(line, &shape); err != nil && shape.Class == "" {
+			continue
+		}
+		code, _ := strconv.Atoi(string(shape.Error.Code))
+		if code >= 400 && code < 500 || shape.Error.Type == "invalid_request_error" ||
+			shape.Error.Type == "BadRequestError" || shape.Class == "validation" {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseStatus returns the error that fits an upstream's status.

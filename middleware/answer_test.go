@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 func TestAnUpstreamThatStreamsUnaskedIsNoAnswerToATranslatedCall(t *testing.T) {
@@ -110,7 +113,7 @@ func TestHostileUpstreams(t *testing.T) {
 		"an error mid-stream": {upstream: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			io.WriteString(w, wordEvent+"data: {\"error\": {\"message\":\"out of memory\"}}\n\n"+doneEvent)
-		}, stream: true, status: 200, outcome: ledger.OutcomeUpstreamFailed, says: "out of memory"},
+		}, stream: true, status: 200, outcome: ledger.OutcomeUpstreamFailed, says: "the upstream failed before the answer was complete"},
 		"a line without end": {upstream: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\""+strings.Repeat("x", 1<<20))
@@ -173,5 +176,93 @@ func TestHostileUpstreams(t *testing.T) {
 				t.Errorf("%s, charge %s of at most %d tokens; %+v", report.Outcome, report.Charge.Amount, most, account)
 			}
 		})
+	}
+}
+
+func TestTheTextOfAFailureIsPassedOnOnlyFromATrustedUpstream(t *testing.T) {
+	const secret = "Traceback at /srv/models"
+	stream := func(event string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, wordEvent+event+doneEvent)
+		}
+	}
+	reply := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}
+	}
+	for name, test := range map[string]struct {
+		upstream http.HandlerFunc
+		body     string
+		always   bool // what is wrong with the call is always passed on
+	}{
+		"500":                   {reply(500, `{"error":{"message":"`+secret+`"}}`), plainBody, false},
+		"500 as text":           {reply(500, secret), plainBody, false},
+		"503":                   {reply(503, `{"detail":"`+secret+`"}`), plainBody, false},
+		"400":                   {reply(400, `{"error":{"message":"`+secret+`"}}`), plainBody, true},
+		"200":                   {reply(200, `{"error":{"message":"`+secret+`"}}`), plainBody, false},
+		"200, of the call":      {reply(200, `{"error":{"message":"`+secret+`","code":400}}`), plainBody, true},
+		"an event":              {stream(`data: {"error":{"message":"` + secret + `","code":500}}` + "\n\n"), streamBody, false},
+		"an event, of the call": {stream(`data: {"error":{"message":"` + secret + `","type":"BadRequestError","code":400}}` + "\n\n"), streamBody, true},
+		"an event of TGI":       {stream(`data: {"error":"` + secret + `","error_type":"generation"}` + "\n\n"), streamBody, false},
+		"TGI's, of the call":    {stream(`data: {"error":"` + secret + `","error_type":"validation"}` + "\n\n"), streamBody, true},
+		"500 on a priced path":  {reply(500, secret), "", false},
+		"400 on a priced path":  {reply(400, secret), "", true},
+	} {
+		for _, trusted := range []bool{false, true} {
+			h := build(t, chat, ledger.NewKey{})
+			h.wrap(func(w http.ResponseWriter, r *http.Request) {
+				middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Trusted: trusted})
+				test.upstream(w, r)
+			}, middleware.WithFixedCost("/priced", 1))
+			path := "/v1/chat/completions"
+			if test.body == "" {
+				path = "/priced"
+			}
+			got := h.post(path, test.body)
+			if passed := strings.Contains(got.body, secret); passed != (trusted || test.always) {
+				t.Errorf("%s, trusted %t: %d %s", name, trusted, got.status, got.body)
+			}
+			if !strings.Contains(got.body, "error") {
+				t.Errorf("%s, trusted %t: no error in %q", name, trusted, got.body)
+			}
+		}
+	}
+}
+
+func TestAnUpstreamsWaitIsPassedOn(t *testing.T) {
+	for _, test := range []struct {
+		header, value string
+		seconds       string
+		should        string
+	}{
+		{"Retry-After", "7", "7", ""},
+		{"Retry-After", "7.5", "8", ""},
+		{"Retry-After-Ms", "1500", "2", ""},
+		{"Retry-After", time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat), "", "false"},
+		{"Retry-After", "3600", "3600", "false"},
+		{"Retry-After", "-5", "", ""},
+	} {
+		for _, body := range []string{`{"error":{"message":"slow down"}}`, "slow down"} {
+			h := build(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set(test.header, test.value)
+				w.WriteHeader(429)
+				io.WriteString(w, body)
+			}, ledger.NewKey{})
+			got := h.post("/v1/chat/completions", plainBody)
+			wait, _ := strconv.Atoi(got.header.Get("Retry-After"))
+			if got.status != 429 || test.seconds != "" && strconv.Itoa(wait) != test.seconds || got.header.Get("X-Should-Retry") != test.should {
+				t.Errorf("%s %s: %d %v", test.header, test.value, got.status, got.header)
+			}
+			if test.should == "false" && wait < 80 || (wait > 0) != (got.header.Get("Retry-After-Ms") != "") {
+				t.Errorf("%s %s: %v", test.header, test.value, got.header)
+			}
+			if execute := h.post("/api/v2/execute/tiny", `{"text":"x"}`); execute.status != 497 || execute.header["Retry-After"] != nil ||
+				strings.Contains(execute.body, `"retry_after_ms":`) != (wait > 0) {
+				t.Errorf("aiXplain, %s %s: %d %s %v", test.header, test.value, execute.status, execute.body, execute.header)
+			}
+		}
 	}
 }

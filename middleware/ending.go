@@ -30,6 +30,7 @@ type evidence struct {
 type reading struct {
 	wrote      bool // the handler sent a header
 	status     int
+	retryAfter time.Duration // when the upstream wants to be asked again, 0: unknown
 	stream     bool
 	passing    bool // parts of a body have left
 	truncated  bool // the body or stream has no end

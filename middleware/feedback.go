@@ -122,6 +122,8 @@ type UpstreamObserver interface {
 	// Failed says that the upstream was not reached, died, or answered with 502, 503
 	// or 504: a call elsewhere might succeed.
 	Failed()
+	// Busy says that the upstream is alive but wants no call for a while.
+	Busy(wait time.Duration)
 }
 
 // NoteUpstream reports which upstream a call goes to. A policy calls it for each
@@ -165,6 +167,8 @@ func (e *evidence) tellUpstream() {
 		}
 	case !e.returned || !e.reply.wrote || e.facts.failure != nil || unavailable(e.reply.status):
 		observer.Failed()
+	case e.reply.status == http.StatusTooManyRequests && e.reply.retryAfter > 0:
+		observer.Busy(e.reply.retryAfter)
 	default:
 		observer.Answered()
 	}

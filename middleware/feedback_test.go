@@ -82,10 +82,15 @@ func TestAPolicySeesTheCall(t *testing.T) {
 }
 
 // attempts counts what an upstream's observer is told.
-type attempts struct{ answered, failed int }
+type attempts struct {
+	answered, failed int
+	busy             time.Duration
+}
 
 func (a *attempts) Answered() { a.answered++ }
 func (a *attempts) Failed()   { a.failed++ }
+
+func (a *attempts) Busy(wait time.Duration) { a.busy += wait }
 
 func TestAPolicyLearnsHowItsUpstreamsServe(t *testing.T) {
 	answer := func(status int) http.HandlerFunc {
@@ -99,6 +104,11 @@ func TestAPolicyLearnsHowItsUpstreamsServe(t *testing.T) {
 		{"answers", chat, attempts{answered: 1}},
 		{"refuses", answer(http.StatusBadRequest), attempts{answered: 1}},
 		{"has an error", answer(http.StatusInternalServerError), attempts{answered: 1}},
+		{"is busy for a time", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, attempts{busy: 7 * time.Second}},
+		{"is busy", answer(http.StatusTooManyRequests), attempts{answered: 1}},
 		{"cannot serve", answer(http.StatusServiceUnavailable), attempts{failed: 1}},
 		{"is not reached", func(_ http.ResponseWriter, r *http.Request) {
 			middleware.ReportFailure(r.Context(), http.StatusBadGateway, io.ErrUnexpectedEOF)

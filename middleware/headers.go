@@ -116,6 +116,24 @@ func (h *headers) askPlain(header http.Header) {
 	header["Accept-Encoding"] = h.upstream[0:1:1]
 }
 
+// maxRetryAfter is the longest wait that an upstream is believed to mean.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads from a reply's header when to try again: from now, in milliseconds or
+// seconds, or at a time. 0: it does not say so.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	wait := time.Duration(0)
+	text := header.Get("Retry-After")
+	if milliseconds, err := strconv.ParseFloat(header.Get("Retry-After-Ms"), 64); err == nil && milliseconds < 1e9 {
+		wait = time.Duration(milliseconds * float64(time.Millisecond))
+	} else if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds < 1e6 {
+		wait = time.Duration(seconds * float64(time.Second))
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
 // takeInference reads X-Inference-Ms from a reply's headers or trailers and removes
 // it.
 func takeInference(header http.Header) (time.Duration, bool) {

@@ -58,6 +58,7 @@ type reply struct {
 	hasInference bool
 
 	inference    time.Duration // X-Inference-Ms
+	retryAfter   time.Duration // of an error, 0: unknown
 	kept         []byte        // body so far, or what waits for the end
 	gzip         *unpack.Gzip
 	size         int64  // bytes that the handler wrote
@@ -134,6 +135,9 @@ func (r *reply) WriteHeader(status int) {
 	r.inference, r.hasInference = takeInference(header)
 	dropTrailers(header)
 	r.headers.clean(header)
+	if status >= 400 {
+		r.retryAfter = retryAfter(header, r.firstByte)
+	}
 	if text := header.Get("Content-Length"); text != "" {
 		if length, err := strconv.ParseInt(text, 10, 64); err == nil {
 			r.declared = length

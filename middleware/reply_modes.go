@@ -239,6 +239,7 @@ func (r *reply) reading() reading {
 	seen := reading{
 		wrote: r.wrote, status: r.status, stream: r.mode == modeStream, passing: r.passing(),
 		truncated: r.truncated(), redirects: r.redirects(), readError: r.readError, writeError: r.writeError,
+		retryAfter: r.retryAfter,
 		errorEvent: r.meter.Failed(), produced: r.meter.Produced(), early: r.meter.Early(),
 		counted:   r.meter.Counted() + r.counted,
 		inference: r.inference, hasInference: r.hasInference,

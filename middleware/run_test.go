@@ -174,7 +174,8 @@ func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
 		{401, 502, ledger.OutcomeUpstreamFailed, `{"error":{"message":"bad key sk-upstream"}}`, `"the upstream refused the gateway"`},
 		{500, 500, ledger.OutcomeUpstreamFailed, `<html>boom</html>`, `"code":"upstream_failed"`},
 		{402, 502, ledger.OutcomeUpstreamFailed, `{"error":{"message":"pay"}}`, `"the upstream refused the gateway"`},
-		{503, 503, ledger.OutcomeUpstreamFailed, `{"detail":"loading"}`, `"message":"loading"`},
+		{503, 503, ledger.OutcomeUpstreamFailed, `{"detail":"loading"}`, `"message":"the upstream is busy"`},
+		{500, 500, ledger.OutcomeUpstreamFailed, `{"error":{"message":"Traceback /srv/vllm"}}`, `"message":"the upstream failed"`},
 	} {
 		t.Run(fmt.Sprint(test.upstream, test.reply), func(t *testing.T) {
 			h := build(t, func(w http.ResponseWriter, r *http.Request) {
@@ -269,7 +270,8 @@ func TestAnErrorEventBeforeTheFirstTokenIsFree(t *testing.T) {
 	event := "data: {\"error\":{\"message\":\"out of memory\"}}\n\n"
 	stage.send <- event + doneEvent
 	close(stage.send)
-	if got := h.post("/v1/chat/completions", streamBody); got.body != event+doneEvent {
+	got := h.post("/v1/chat/completions", streamBody)
+	if list := events(got.body); len(list) != 1 || !strings.HasPrefix(list[0], `error {"type":"error"`) || strings.Contains(got.body, "memory") {
 		t.Errorf("%d %q", got.status, got.body)
 	}
 	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)

@@ -57,7 +57,7 @@ func TestABackgroundRunIsPolled(t *testing.T) {
 		if fail == "" && !strings.HasPrefix(got.body, `{"status":"SUCCESS","completed":true,"data":"four"`) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		if fail != "" && got.body != `{"status":"FAILED","completed":true,"statusCode":503,"message":"loading","error":"loading"}` {
+		if fail != "" && got.body != `{"status":"FAILED","completed":true,"statusCode":503,"message":"the upstream is busy","error":"the upstream is busy"}` {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	}

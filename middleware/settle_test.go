@@ -20,7 +20,7 @@ func TestAnErrorWithTheStatusOfSuccessIsNotCharged(t *testing.T) {
 	reply := `{"error":{"message":"out of memory","type":"server_error"}}`
 	h := build(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, reply) }, ledger.NewKey{})
 	got := h.post("/v1/chat/completions", plainBody)
-	if got.status != 502 || !strings.Contains(got.body, `"message":"out of memory"`) {
+	if got.status != 502 || !strings.Contains(got.body, `"message":"the upstream failed"`) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	h.ended(1, ledger.OutcomeUpstreamFailed, ledger.UsageReported, 0, 0, false)

@@ -13,7 +13,7 @@ const (
 	DefaultMaxCoolDown = 30 * time.Second
 )
 
-// Cooling keeps calls away from an upstream that fails. After a failure the upstream
+// Cooling keeps calls away from an upstream that fails, or says that it is busy. After a failure the upstream
 // gets none for a while; then one call at a time finds out how it is, and each
 // failure doubles the wait up to a limit. The first answer ends it.
 //
@@ -22,7 +22,8 @@ type Cooling struct {
 	first, longest time.Duration
 	now            func() time.Time
 
-	failing atomic.Bool // without the lock: the usual case is that it is not
+	busy    atomic.Int64 // until then it wants no call, in nanoseconds since 1970
+	failing atomic.Bool  // without the lock: the usual case is that it is not
 	mutex   sync.Mutex
 	until   time.Time
 	pause   time.Duration // of the last failure
@@ -37,12 +38,21 @@ func NewCooling(first, longest time.Duration, now func() time.Time) *Cooling {
 
 // Ready reports whether the upstream may get a call now.
 func (c *Cooling) Ready() bool {
+	if c.isBusy() {
+		return false
+	}
 	if !c.failing.Load() {
 		return true
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return !c.failing.Load() || !c.now().Before(c.until)
+}
+
+// isBusy reports whether the upstream has said that it wants no call now.
+func (c *Cooling) isBusy() bool {
+	until := c.busy.Load()
+	return until != 0 && c.now().UnixNano() < until
 }
 
 // Failing reports whether the upstream failed, and has not answered since.
@@ -52,6 +62,9 @@ func (c *Cooling) Failing() bool { return c.failing.Load() }
 // upstream is not ready, or another call has claimed it. A claim needs no release: if the
 // call tells nothing, the next one may go after as long a wait.
 func (c *Cooling) Take() bool {
+	if c.isBusy() {
+		return false
+	}
 	if !c.failing.Load() {
 		return true
 	}
@@ -98,6 +111,16 @@ func (c *Cooling) Answered() {
 	defer c.mutex.Unlock()
 	c.probing = false
 	c.failing.Store(false)
+}
+
+// Busy implements middleware.UpstreamObserver. Until the wait is over, though no longer than
+// after failures, the upstream gets no calls. Answers to calls that were running do not
+// end it.
+func (c *Cooling) Busy(wait time.Duration) {
+	c.Answered()
+	if c.first > 0 {
+		c.busy.Store(c.now().Add(min(wait, c.longest)).UnixNano())
+	}
 }
 
 // coolings are the Coolings of upstreams, by address.

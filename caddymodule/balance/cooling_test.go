@@ -40,6 +40,29 @@ func TestEachFailureDoublesTheWaitUpToALimit(t *testing.T) {
 	}
 }
 
+func TestABusyUpstreamGetsNoCallsForAsLongAsItSays(t *testing.T) {
+	for said, want := range map[time.Duration]time.Duration{7 * time.Second: 7 * time.Second, time.Hour: 30 * time.Second} {
+		at := &clock{time.Unix(1_000_000, 0)}
+		c := NewCooling(time.Second, 30*time.Second, at.now)
+		c.Failed()
+		c.Busy(said)
+		c.Answered() // a call that was running
+		at.time = at.time.Add(want - time.Millisecond)
+		if c.Ready() || c.Take() || c.Failing() {
+			t.Errorf("busy for %s: ready %t, failing %t just before %s", said, c.Ready(), c.Failing(), want)
+		}
+		at.time = at.time.Add(time.Millisecond)
+		if !c.Ready() || !c.Take() || !c.Take() {
+			t.Errorf("busy for %s: no calls after %s", said, want)
+		}
+	}
+	off := NewCooling(-1, 30*time.Second, time.Now)
+	off.Busy(time.Hour)
+	if !off.Ready() {
+		t.Error("cool_down off: calls are kept away")
+	}
+}
+
 func TestCallsThatFailTogetherCountOnce(t *testing.T) {
 	at := &clock{time.Unix(1_000_000, 0)}
 	c := NewCooling(time.Second, time.Minute, at.now)

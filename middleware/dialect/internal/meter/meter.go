@@ -45,8 +45,8 @@ func New(shape *Shape, strip bool) (m Meter) {
 type Sink interface {
 	// Pass receives events in order. The bytes are valid until it returns.
 	Pass(events []byte) error
-	// Last receives the event that completes the answer for the client, and everything
-	// after it.
+	// Last receives the event that completes the answer for the client, or an error, and
+	// everything after it.
 	Last(events []byte) error
 }
 
@@ -83,7 +83,7 @@ func (m *Meter) passEvents(data []byte, sink Sink) error {
 			break
 		}
 		event := data[at : at+size]
-		verdict, replacement := m.event(event)
+		verdict, replacement := m.judge(event)
 		m.fate = verdict
 		if verdict == verdictPass {
 			at += size
@@ -106,6 +106,17 @@ func (m *Meter) passEvents(data []byte, sink Sink) error {
 		return err
 	}
 	return m.rest(data[at:], sink)
+}
+
+// judge reads an event. The first that is an error is held back like one that ends the
+// answer: it may say what the client is not to read.
+func (m *Meter) judge(event []byte) (verdict, []byte) {
+	failed := m.failed
+	what, replacement := m.event(event)
+	if m.failed && !failed && what == verdictPass {
+		what = verdictLast
+	}
+	return what, replacement
 }
 
 // send passes on an event or its replacement, unless it is dropped.
@@ -158,7 +169,7 @@ func (m *Meter) Flush(sink Sink) error {
 		return nil
 	}
 	m.splitter.tail = nil
-	verdict, replacement := m.event(rest)
+	verdict, replacement := m.judge(rest)
 	if replacement != nil {
 		rest = replacement
 	}
