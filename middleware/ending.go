@@ -44,6 +44,7 @@ type reading struct {
 	hasUsage     bool  // the upstream reported usage
 	early        bool  // only at the beginning of the stream
 	counted      int64 // output tokens
+	sound        bool  // the answer is a sound, and counted
 	inference    time.Duration
 	hasInference bool // the upstream said how long it computed
 }
@@ -185,7 +186,7 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			return quantity, ledger.UsageCounted
 		}
 		return quantity, ledger.UsageReported
-	case outcome != ledger.OutcomeOK || r.stream:
+	case outcome != ledger.OutcomeOK || r.stream || r.sound:
 		quantity := ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}
 		if r.hasUsage {
 			quantity.InputTokens, quantity.CachedTokens = r.usage.Input, r.usage.Cached

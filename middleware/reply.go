@@ -69,6 +69,7 @@ type reply struct {
 	readError    error  // the upstream's reply makes no sense
 	fault        error  // nor does its header; what follows is not passed on
 	counted      int64  // tokens of a whole answer that its usage leaves out
+	sound        *sound // of an answer that is one
 }
 
 // newReply returns the writer that the next handler gets.

@@ -3,6 +3,8 @@ package middleware
 import (
 	"mime"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/internal/unpack"
@@ -33,6 +35,8 @@ func (r *reply) chooseMode(header http.Header) mode {
 		media, _, _ = mime.ParseMediaType(media)
 	}
 	switch {
+	case r.request.call.Route.Spec.Makes == dialect.MakesSound && media != "text/event-stream":
+		return r.openSound(media)
 	case r.opaque:
 		return modeBody
 	case r.request.call.Route.Translated() && !r.request.call.Stream:
@@ -47,6 +51,44 @@ func (r *reply) chooseMode(header http.Header) mode {
 		return modeTranslated
 	}
 	return modeWhole
+}
+
+// sound is an answer that is one.
+type sound struct {
+	media  string // type of the content
+	passed dialect.Sound
+}
+
+// tokens returns what has passed counts, in tokens. Without a sound that is nothing.
+func (s *sound) tokens() int64 {
+	if s == nil {
+		return 0
+	}
+	const token = time.Second / dialect.SoundTokens
+	return int64((s.passed.Length(s.media) + token - 1) / token)
+}
+
+// openSound prepares for an answer that is a sound. What has another type is none.
+func (r *reply) openSound(media string) mode {
+	if !strings.HasPrefix(media, "audio/") && media != "application/octet-stream" {
+		r.fault = errNoReply
+		return modeError
+	}
+	r.sound, r.rename = &sound{media: media}, nil
+	return modeBody
+}
+
+// passSound passes on a piece of a sound, for as long as there is credit for it.
+func (r *reply) passSound(piece []byte) {
+	if len(piece) == 0 {
+		return
+	}
+	r.sound.passed.Add(piece)
+	r.pass(piece)
+	most := r.watch.admission.cap * r.request.call.Answers
+	if err := r.watch.produced(min(r.sound.tokens(), most)); err != nil {
+		r.readError = err
+	}
 }
 
 // takeCounts reads the figures that some servers send in headers.
@@ -84,6 +126,10 @@ func (r *reply) consume(piece []byte) {
 			r.letPass()
 		}
 	case modeBody:
+		if r.sound != nil {
+			r.passSound(piece)
+			return
+		}
 		if !r.opaque {
 			r.meter.Body(piece)
 		}
@@ -215,6 +261,11 @@ func (r *reply) judge(selfReported bool) error {
 	switch {
 	case r.mode == modeError || r.mode == modeStream || selfReported:
 		return nil
+	case r.sound != nil:
+		if r.size == 0 {
+			return errNoReply
+		}
+		return nil
 	case r.mode == modeWhole && !reported && dialect.SaysError(r.kept):
 		return errOnlyError
 	case r.mode == modeWhole && !r.request.call.Route.Spec.Answered(r.kept, usage.Output > 0):
@@ -241,8 +292,8 @@ func (r *reply) reading() reading {
 		truncated: r.truncated(), redirects: r.redirects(), readError: r.readError, writeError: r.writeError,
 		retryAfter: r.retryAfter,
 		errorEvent: r.meter.Failed(), produced: r.meter.Produced(), early: r.meter.Early(),
-		counted:   r.meter.Counted() + r.counted,
-		inference: r.inference, hasInference: r.hasInference,
+		counted:   r.meter.Counted() + r.counted + r.sound.tokens(),
+		inference: r.inference, hasInference: r.hasInference, sound: r.sound != nil,
 	}
 	seen.usage, seen.hasUsage = r.meter.Reported()
 	return seen

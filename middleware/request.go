@@ -111,6 +111,7 @@ func (q *request) chooseCap() *dialect.Refusal {
 	}
 	tokens, maximum := q.call.OutputCap, q.model.MaxOutputTokens
 	switch {
+	case q.call.Route.Spec.Makes != dialect.MakesText: // what is asked for bounds it
 	case tokens == 0:
 		tokens, q.cap.byDefault = maximum, true
 		if maximum == 0 {

@@ -78,6 +78,12 @@ async function openai(name, Client) {
       const stream = await client().responses.create({ model: "tiny", input: "2+2?", stream: true });
       return collect(stream, (event) => (event.type === "response.output_text.delta" ? event.delta : event.type === "response.completed" ? event.response.usage.output_tokens : undefined));
     },
+    speech: async () => {
+      const reply = await client().audio.speech.create({ model: "tiny", voice: "alloy", input: "four" });
+      return (await reply.arrayBuffer()).byteLength;
+    },
+    images: async () => (await client().images.generate({ model: "tiny", prompt: "four", n: 2, size: "1024x1024" })).data.length,
+    moderation: async () => (await client().moderations.create({ model: "tiny", input: "four" })).results[0].flagged,
     models: async () => (await client().models.list()).data.map((model) => model.id).sort(),
     "one model": async () => (await client().models.retrieve("tiny")).id,
     "model of another key": () => client(keys.limited).models.retrieve("dies"),

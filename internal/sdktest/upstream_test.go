@@ -48,6 +48,13 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"id":"c","object":"text_completion","created":1,"model":"tiny","choices":[{"index":0,"text":"four","finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}`)
 	case "/v1/embeddings":
 		io.WriteString(w, `{"object":"list","model":"tiny","data":[{"object":"embedding","index":0,"embedding":[0.5,-0.25]},{"object":"embedding","index":1,"embedding":[0.5,-0.25]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`)
+	case "/v1/audio/speech":
+		w.Header().Set("Content-Type", "audio/mpeg")
+		w.Write(make([]byte, 4000))
+	case "/v1/images/generations":
+		io.WriteString(w, `{"created":1,"data":[{"b64_json":"QQ=="},{"b64_json":"QQ=="}],"usage":{"input_tokens":3,"output_tokens":500,"total_tokens":503}}`)
+	case "/v1/moderations":
+		io.WriteString(w, `{"id":"m","model":"tiny","results":[{"flagged":false,"categories":{},"category_scores":{}}]}`)
 	case "/v1/responses":
 		responses(w, call)
 	case "/v1/messages/count_tokens":

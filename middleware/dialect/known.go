@@ -53,6 +53,10 @@ var knownText = map[*Spec]string{
 	&tokenizeSpec: ` model prompt messages content inputs input text add_special add_special_tokens parse_special
 		with_pieces return_token_strs add_generation_prompt continue_final_message chat_template_kwargs tools `,
 	&detokenizeSpec: ` model tokens ids skip_special_tokens `,
+	&speechSpec: ` model input voice response_format speed instructions stream_format stream language seed temperature
+		top_p top_k repetition_penalty max_new_tokens task_type ref_audio ref_text lang_code volume_multiplier user `,
+	&imagesSpec: ` model prompt n size quality style response_format user background moderation output_compression
+		output_format partial_images stream seed negative_prompt num_inference_steps steps guidance_scale strength `,
 	&responsesSpec: sampling + llamaServer + ` input instructions max_output_tokens background previous_response_id
 		conversation prompt include text reasoning tools tool_choice parallel_tool_calls max_tool_calls truncation
 		previous_input_messages enable_response_messages verbosity chat_template_kwargs context_management `,

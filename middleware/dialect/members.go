@@ -41,6 +41,8 @@ const (
 	memberText2
 	memberData1
 	memberData2
+	memberSize
+	memberSpeed
 	memberCount
 )
 
@@ -90,6 +92,8 @@ var memberNames = [memberCount]string{
 	memberText2:               "text_2",
 	memberData1:               "data_1",
 	memberData2:               "data_2",
+	memberSize:                "size",
+	memberSpeed:               "speed",
 }
 
 // memberByName has one case for each name; the compiler turns the switch into
@@ -141,11 +145,12 @@ func memberByName(name []byte) memberID {
 	case "extra_body":
 		return memberExtraBody
 	}
-	return comparedByName(name)
+	return rareByName(name)
 }
 
-// comparedByName is memberByName for the texts of operations that compare them.
-func comparedByName(name []byte) memberID {
+// rareByName is memberByName for the members of few operations: texts that are compared,
+// sounds and images.
+func rareByName(name []byte) memberID {
 	switch string(name) {
 	case "query":
 		return memberQuery
@@ -163,6 +168,10 @@ func comparedByName(name []byte) memberID {
 		return memberData1
 	case "data_2":
 		return memberData2
+	case "size":
+		return memberSize
+	case "speed":
+		return memberSpeed
 	}
 	return memberNone
 }

@@ -172,11 +172,12 @@ var wholeReplies = map[*Spec]string{
 	&moderationsSpec:    `{"results":[{"flagged":false}]}`,
 	&tokenizeSpec:       `{"tokens":[]}`,
 	&detokenizeSpec:     `{"content":""}`,
+	&imagesSpec:         `{"data":[{"b64_json":"x"}]}`,
 }
 
 func TestAnAnswerIsToldFromAReplyWithoutOne(t *testing.T) {
 	for _, spec := range specs {
-		if spec.Handling != SendCall || spec.translation != nil {
+		if spec.Handling != SendCall || spec.translation != nil || spec.Makes == MakesSound {
 			continue
 		}
 		answer := wholeReplies[spec]

@@ -127,9 +127,11 @@ type requestReader struct {
 	at      jsonscan.Cursor
 	media   mediaFinder
 
-	floorName string // member that set the floor
-	queries   side   // of a pair
-	documents side   // likewise
+	floorName string  // member that set the floor
+	queries   side    // of a pair
+	documents side    // likewise
+	pace      float64 // of speech; 0: the usual one
+	pixels    int64   // of an image; 0: the usual size
 }
 
 func (r *requestReader) read() error {
@@ -241,6 +243,10 @@ func (r *requestReader) member(id memberID) error {
 		if background {
 			return r.refuse(id)
 		}
+	case memberSize:
+		return r.size(raw)
+	case memberSpeed:
+		return r.speed(raw)
 	case memberPreviousResponse, memberConversation:
 		if !jsonscan.IsNull(raw) {
 			return r.refuse(id)
@@ -335,6 +341,13 @@ func (r *requestReader) finish() error {
 		call.OutputCap, call.OutputFloor = 0, 0
 		return nil
 	}
+	switch call.Route.Spec.Makes {
+	case MakesSound:
+		r.capSound()
+		return nil
+	case MakesImages:
+		return r.capImages()
+	}
 	if call.OutputCap > 0 && call.OutputFloor > call.OutputCap {
 		return badMember(r.floorName, "must not be above the cap of the output, %d tokens", call.OutputCap)
 	}
@@ -352,27 +365,6 @@ func (r *requestReader) finish() error {
 		return &RequestError{Message: "a stream of more than one answer is not supported on this path"}
 	}
 	return nil
-}
-
-// chooseTwin finds out which of two servers that share a path the call is for.
-func (r *requestReader) chooseTwin() error {
-	first, second := r.shape, &r.shape.twin.request
-	if r.anySeen(first.own) && r.anySeen(second.own) {
-		return &RequestError{Message: first.mixed}
-	}
-	if !r.seen[first.own[0]] {
-		r.call.Route.Spec, r.shape = first.twin, second
-	}
-	return nil
-}
-
-func (r *requestReader) anySeen(members []memberID) bool {
-	for _, id := range members {
-		if r.seen[id] {
-			return true
-		}
-	}
-	return false
 }
 
 func readBool(name string, raw []byte, into *bool) error {

@@ -26,6 +26,16 @@ const (
 	PollRun                       // the gate answers with the state of such a run
 )
 
+// Product is what the answer to a call is.
+type Product uint8
+
+// The products.
+const (
+	MakesText   Product = iota // and everything else that is told in JSON
+	MakesSound                 // a file, or a stream of events with pieces of one
+	MakesImages                // told in JSON, and counted
+)
+
 // Spec describes one operation of a dialect: all that the gate, the request reader,
 // the rewriter and the meter have to know about it. Specs are shared; do not
 // change one.
@@ -47,6 +57,7 @@ type Spec struct {
 	NoOutput      bool // nothing is generated: no output to cap or to charge
 	NoInput       bool // no model reads: no input to limit or to charge
 	RepeatsPrompt bool // an answer may repeat the prompt
+	Makes         Product
 	// CountHeaders are the reply's headers with the tokens of input and output;
 	// empty: there are none.
 	CountHeaders [2]string

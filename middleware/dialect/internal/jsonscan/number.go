@@ -149,3 +149,27 @@ func (n *Number) Whole() (number int64, ok bool) {
 	}
 	return number, true
 }
+
+// TimesUp returns a multiple of the number, rounded up to a whole one. ok is false for a
+// negative number, and for what does not fit.
+func (n *Number) TimesUp(factor int64) (product int64, ok bool) {
+	if n.huge || n.negative || !n.Valid() || n.digits > math.MaxInt64/factor {
+		return 0, false
+	}
+	power := int64(n.exponent)
+	if n.shrinking {
+		power = -power
+	}
+	power += int64(n.zeros) - int64(n.scale)
+	product = n.digits * factor
+	for ; power < 0 && product > 1; power++ {
+		product = product/10 + min(product%10, 1)
+	}
+	for ; power > 0 && product > 0; power-- {
+		if product > math.MaxInt64/10 {
+			return 0, false
+		}
+		product *= 10
+	}
+	return product, true
+}

@@ -60,3 +60,22 @@ func FuzzNumber(f *testing.F) {
 		}
 	})
 }
+
+func TestTimesUp(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1": 50, "4.23": 212, "0.02": 1, "0.0200001": 2, "12.0": 600, "1e2": 5000, "1.5e-1": 8, "1e-300": 1, "30.000000": 1500,
+		"-1": -1, "1e300": -1, "9223372036854775807": -1, "x": -1, "1.": -1, "4.230000019073486": 212,
+	} {
+		var number Number
+		for _, c := range []byte(text) {
+			number.Add(c)
+		}
+		got, ok := number.TimesUp(50)
+		if !ok {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}

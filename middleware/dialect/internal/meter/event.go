@@ -108,8 +108,15 @@ func (m *Meter) typedEvent(event []byte, at jsonscan.Span) (verdict, []byte) {
 	data := at.Of(event)
 	kind := eventType(data)
 	var text jsonscan.Span
-	if m.brings(kind) {
+	switch {
+	case !m.brings(kind):
+	case m.shape.Speech:
+		heard := textAfter(event, at, []byte(`"audio":`))
+		m.content += int64(heard.End - heard.Start)
+		m.produced = true
+	default:
 		text = m.count(event, at)
+		m.produced = m.produced || m.shape.Piece != "" // also where the piece is no text
 	}
 	if bytes.Contains(data, usageName) {
 		if m.walk(data) {

@@ -20,7 +20,7 @@ func TestAnEventTooLongToKeepPassesAndIsStillRead(t *testing.T) {
 		}
 	}
 	usage, ok := meter.Reported()
-	if !ok || usage != (Usage{9, 0, 3}) || out.passed.String() != event || out.last.String() != doneLine {
+	if !ok || usage != (Usage{Input: 9, Cached: 0, Output: 3}) || out.passed.String() != event || out.last.String() != doneLine {
 		t.Errorf("usage %+v %v, passed %d of %d bytes, last %q", usage, ok, out.passed.Len(), len(event), out.last.String())
 	}
 }

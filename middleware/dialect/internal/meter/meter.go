@@ -38,6 +38,7 @@ func New(shape *Shape, strip bool) (m Meter) {
 		shape = &unknown
 	}
 	m.shape, m.strip, m.walker.totals = shape, strip && shape.OnRequest, shape.TotalIsInput
+	m.walker.sound, m.walker.images = shape.Sound, shape.Images
 	return m
 }
 
@@ -207,8 +208,14 @@ func (m *Meter) Reported() (Usage, bool) {
 func (m *Meter) Early() bool { return m.early }
 
 // Counted returns the output tokens as counted from the stream: one per event, or
-// one per four bytes where that is more.
-func (m *Meter) Counted() int64 { return max(m.events, (m.content+3)/4) }
+// one per four bytes where that is more. Sound is taken for 128 kbit/s.
+func (m *Meter) Counted() int64 {
+	if m.shape.Speech {
+		const second = 16_000 * 4 / 3 // bytes of base64
+		return (m.content*SoundUnits + second - 1) / second
+	}
+	return max(m.events, (m.content+3)/4)
+}
 
 // Produced says that a piece of the answer has passed.
 func (m *Meter) Produced() bool { return m.produced }

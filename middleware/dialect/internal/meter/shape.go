@@ -48,6 +48,12 @@ type Shape struct {
 	// TotalIsInput says that nothing is generated, so that a total is the input where
 	// that is not reported.
 	TotalIsInput bool
+	// Sound says that seconds of sound are reported too, or instead.
+	Sound bool
+	// Speech says that pieces of the answer are sound, in base64.
+	Speech bool
+	// Images says that the images of a whole reply are counted.
+	Images bool
 }
 
 // unknown is the Shape of a reply about which nothing is known.

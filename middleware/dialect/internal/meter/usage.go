@@ -9,7 +9,12 @@ type Usage struct {
 	Input  int64 // prompt tokens, cached ones included
 	Cached int64 // the part of Input that the upstream had cached
 	Output int64
+	Sound  int64 // sound that was heard, in units of 1/SoundUnits of a second
+	Images int64 // that were made
 }
+
+// SoundUnits is in how many parts a second of sound is counted.
+const SoundUnits = 50
 
 // field is one thing that servers report.
 type field uint8
@@ -23,6 +28,8 @@ const (
 	fieldTotal         // read only where it is the input
 	fieldCacheCreation // Anthropic: not part of its input_tokens
 	fieldCacheRead     // Anthropic: not part of its input_tokens
+	fieldSound         // seconds
+	fieldImage         // any text: an image was made
 	fieldFinish        // any text: an answer has ended
 	fieldDone          // true: the stream has ended
 )
@@ -69,10 +76,19 @@ func (t *tally) add(other *tally) {
 // says that cached tokens are not part of the input, as Anthropic reports them. In
 // OpenAI's replies they are, even where gateways to Anthropic's models use its names.
 func (t *tally) usage(apart bool) (Usage, bool) {
-	if !t.seen || t.invalid {
-		return Usage{}, false
+	usage := Usage{
+		Input: t.value[fieldInput], Output: t.value[fieldOutput], Cached: t.value[fieldCached],
+		Sound: t.value[fieldSound], Images: t.value[fieldImage],
 	}
-	usage := Usage{Input: t.value[fieldInput], Output: t.value[fieldOutput], Cached: t.value[fieldCached]}
+	switch {
+	case t.invalid:
+		return Usage{}, false
+	case t.seen:
+	case usage.Sound > 0: // who counts by seconds counts nothing else
+		usage.Input = usage.Sound
+	default:
+		return Usage{Images: usage.Images}, false
+	}
 	if usage.Input == 0 {
 		usage.Input = t.value[fieldTotal]
 	}

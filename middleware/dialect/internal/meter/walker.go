@@ -18,6 +18,7 @@ const (
 	nodeMeta    // SGLang's meta_info
 	nodeDetails // TGI's details
 	nodeChoices
+	nodeImages
 )
 
 // child says what a member of a node is: another node or a field.
@@ -55,6 +56,10 @@ func (n node) child(name []byte) (node, field) {
 		if string(name) == "finish_reason" {
 			return nodeNone, fieldFinish
 		}
+	case nodeImages:
+		if string(name) == "b64_json" || string(name) == "url" {
+			return nodeNone, fieldImage
+		}
 	}
 	return nodeNone, fieldNone
 }
@@ -79,6 +84,10 @@ func rootChild(name []byte) (node, field) {
 		return nodeNone, fieldDone
 	case "generated_text":
 		return nodeNone, fieldFinish
+	case "duration":
+		return nodeNone, fieldSound
+	case "data":
+		return nodeImages, fieldNone
 	}
 	return nodeNone, fieldNone
 }
@@ -97,6 +106,8 @@ func usageChild(name []byte) (node, field) {
 		return nodeNone, fieldCacheCreation
 	case "cache_read_input_tokens":
 		return nodeNone, fieldCacheRead
+	case "seconds":
+		return nodeNone, fieldSound
 	}
 	return nodeNone, fieldNone
 }
@@ -125,6 +136,8 @@ type walker struct {
 	inString  bool
 	escaped   bool // the next byte of the string is escaped
 	totals    bool // a total is the input
+	sound     bool // seconds are read
+	images    bool // images are counted
 
 	next     node            // what the member's value is
 	pending  field           // field that the value belongs to
@@ -134,7 +147,7 @@ type walker struct {
 
 // reset prepares for another JSON text of the same reply and keeps what was reported.
 func (w *walker) reset() {
-	*w = walker{tally: w.tally, list: w.list, totals: w.totals}
+	*w = walker{tally: w.tally, list: w.list, totals: w.totals, sound: w.sound, images: w.images}
 }
 
 // feed reads the next piece.
@@ -192,9 +205,9 @@ func (w *walker) open(object bool) {
 	if w.depth == 0 {
 		next = nodeRoot
 	}
-	if next == nodeNone || w.depth == maxNodes || !object && next != nodeChoices && w.depth > 0 {
+	if next == nodeNone || w.depth == maxNodes || !object && next != nodeChoices && next != nodeImages && w.depth > 0 {
 		switch w.pending {
-		case fieldNone, fieldFinish, fieldDone:
+		case fieldNone, fieldFinish, fieldDone, fieldSound, fieldImage:
 		default:
 			w.tally.invalid = true
 		}
@@ -255,9 +268,11 @@ func (w *walker) readString(piece []byte) int {
 // it cannot be a count.
 func (w *walker) stringValue() {
 	switch w.pending {
-	case fieldNone, fieldDone:
+	case fieldNone, fieldDone, fieldSound:
 	case fieldFinish:
 		w.tally.finished = true
+	case fieldImage:
+		w.tally.value[fieldImage]++
 	default:
 		w.tally.invalid = true
 	}
@@ -278,8 +293,11 @@ func (w *walker) readKey(piece []byte) int {
 			w.next, w.pending = nodeNone, fieldNone
 			if w.keyLength <= maxKey && w.depth > 0 {
 				w.next, w.pending = w.nodes[w.depth-1].child(w.key[:w.keyLength])
-				if w.pending == fieldTotal && !w.totals {
+				if w.pending == fieldTotal && !w.totals || w.pending == fieldSound && !w.sound {
 					w.pending = fieldNone
+				}
+				if w.next == nodeImages && !w.images {
+					w.next = nodeNone
 				}
 			}
 			return at + 1
@@ -331,7 +349,11 @@ func (w *walker) endLiteral() {
 	case value.First() == 'n': // null
 	case w.pending == fieldDone:
 		w.tally.done = w.tally.done || value.First() == 't'
-	case w.pending == fieldFinish:
+	case w.pending == fieldFinish, w.pending == fieldImage:
+	case w.pending == fieldSound:
+		sound, fits := value.TimesUp(SoundUnits)
+		w.tally.set(fieldSound, sound, fits)
+		w.reported = true
 	default:
 		number, whole := value.Whole()
 		w.tally.set(w.pending, number, whole)

@@ -1,0 +1,224 @@
+package middleware_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
+)
+
+// mp3 returns ten seconds of it for every 383 frames, at 128 kbit/s.
+func mp3(frames int) string {
+	one := make([]byte, 417)
+	copy(one, []byte{0xff, 0xfb, 0x90, 0xc4})
+	return string(bytes.Repeat(one, frames))
+}
+
+// perToken is a price of a micro-credit for each token.
+var perToken = ledger.Price{Input: 1_000_000, Output: 1_000_000}
+
+const speechBody = `{"model":"voice","input":"Please mind the gap between the train and the platform.","voice":"alloy","speed":0.5}`
+
+func TestSpeechPassesAndIsChargedByItsLength(t *testing.T) {
+	send := func(http.ResponseWriter) {}
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); string(body) != strings.Replace(speechBody, "voice", "org/voice", 1) {
+			t.Errorf("the upstream sees %s", body)
+		}
+		send(w)
+	}, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "voice", UpstreamName: "org/voice"}))
+	if err := h.ledger.SetPrice(t.Context(), "voice", perToken); err != nil {
+		t.Fatal(err)
+	}
+	const input = int64(len(speechBody)+3) / 4
+	audio := mp3(383)
+	answer := func(media, body string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", media)
+			for rest := body; rest != ""; {
+				piece := rest[:min(len(rest), 5000)]
+				io.WriteString(w, piece)
+				w.(http.Flusher).Flush()
+				rest = rest[len(piece):]
+			}
+		}
+	}
+	for i, test := range []struct {
+		name   string
+		send   func(http.ResponseWriter)
+		status int
+		body   string
+		output int64
+		source ledger.UsageSource
+	}{
+		{"a file", answer("audio/mpeg", audio), 200, audio, 501, ledger.UsageCounted},
+		{"samples", answer("audio/pcm", strings.Repeat("\x00", 48_000)), 200, strings.Repeat("\x00", 48_000), 50, ledger.UsageCounted},
+		{"an unknown file", answer("application/octet-stream", strings.Repeat("x", 8000)), 200, strings.Repeat("x", 8000), 100, ledger.UsageCounted},
+		{"JSON", answer("application/json", `{"model":"x","error":"no voice"}`), 502, `"error":{`, 0, 0},
+		{"a page", answer("text/html", `<html>`), 502, `"error":{`, 0, 0},
+		{"nothing", func(w http.ResponseWriter) { w.Header().Set("Content-Type", "audio/mpeg") }, 502, `"error":{`, 0, 0},
+		{"204", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, 502, `"error":{`, 0, 0},
+		{"a refusal", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(400)
+			io.WriteString(w, `{"error":{"message":"no such voice"}}`)
+		}, 400, "no such voice", 0, 0},
+		{"events", answer("text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"audio\":\"QUJD\"}\n\ndata: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":12,\"output_tokens\":44,\"total_tokens\":56}}\n\n"), 200, "speech.audio.done", 44, ledger.UsageReported},
+		{"events that count nothing", answer("text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"audio\":\""+strings.Repeat("A", 21333)+"\"}\n\ndata: {\"type\":\"speech.audio.done\"}\n\n"), 200, "speech.audio.done", 50, ledger.UsageCounted},
+	} {
+		send = test.send
+		got := h.post("/v1/audio/speech", speechBody)
+		if got.status != test.status || !strings.Contains(got.body, test.body) || got.readErr != nil {
+			t.Errorf("%s: %d, %d bytes, %v", test.name, got.status, len(got.body), got.readErr)
+		}
+		report := h.reports.nth(t, i+1)
+		want := ledger.Micro(input + test.output)
+		switch {
+		case test.output == 0:
+			want = 0
+		case test.source == ledger.UsageReported:
+			want = 12 + 44
+		}
+		if report.Operation != "speech" || report.OutputTokens != test.output || report.UsageSource != test.source || report.Charge.Amount != want {
+			t.Errorf("%s: %+v", test.name, report)
+		}
+	}
+	if account := h.account(); account.Held != 0 {
+		t.Errorf("%+v", account)
+	}
+}
+
+func TestSpeechThatBreaksOffIsChargedAsFarAsItCame(t *testing.T) {
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "audio/pcm")
+		io.WriteString(w, strings.Repeat("\x00", 48_000))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "voice", perToken); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.post("/v1/audio/speech", speechBody); got.readErr == nil {
+		t.Errorf("%d, %d bytes: a cut sound looks complete", got.status, len(got.body))
+	}
+	if report := h.reports.nth(t, 1); report.OutputTokens != 50 || report.Outcome != ledger.OutcomeUpstreamFailed {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestSpeechLeavesWhileItIsMade(t *testing.T) {
+	next := make(chan struct{})
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "audio/mpeg")
+		io.WriteString(w, mp3(10))
+		w.(http.Flusher).Flush()
+		<-next
+		io.WriteString(w, mp3(10))
+	}, ledger.NewKey{})
+	request, err := http.NewRequestWithContext(context.Background(), "POST", h.gateway.URL+"/v1/audio/speech", strings.NewReader(speechBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+h.text)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.ReadFull(response.Body, make([]byte, 4000)); err != nil {
+		t.Fatal(err)
+	}
+	close(next)
+	if rest, err := io.ReadAll(response.Body); err != nil || len(rest) != len(mp3(20))-4000 {
+		t.Errorf("%d bytes, %v", len(rest), err)
+	}
+}
+
+func TestImagesAreChargedByTheirTokens(t *testing.T) {
+	reply, media := "", "application/json"
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", media)
+		io.WriteString(w, reply)
+	}, ledger.NewKey{})
+	if err := h.ledger.SetPrice(t.Context(), "paint", perToken); err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"model":"paint","prompt":"a red fox","n":2,"size":"512x512"}`
+	const input, each = int64(len(body)+3) / 4, int64(512*512/256 + 512)
+	large := `{"created":1,"data":[{"b64_json":"` + strings.Repeat("A", 200_000) + `"},{"b64_json":"B"}],"usage":{"input_tokens":9,"output_tokens":1500,"total_tokens":1509}}`
+	for i, test := range []struct {
+		name, reply   string
+		status        int
+		input, output int64
+		source        ledger.UsageSource
+	}{
+		{"reported", `{"data":[{"url":"https://x/1"},{"url":"https://x/2"}],"usage":{"input_tokens":9,"output_tokens":1500,"total_tokens":1509}}`, 200, 9, 1500, ledger.UsageReported},
+		{"large", large, 200, 9, 1500, ledger.UsageReported},
+		{"not reported", `{"data":[{"b64_json":"A"},{"b64_json":"B"}]}`, 200, input, 2 * each, ledger.UsageEstimated},
+		{"beyond the bound", `{"data":[{"b64_json":"A"}],"usage":{"input_tokens":9,"output_tokens":1000000}}`, 200, 9, 2 * each, ledger.UsageReported},
+		{"no image", `{"data":[]}`, 502, 0, 0, 0},
+		{"an error", `{"error":{"message":"blocked"}}`, 502, 0, 0, 0},
+	} {
+		reply = test.reply
+		got := h.post("/v1/images/generations", body)
+		if got.status != test.status || test.status == 200 && got.body != reply {
+			t.Errorf("%s: %d %.200s", test.name, got.status, got.body)
+		}
+		report := h.reports.nth(t, i+1)
+		if report.Operation != "images" || report.InputTokens != test.input || report.OutputTokens != test.output || report.UsageSource != test.source || report.Charge.Amount != ledger.Micro(test.input+test.output) {
+			t.Errorf("%s: %+v", test.name, report)
+		}
+	}
+	media = "text/event-stream"
+	reply = "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"" + strings.Repeat("A", 300_000) +
+		"\",\"partial_image_index\":0}\n\nevent: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"QQ==\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1100}}\n\n"
+	if got := h.post("/v1/images/generations", `{"model":"paint","prompt":"a red fox","stream":true,"partial_images":1}`); got.body != reply || got.readErr != nil {
+		t.Errorf("%d, %d of %d bytes", got.status, len(got.body), len(reply))
+	}
+	if report := h.reports.nth(t, 7); report.OutputTokens != 1100 || report.UsageSource != ledger.UsageReported {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestWhatBoundsSoundAndImagesIsChecked(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	for body, param := range map[string]string{
+		`{"model":"m","prompt":"x","size":"1024"}`:               "",
+		`{"model":"m","prompt":"x","size":"0x9"}`:                "size",
+		`{"model":"m","prompt":"x","size":"99999x9"}`:            "size",
+		`{"model":"m","prompt":"x","size":7}`:                    "size",
+		`{"model":"m","prompt":"x","size":"auto","size":"auto"}`: "size",
+		`{"model":"m","prompt":"x","n":200}`:                     "n",
+		`{"model":"m","prompt":"x","n":2,"stream":true}`:         "more than one image",
+		`{"model":"m","prompt":"x","steps":20,"n":1}`:            "",
+	} {
+		checkParam(t, h, "/v1/images/generations", body, param)
+	}
+	for body, param := range map[string]string{
+		`{"model":"m","input":"x","speed":0}`:      "speed",
+		`{"model":"m","input":"x","speed":"fast"}`: "speed",
+		`{"model":"m","input":"x","speed":1e9}`:    "speed",
+		`{"model":"m","input":"x","speed":null}`:   "",
+	} {
+		checkParam(t, h, "/v1/audio/speech", body, param)
+	}
+}
+
+func checkParam(t *testing.T, h *house, path, body, param string) {
+	t.Helper()
+	got := h.post(path, body)
+	var refused struct {
+		Error struct{ Message, Param string }
+	}
+	_ = json.Unmarshal([]byte(got.body), &refused)
+	if param != "" && (got.status != 400 || refused.Error.Param != param && !strings.Contains(refused.Error.Message, param)) ||
+		param == "" && strings.Contains(refused.Error.Message, "must") {
+		t.Errorf("%s: %d %s", body, got.status, got.body)
+	}
+}
