@@ -127,6 +127,9 @@ func (o *oracle) learn(e *Entry) error {
 		return o.learnCall(e, a, k)
 	case KindWriteOff:
 		o.unpaid = 0
+		row := o.usageOf(e)
+		row.WriteOff += e.Amount
+		o.usage[row.id()] = row
 	case KindCheckpoint:
 		var held int64
 		if _, err := fmt.Sscanf(string(e.Detail), `{"held":%d}`, &held); err != nil {
@@ -197,10 +200,7 @@ func (o *oracle) learnCall(e *Entry, a oracleAccount, k oracleKey) error {
 	if e.Balance != a.deposited-a.spent {
 		return fmt.Errorf("entry %d: balance %d, want %d", e.Sequence, e.Balance, a.deposited-a.spent)
 	}
-	row := UsageRow{KeyID: e.KeyID, Owner: e.Account, Model: e.Model, Day: e.At.Truncate(24 * time.Hour)}
-	if old, ok := o.usage[row.id()]; ok {
-		row = old
-	}
+	row := o.usageOf(e)
 	row.Requests++
 	row.InputTokens += e.Quantity.InputTokens
 	row.CachedTokens += e.Quantity.CachedTokens
@@ -209,4 +209,13 @@ func (o *oracle) learnCall(e *Entry, a oracleAccount, k oracleKey) error {
 	row.Charged += e.Amount
 	o.usage[row.id()] = row
 	return nil
+}
+
+// usageOf returns the usage row that an entry belongs to.
+func (o *oracle) usageOf(e *Entry) UsageRow {
+	row := UsageRow{KeyID: e.KeyID, Owner: e.Account, Model: e.Model, Day: e.At.Truncate(24 * time.Hour)}
+	if old, ok := o.usage[row.id()]; ok {
+		return old
+	}
+	return row
 }

@@ -23,7 +23,7 @@ func (l *Ledger) load(ctx context.Context) error {
 	baseline := false
 	for _, info := range snapshots {
 		c, err := readCore(ctx, l.store, info)
-		if err == nil && c.outdated && !info.Baseline {
+		if err == nil && c.format == stateFormat1 && !info.Baseline {
 			// The log tells more than it does: read that once more, and keep a newer one.
 			outdated = max(outdated, info.Sequence)
 			continue
@@ -69,10 +69,39 @@ func readCore(ctx context.Context, store Store, info SnapshotInfo) (c *core, err
 	if err == nil && c.sequence != info.Sequence {
 		err = fmt.Errorf("%w: it is of entry %d", ErrSnapshotDamaged, c.sequence)
 	}
-	if err == nil && c.outdated {
+	if err == nil && c.format == stateFormat1 {
 		err = c.dateKeys(ctx, store)
 	}
+	if err == nil && c.format != stateFormat3 && !info.Baseline {
+		err = c.findWriteOffs(ctx, store)
+	}
 	return c, err
+}
+
+// findWriteOffs gives the usage of the last day what was written off, which a snapshot
+// of an older format does not say. Before a baseline there is no log that tells it.
+func (c *core) findWriteOffs(ctx context.Context, store Store) error {
+	after, err := store.Since(ctx, time.Unix(int64(c.closedBefore())*86400, 0))
+	if err != nil {
+		return err
+	}
+	err = store.Replay(ctx, after, func(e *Entry) error {
+		if e.Sequence > c.sequence {
+			return errEnough
+		}
+		if e.Kind != KindWriteOff {
+			return nil
+		}
+		key, _, err := c.parties(e)
+		if err != nil {
+			return err
+		}
+		return c.addWriteOff(e, key)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // dateKeys gives the keys of a snapshot that does not say when they were used the

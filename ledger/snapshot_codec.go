@@ -13,7 +13,7 @@ import (
 
 // A snapshot starts with its format. Format 2 has more at its end: what accounts are
 // frozen, when keys were used, and which requests were carried out. Format 3 adds the
-// calls that ran.
+// calls that ran, and what was written off of the usage.
 const (
 	stateFormat1 = "penstock state 1\n"
 	stateFormat2 = "penstock state 2\n"
@@ -82,7 +82,7 @@ func (c *core) encodeAs(w io.Writer, format string) error {
 		}
 	}
 	c.encodeKeys(e)
-	c.encodeUsage(e)
+	c.encodeUsage(e, format)
 	e.unsigned(uint64(len(c.deposits)))
 	for _, deposit := range c.deposits {
 		e.raw(deposit.mark[:])
@@ -162,10 +162,14 @@ func (c *core) encodeKeys(e *encoder) {
 }
 
 // encodeUsage writes the rows of days that are not over, in order.
-func (c *core) encodeUsage(e *encoder) {
+func (c *core) encodeUsage(e *encoder, format string) {
 	rows := make([]*usageRow, 0, len(c.usage.rows))
 	for i := range c.usage.rows {
-		if row := &c.usage.rows[i]; row.day >= c.closedBefore() {
+		row := &c.usage.rows[i]
+		if row.requests == 0 && format != stateFormat3 {
+			continue // only of a write-off, which older formats do not have
+		}
+		if row.day >= c.closedBefore() {
 			rows = append(rows, row)
 		}
 	}
@@ -181,6 +185,9 @@ func (c *core) encodeUsage(e *encoder) {
 			int64(row.day), row.requests, row.input, row.cached, row.output, row.duration, int64(row.charged),
 		} {
 			e.number(value)
+		}
+		if format == stateFormat3 {
+			e.number(int64(row.writeOff))
 		}
 	}
 }
@@ -224,7 +231,7 @@ func decodeCore(r io.Reader) (*core, error) {
 	raw := make([]byte, len(stateFormat3))
 	d.raw(raw)
 	format := string(raw)
-	c.outdated = format == stateFormat1
+	c.format = format
 	if d.err == nil && !slices.Contains([]string{stateFormat1, stateFormat2, stateFormat3}, format) {
 		return nil, fmt.Errorf("%w: it starts with %q", ErrSnapshotDamaged, format)
 	}
@@ -345,6 +352,9 @@ func (c *core) decodeUsage(d *decoder) {
 			*target = d.number()
 		}
 		row.charged = Micro(d.number())
+		if c.format == stateFormat3 {
+			row.writeOff = Micro(d.number())
+		}
 		if int(row.key) >= len(c.keys.rows) {
 			d.fail(fmt.Errorf("usage of key %d of %d", row.key, len(c.keys.rows)))
 			return

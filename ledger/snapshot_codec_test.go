@@ -40,65 +40,102 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	})
 }
 
-// TestSnapshotsOfTheFirstFormatAreReadOnceMoreFromTheLog turns the snapshots of random
-// worlds into what an older program left: nothing may be lost, and what is written from
+// TestSnapshotsOfOlderFormatsLoseNothing turns the snapshots of random worlds into what
+// an older program left: nothing may be lost that the log tells, and what is written from
 // then on agrees with the log.
-func TestSnapshotsOfTheFirstFormatAreReadOnceMoreFromTheLog(t *testing.T) {
-	ordinary, baselines := 0, 0
-	for seed := uint64(2000); seed < 2060; seed++ {
-		w := newWorld(seed)
-		if err := w.run(8); err != nil {
+func TestSnapshotsOfOlderFormatsLoseNothing(t *testing.T) {
+	for _, format := range []string{stateFormat1, stateFormat2} {
+		ordinary, baselines := 0, 0
+		for seed := uint64(2000); seed < 2060; seed++ {
+			w := newWorld(seed)
+			if err := w.run(8); err != nil {
+				t.Fatal(err)
+			}
+			pruned := w.downgrade(t, format)
+			ordinary += len(w.disk.snapshots)
+			if pruned {
+				baselines++
+			}
+			w.disk.hole = false // as for any process that starts
+			for range 2 {       // the second time from a snapshot of today's format
+				w.restart(t, seed, pruned)
+			}
+		}
+		if ordinary == 0 || baselines == 0 {
+			t.Errorf("%d snapshots, %d worlds with a baseline: nothing was tried", ordinary, baselines)
+		}
+	}
+}
+
+// downgrade writes all snapshots in an older format. It reports whether there is a
+// baseline.
+func (w *world) downgrade(t *testing.T, format string) (pruned bool) {
+	t.Helper()
+	for sequence, snapshot := range w.disk.snapshots {
+		c, err := decodeCore(bytes.NewReader(snapshot.state))
+		if err != nil {
 			t.Fatal(err)
 		}
-		pruned := false
-		for sequence, snapshot := range w.disk.snapshots {
-			c, err := decodeCore(bytes.NewReader(snapshot.state))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var state bytes.Buffer
-			if err := c.encodeAs(&state, stateFormat1); err != nil {
-				t.Fatal(err)
-			}
-			snapshot.state, snapshot.info.Hash = state.Bytes(), sha256.Sum256(state.Bytes())
-			w.disk.snapshots[sequence] = snapshot
-			if snapshot.info.Baseline {
-				baselines++
-				pruned = true
-			} else {
-				ordinary++
-			}
+		var state bytes.Buffer
+		if err := c.encodeAs(&state, format); err != nil {
+			t.Fatal(err)
 		}
-		w.disk.hole = false // as for any process that starts
-		for range 2 {       // the second time from a snapshot of today's format
-			store := &simStore{disk: w.disk, beforeWrite: func() {}, room: 1 << 40}
-			if _, err := Verify(t.Context(), store); err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			l, err := Open(t.Context(), store, func(c *config) { c.manual = true }, WithClock(func() time.Time { return w.clock }), WithCrashPolicy(w.policy))
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			if err := w.learn(); err != nil { // what Open added
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			for id, want := range w.known.keys {
-				got, _ := l.Key(id)
-				if got.Spent != want.spent || got.Calls > 0 == got.LastUsedAt.IsZero() || got.LastUsedAt.After(want.lastUsed) ||
-					!pruned && !got.LastUsedAt.Equal(want.lastUsed) || want.lastUsed.Sub(got.LastUsedAt) >= 24*time.Hour {
-					t.Fatalf("seed %d: key %s was used %s, want %s", seed, id, got.LastUsedAt, want.lastUsed)
-				}
-			}
-			if err := l.snapshot(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.Close(t.Context()); err != nil {
-				t.Fatal(err)
+		snapshot.state, snapshot.info.Hash = state.Bytes(), sha256.Sum256(state.Bytes())
+		w.disk.snapshots[sequence] = snapshot
+		if !snapshot.info.Baseline {
+			continue
+		}
+		pruned = true
+		for id, row := range w.disk.usage { // nothing tells what was written off then
+			if day(row.Day.UnixMicro()) <= day(c.at) {
+				row.WriteOff = 0
+				w.disk.usage[id] = row
 			}
 		}
 	}
-	if ordinary == 0 || baselines == 0 {
-		t.Errorf("%d ordinary snapshots and %d baselines: nothing was tried", ordinary, baselines)
+	return pruned
+}
+
+// restart opens the ledger once more, compares it with what the log says, and takes a
+// snapshot.
+func (w *world) restart(t *testing.T, seed uint64, pruned bool) {
+	t.Helper()
+	store := &simStore{disk: w.disk, beforeWrite: func() {}, room: 1 << 40}
+	if _, err := Verify(t.Context(), store); err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	l, err := Open(t.Context(), store, func(c *config) { c.manual = true }, WithClock(func() time.Time { return w.clock }), WithCrashPolicy(w.policy))
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	if err := w.learn(); err != nil { // what Open added
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	for id, want := range w.known.keys {
+		got, _ := l.Key(id)
+		if got.Spent != want.spent || got.Calls > 0 == got.LastUsedAt.IsZero() || got.LastUsedAt.After(want.lastUsed) ||
+			!pruned && !got.LastUsedAt.Equal(want.lastUsed) || want.lastUsed.Sub(got.LastUsedAt) >= 24*time.Hour {
+			t.Fatalf("seed %d: key %s was used %s, want %s", seed, id, got.LastUsedAt, want.lastUsed)
+		}
+	}
+	rows, err := l.Usage(t.Context(), UsageQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		want := w.known.usage[row.id()]
+		if pruned {
+			want.WriteOff = min(want.WriteOff, row.WriteOff)
+		}
+		if row != want {
+			t.Fatalf("seed %d: usage %+v, want %+v", seed, row, want)
+		}
+	}
+	if err := l.snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

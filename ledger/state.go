@@ -37,9 +37,8 @@ type core struct {
 	holds   map[HoldID]openHold
 	counter uint64
 
-	// outdated is set where the state was read from a snapshot of an older format,
-	// which does not have all that the log tells.
-	outdated bool
+	// format is that of the snapshot which the state was read from, if it was.
+	format string
 }
 
 // account is a customer's account. available = deposited - spent - held.
@@ -266,14 +265,29 @@ func sumUp(sum, more int64) int64 {
 // applyWriteOff records that a part of a price was not paid. It counts as revenue and as
 // a loss, and changes no customer's account.
 func (c *core) applyWriteOff(e *Entry) error {
-	if _, _, err := c.parties(e); err != nil {
+	keyIndex, _, err := c.parties(e)
+	if err != nil {
 		return err
 	}
 	if e.Amount <= 0 || e.Amount > MaxMicro {
 		return fmt.Errorf("amount %d is out of range", e.Amount)
 	}
+	if err := c.addWriteOff(e, keyIndex); err != nil {
+		return err
+	}
 	c.system.revenue += e.Amount
 	c.system.writeOff -= e.Amount
+	return nil
+}
+
+// addWriteOff adds a write-off to the usage of its key, model and day.
+func (c *core) addWriteOff(e *Entry, key uint32) error {
+	model, err := c.models.index(e.Model)
+	if err != nil {
+		return err
+	}
+	row := c.usage.row(&c.keys.rows[key], key, model, day(e.At.UnixMicro()))
+	row.writeOff = Micro(sumUp(int64(row.writeOff), int64(e.Amount)))
 	return nil
 }
 

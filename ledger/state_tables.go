@@ -144,7 +144,7 @@ type usageRow struct {
 	requests              int64
 	input, cached, output int64
 	duration              int64 // microseconds
-	charged               Micro
+	charged, writeOff     Micro
 }
 
 // usageTable holds the rows of the days that are not closed yet. The rows of a key

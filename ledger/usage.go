@@ -28,6 +28,7 @@ type UsageRow struct {
 	OutputTokens int64
 	Duration     time.Duration
 	Charged      Micro
+	WriteOff     Micro // the part of the calls' price that was not charged
 }
 
 // usageID identifies a usage row.
@@ -100,7 +101,7 @@ func (c *core) publicUsage(row *usageRow) UsageRow {
 		KeyID: string(key.id[:]), Owner: c.accounts[key.owner].id, Model: c.models.text[row.model],
 		Day: time.Unix(int64(row.day)*86400, 0).UTC(), Requests: row.requests,
 		InputTokens: row.input, CachedTokens: row.cached, OutputTokens: row.output,
-		Duration: time.Duration(row.duration) * time.Microsecond, Charged: row.charged,
+		Duration: time.Duration(row.duration) * time.Microsecond, Charged: row.charged, WriteOff: row.writeOff,
 	}
 }
 

@@ -16,8 +16,11 @@ type Report struct {
 	Deposited      Micro // top-ups and adjustments
 	Spent          Micro
 	WriteOff       Micro
-	Snapshots      int  // that agree with the log
-	Head           Head // of the log, perhaps some entries after Last if it is in use
+	Snapshots      int // that agree with the log
+	// NoChecksum is the number of entries that were written before entries had checksums.
+	// A change of one is found, but only as one among those of its commit.
+	NoChecksum int64
+	Head       Head // of the log, perhaps some entries after Last if it is in use
 }
 
 // Verify reads the whole log of a store, in use or not, and checks everything that
@@ -62,8 +65,20 @@ func Verify(ctx context.Context, store Store) (Report, error) {
 	if err := store.Check(ctx); err != nil {
 		return v.report, err
 	}
+	if counter, ok := store.(ChecksumCounter); ok {
+		if v.report.NoChecksum, err = counter.WithoutChecksum(ctx); err != nil {
+			return v.report, err
+		}
+	}
 	v.report.Head, err = store.Head(ctx)
 	return v.finish(), err
+}
+
+// ChecksumCounter is a Store that may have entries of a time when it gave them no
+// checksums.
+type ChecksumCounter interface {
+	// WithoutChecksum returns the number of entries that have none.
+	WithoutChecksum(ctx context.Context) (int64, error)
 }
 
 // verifier replays a log and keeps what the checks need beyond the state.

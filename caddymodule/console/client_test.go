@@ -86,7 +86,7 @@ func TestARunningInstanceIsAskedWithTheAdminKeyFromFileVariableOrInput(t *testin
 	if explained := s.must("explain", narrow, "--model", "tiny"); !strings.Contains(explained, "the key is revoked") {
 		t.Errorf("explain of a revoked key prints\n%s", explained)
 	}
-	if usage := s.must("usage", "--by", "owner,model"); !strings.HasPrefix(usage, "OWNER") || !strings.Contains(usage, "TOTAL") {
+	if usage := s.must("usage", "--by", "owner,model"); !strings.HasPrefix(usage, "OWNER") || !strings.Contains(usage, "WRITTEN OFF") || !strings.Contains(usage, "TOTAL") {
 		t.Errorf("usage prints\n%s", usage)
 	}
 	if report := s.object("ledger", "verify"); report.text("keys") != "5" {

@@ -68,7 +68,7 @@ func (c *console) printReport(cmd *cobra.Command, report ledger.Report) error {
 			"first_seq": report.First, "last_seq": report.Last, "snapshots": report.Snapshots,
 			"accounts": report.Accounts, "keys": report.Keys, "calls": report.Calls,
 			"deposited_micro": report.Deposited, "spent_micro": report.Spent, "written_off_micro": report.WriteOff,
-			"head_seq": report.Head.Sequence, "head_sha256": hex.EncodeToString(report.Head.Hash[:]),
+			"entries_without_checksum": report.NoChecksum, "head_seq": report.Head.Sequence, "head_sha256": hex.EncodeToString(report.Head.Hash[:]),
 		})
 	}
 	t := newTable(cmd.OutOrStdout(), "the ledger adds up")
@@ -80,6 +80,9 @@ func (c *console) printReport(cmd *cobra.Command, report ledger.Report) error {
 	t.row("spent", report.Spent.String())
 	t.row("written off", report.WriteOff.String())
 	t.row("snapshots", strconv.Itoa(report.Snapshots))
+	if report.NoChecksum > 0 {
+		t.row("without a checksum", fmt.Sprintf("%d entries of an older version: a change would be found as one of up to 16 entries", report.NoChecksum))
+	}
 	t.row("head", formatHead(report.Head))
 	return t.flush()
 }

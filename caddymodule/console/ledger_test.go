@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockhq/penstock/ledger"
 )
 
 func TestTheLedgerIsVerifiedAndExported(t *testing.T) {
@@ -41,6 +45,20 @@ func TestKeysAreNotCreatedInAnEmptiedLedger(t *testing.T) {
 	for _, arguments := range [][]string{{"keys", "create", "b", "--admin"}, {"ledger", "verify"}} {
 		if _, err := s.run(arguments...); err == nil || !strings.Contains(err.Error(), "ledger is lost: the file is empty") {
 			t.Errorf("%v: %v", arguments, err)
+		}
+	}
+}
+
+func TestVerifyPrintsHowManyEntriesHaveNoChecksum(t *testing.T) {
+	for count, want := range map[int64]bool{0: false, 28: true} {
+		var out strings.Builder
+		cmd := &cobra.Command{}
+		cmd.SetOut(&out)
+		if err := (&console{}).printReport(cmd, ledger.Report{NoChecksum: count}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "28 entries of an older version") != want {
+			t.Errorf("%d entries: printed is\n%s", count, out.String())
 		}
 	}
 }

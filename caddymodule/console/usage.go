@@ -50,7 +50,7 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 	for i, name := range by {
 		columns[i] = strings.ToUpper(name)
 	}
-	t := newTable(cmd.OutOrStdout(), append(columns, "REQUESTS", "INPUT", "CACHED", "OUTPUT", "TIME", "CREDITS")...)
+	t := newTable(cmd.OutOrStdout(), append(columns, "REQUESTS", "INPUT", "CACHED", "OUTPUT", "TIME", "CREDITS", "WRITTEN OFF")...)
 	rows := page.list("usage")
 	for i, row := range append(rows, page.object("total")) {
 		cells := make([]string, len(by))
@@ -66,7 +66,7 @@ func printUsage(cmd *cobra.Command, page record, by []string) error {
 		micros, _ := row["duration_us"].(float64)
 		cells = append(cells, row.texts("requests", "input_tokens", "cached_tokens", "output_tokens")...)
 		duration := (time.Duration(micros) * time.Microsecond).Round(time.Millisecond)
-		t.row(append(cells, duration.String(), row.text("charged"))...)
+		t.row(append(cells, duration.String(), row.text("charged"), row.text("written_off"))...)
 	}
 	if err := t.flush(); err != nil {
 		return err

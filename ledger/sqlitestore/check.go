@@ -106,3 +106,13 @@ func checkSnapshots(ctx context.Context, from queryer) error {
 	}
 	return err
 }
+
+// WithoutChecksum returns the number of entries that version 1 wrote: only the hashes of
+// the chain, one for each 16 of them, tell whether they were changed.
+func (s *Store) WithoutChecksum(ctx context.Context) (count int64, err error) {
+	err = s.readers.QueryRowContext(ctx, "SELECT count(*) FROM entry WHERE checksum IS NULL").Scan(&count)
+	if err != nil {
+		return 0, fmt.Errorf("count checksums: %w", plain(err))
+	}
+	return count, nil
+}

@@ -21,11 +21,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	return s.writer.transaction(ctx, func() error {
 		for i, migration := range migrations[version:] {
-			err := s.writer.exec(ctx, migration.statements)
-			if err == nil && migration.fill != nil {
-				err = migration.fill(ctx, s.writer)
+			if err := s.writer.exec(ctx, migration.statements); err != nil {
+				return fmt.Errorf("migrate from schema version %d: %w", version+int64(i), err)
 			}
-			if err != nil {
+		}
+		for i, migration := range migrations[version:] {
+			if migration.fill == nil {
+				continue
+			}
+			if err := migration.fill(ctx, s.writer); err != nil {
 				return fmt.Errorf("migrate from schema version %d: %w", version+int64(i), err)
 			}
 		}
@@ -135,4 +139,16 @@ func sealOldPruning(ctx context.Context, w *writer) (through int64, err error) {
 		return 0, err
 	}
 	return through, w.sealPruned(ctx, through, floorDay(time.UnixMicro(next))-1)
+}
+
+// findWriteOffs fills the usage of days that are over with what was written off on them.
+// Of days whose entries were pruned, nothing tells it any more. A call that ended at
+// midnight may have its write-off on a day without calls.
+func findWriteOffs(ctx context.Context, w *writer) error {
+	return w.exec(ctx, `INSERT INTO closed_usage (day, key_id, model, account, requests, input_tokens, cached_tokens,
+			output_tokens, duration_us, charged, written_off)
+		SELECT at / 86400000000 AS day, key_id, coalesce(model, ''), account, 0, 0, 0, 0, 0, 0, sum(amount)
+			FROM entry WHERE kind = 'writeoff' AND at / 86400000000 <= (SELECT max(day) FROM closed_usage)
+				AND at / 86400000000 > coalesce((SELECT max(usage_day) FROM pruned), -1) GROUP BY 1, 2, 3, 4
+		ON CONFLICT DO UPDATE SET written_off = excluded.written_off`)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,9 +23,15 @@ import (
 // version1 writes a ledger that version 1 of the schema wrote: three days with all
 // kinds of entries, the first one pruned, two snapshots, and a stream that ran when it
 // was closed.
-func version1(t *testing.T) (directory string) {
+func version1(t *testing.T) (directory string) { t.Helper(); return older(t, "version1") }
+
+// version2 is one of version 2: as version 1, with a write-off on each day.
+func version2(t *testing.T) (directory string) { t.Helper(); return older(t, "version2") }
+
+// older writes a ledger that an older program left.
+func older(t *testing.T, name string) (directory string) {
 	t.Helper()
-	packed, err := os.Open("testdata/version1.db.gz")
+	packed, err := os.Open("testdata/" + name + ".db.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +93,65 @@ func dump(t *testing.T, directory string, queries ...string) string {
 	return text.String()
 }
 
-// oldTables are the contents that a file of version 1 must keep.
+// oldTables are the contents that an older file must keep.
 var oldTables = []string{
-	"SELECT " + strings.TrimSuffix(columnList, ", checksum") + " FROM entry ORDER BY seq", "SELECT * FROM closed_usage",
-	"SELECT * FROM closed_balance", "SELECT * FROM snapshot", "SELECT * FROM snapshot_part",
-	"SELECT * FROM balances", "SELECT * FROM usage_by_day",
+	"SELECT " + strings.TrimSuffix(columnList, ", checksum") + " FROM entry ORDER BY seq",
+	"SELECT day, key_id, model, account, requests, input_tokens, cached_tokens, output_tokens, duration_us, charged FROM closed_usage",
+	"SELECT * FROM closed_balance", "SELECT * FROM snapshot", "SELECT * FROM snapshot_part", "SELECT * FROM balances",
+	"SELECT day, account, key_id, model, requests, input_tokens, cached_tokens, output_tokens, duration_us, charged_micro FROM usage_by_day",
+}
+
+func TestAFileOfVersion2LearnsWhatWasWrittenOff(t *testing.T) {
+	directory := version2(t)
+	before := dump(t, directory, oldTables...)
+	store, err := Open(t.Context(), directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := dump(t, directory, oldTables...); after != before {
+		t.Errorf("after the upgrade:\n%s\nbefore:\n%s", after, before)
+	}
+	if report, err := ledger.Verify(t.Context(), store); err != nil || report.First != 17 || report.Last != 35 || report.NoChecksum != 0 {
+		t.Errorf("verify: %+v, %v", report, err)
+	}
+	l, err := ledger.Open(t.Context(), store, ledger.WithClock(func() time.Time { return time.Date(2026, 11, 4, 18, 0, 0, 0, time.UTC) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	rows, err := l.Usage(t.Context(), ledger.UsageQuery{Model: "tiny"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writtenOff := map[string]ledger.Micro{}
+	for _, row := range rows {
+		writtenOff[row.Day.Format("02")] += row.WriteOff
+	}
+	// The entries of the first day were pruned.
+	if want := map[string]ledger.Micro{"02": 0, "03": 4166667, "04": 4166667}; !maps.Equal(writtenOff, want) {
+		t.Errorf("written off: %v, want %v", writtenOff, want)
+	}
+	if view := dump(t, directory, "SELECT sum(written_off_micro) FROM usage_by_day"); !strings.Contains(view, "{8333334}") {
+		t.Errorf("the view says %s", view)
+	}
+	if _, err := ledger.Verify(t.Context(), store); err != nil {
+		t.Errorf("verify after a start: %v", err)
+	}
+}
+
+func TestVerifyTellsOfEntriesWithoutAChecksum(t *testing.T) {
+	store, err := Open(t.Context(), version1(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	if report, err := ledger.Verify(t.Context(), store); err != nil || report.NoChecksum != 28 || report.Last < 52 {
+		t.Errorf("%+v, %v, want 28 entries of version 1 without a checksum", report, err)
+	}
 }
 
 func TestAFileOfVersion1IsUpgraded(t *testing.T) {
@@ -124,7 +185,18 @@ func TestAFileOfVersion1IsUpgraded(t *testing.T) {
 }
 
 func TestChangesOfAnUpgradedFileAreFound(t *testing.T) {
+	for _, upgraded := range []func(*testing.T) string{version1, version2} {
+		changesAreFound(t, upgraded)
+	}
+}
+
+// changesAreFound changes upgraded files and verifies them.
+func changesAreFound(t *testing.T, upgraded func(*testing.T) string) {
+	t.Helper()
 	for _, statement := range []string{
+		"UPDATE closed_usage SET written_off = written_off + 1 WHERE day = (SELECT min(day) FROM closed_usage)",
+		"UPDATE closed_usage SET written_off = written_off + 1 WHERE day = (SELECT max(day) FROM closed_usage)",
+		"UPDATE closed_usage SET written_off = 0",
 		"UPDATE entry SET request_id = 'x' WHERE seq = 30",
 		"UPDATE entry SET amount = amount + 1 WHERE seq = 30",
 		"DELETE FROM entry WHERE seq = 30",
@@ -132,13 +204,14 @@ func TestChangesOfAnUpgradedFileAreFound(t *testing.T) {
 		"UPDATE closed_usage SET requests = requests + 1",
 		"DELETE FROM closed_balance",
 	} {
-		store, err := Open(t.Context(), version1(t))
+		store, err := Open(t.Context(), upgraded(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := dump(t, filepath.Dir(store.path), oldTables...)
+		tables := append([]string{"SELECT * FROM closed_usage"}, oldTables...)
+		before := dump(t, filepath.Dir(store.path), tables...)
 		execute(t, store, statement)
-		if dump(t, filepath.Dir(store.path), oldTables...) == before {
+		if dump(t, filepath.Dir(store.path), tables...) == before {
 			_ = store.Close()
 			continue
 		}
@@ -189,7 +262,7 @@ func TestAnUpgradeThatIsInterruptedLeavesOneVersionOrTheOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if versions[1] == 0 || versions[2] == 0 || len(versions) != 2 {
+	if versions[1] == 0 || versions[3] == 0 || len(versions) != 2 {
 		t.Errorf("versions after the cuts: %v", versions)
 	}
 }

@@ -98,8 +98,9 @@ func (w *writer) sealPruned(ctx context.Context, through, usageDay int64) error 
 
 // hashRemains returns the hashes of what stays of pruned entries.
 func hashRemains(ctx context.Context, from queryer, through, usageDay int64) (usage, balances []byte, err error) {
+	// Zero is hashed as nothing, as in a file whose rows did not have the last column yet.
 	usage, err = hashRows(ctx, from, `SELECT ?1, ?2, day, key_id, model, account, requests, input_tokens, cached_tokens, output_tokens,
-		duration_us, charged FROM closed_usage WHERE day <= ?2 ORDER BY key_id, day, model`, through, usageDay)
+		duration_us, charged, nullif(written_off, 0) FROM closed_usage WHERE day <= ?2 ORDER BY key_id, day, model`, through, usageDay)
 	if err != nil {
 		return nil, nil, err
 	}

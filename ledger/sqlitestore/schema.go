@@ -9,11 +9,13 @@ const applicationID = 0x504e7374 // "PNst"
 // the first n of them made. They are never changed, only added to.
 var migrations = []struct {
 	statements string
-	// fill, if there is one, gives what is new its content.
+	// fill, if there is one, gives what is new its content. It runs when the file has
+	// the newest schema.
 	fill func(context.Context, *writer) error
 }{
 	{schema1, nil},
 	{schema2, chainOldEntries},
+	{schema3, findWriteOffs},
 }
 
 const schema1 = `
@@ -135,4 +137,26 @@ CREATE VIEW entries AS
 		printf('%s%d.%06d', iif(amount < 0, '-', ''), abs(amount) / 1000000, abs(amount) % 1000000) AS amount,
 		balance AS balance_micro, usage, outcome
 	FROM entry;
+`
+
+// schema3 adds what was written off to the usage.
+const schema3 = `
+ALTER TABLE closed_usage ADD COLUMN written_off INTEGER NOT NULL DEFAULT 0; -- micro-credits that were not charged
+
+DROP VIEW usage_by_day;
+CREATE VIEW usage_by_day AS
+	SELECT date(day * 86400, 'unixepoch') AS day, account, key_id, model, sum(requests) AS requests,
+		sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+		sum(duration_us) AS duration_us, sum(charged) AS charged_micro, sum(written_off) AS written_off_micro
+	FROM (
+		SELECT day, account, key_id, model, requests, input_tokens, cached_tokens, output_tokens, duration_us, charged, written_off
+			FROM closed_usage WHERE day < (SELECT coalesce(min(at) / 86400000000, 1 << 40) FROM entry)
+		UNION ALL
+		SELECT at / 86400000000, account, key_id, coalesce(model, ''), 1, coalesce(input_tokens, 0), coalesce(cached_tokens, 0),
+			coalesce(output_tokens, 0), coalesce(duration_us, 0), coalesce(amount, 0), 0
+			FROM entry WHERE kind IN ('settle', 'void')
+		UNION ALL
+		SELECT at / 86400000000, account, key_id, coalesce(model, ''), 0, 0, 0, 0, 0, 0, amount
+			FROM entry WHERE kind = 'writeoff')
+	GROUP BY 1, 2, 3, 4;
 `

@@ -103,9 +103,9 @@ func (s *Store) saveUsage(ctx context.Context, rows []ledger.UsageRow) error {
 		err := s.transaction(ctx, func(w *writer) error {
 			for _, row := range some {
 				err := w.exec(ctx, `INSERT OR REPLACE INTO closed_usage (day, key_id, model, account, requests,
-					input_tokens, cached_tokens, output_tokens, duration_us, charged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+					input_tokens, cached_tokens, output_tokens, duration_us, charged, written_off) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 					row.Day.Unix()/secondsPerDay, row.KeyID, row.Model, row.Owner, row.Requests,
-					row.InputTokens, row.CachedTokens, row.OutputTokens, row.Duration.Microseconds(), int64(row.Charged))
+					row.InputTokens, row.CachedTokens, row.OutputTokens, row.Duration.Microseconds(), int64(row.Charged), int64(row.WriteOff))
 				if err != nil {
 					return err
 				}
@@ -138,7 +138,7 @@ func (s *Store) ClosedUsage(ctx context.Context, query ledger.UsageQuery) ([]led
 		}
 	}
 	rows, err := s.readers.QueryContext(ctx, `SELECT day, key_id, model, account, requests, input_tokens, cached_tokens,
-		output_tokens, duration_us, charged FROM closed_usage WHERE `+strings.Join(conditions, " AND "), arguments...)
+		output_tokens, duration_us, charged, written_off FROM closed_usage WHERE `+strings.Join(conditions, " AND "), arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}
@@ -148,7 +148,7 @@ func (s *Store) ClosedUsage(ctx context.Context, query ledger.UsageQuery) ([]led
 		var row ledger.UsageRow
 		var day, duration int64
 		if err := rows.Scan(&day, &row.KeyID, &row.Model, &row.Owner, &row.Requests, &row.InputTokens, &row.CachedTokens,
-			&row.OutputTokens, &duration, &row.Charged); err != nil {
+			&row.OutputTokens, &duration, &row.Charged, &row.WriteOff); err != nil {
 			return nil, fmt.Errorf("read usage: %w", err)
 		}
 		row.Day, row.Duration = time.Unix(day*secondsPerDay, 0).UTC(), time.Duration(duration)*time.Microsecond

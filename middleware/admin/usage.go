@@ -27,6 +27,9 @@ type usageRow struct {
 	DurationUS   int64        `json:"duration_us"`
 	Charged      string       `json:"charged"`
 	ChargedMicro ledger.Micro `json:"charged_micro"`
+	// What the price was above the charge, because credit did not cover it.
+	WrittenOff      string       `json:"written_off"`
+	WrittenOffMicro ledger.Micro `json:"written_off_micro"`
 }
 
 // usagePage is a reply. Truncated says that there are more rows than asked for;
@@ -45,7 +48,8 @@ func (r *usageRow) add(row *ledger.UsageRow) {
 	r.OutputTokens += row.OutputTokens
 	r.DurationUS += row.Duration.Microseconds()
 	r.ChargedMicro += row.Charged
-	r.Charged = r.ChargedMicro.String()
+	r.WrittenOffMicro += row.WriteOff
+	r.Charged, r.WrittenOff = r.ChargedMicro.String(), r.WrittenOffMicro.String()
 }
 
 // usageGroup names what a row is about.
@@ -114,7 +118,7 @@ func (h *Handler) usageReply(c *rest.Call, q *rest.Query, query ledger.UsageQuer
 // they first come.
 func groupUsage(rows []ledger.UsageRow, by []string) usagePage {
 	page := usagePage{Usage: []usageRow{}}
-	page.Total.Charged = page.Total.ChargedMicro.String()
+	page.Total.Charged, page.Total.WrittenOff = page.Total.ChargedMicro.String(), page.Total.WrittenOffMicro.String()
 	index := make(map[usageGroup]int)
 	for i := range rows {
 		row := &rows[i]

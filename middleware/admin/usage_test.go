@@ -80,3 +80,27 @@ func usageText(r admintest.Reply) string {
 	}
 	return strings.ReplaceAll(text.String(), "\n", " ")
 }
+
+func TestUsageTellsWhatWasWrittenOff(t *testing.T) {
+	s := newServer(t)
+	s.Grant("default", ledger.Credit)
+	key, err := s.Ledger.Authenticate(s.Member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := s.Ledger.Hold(t.Context(), ledger.HoldRequest{KeyID: key.ID, Model: "tiny", Worst: ledger.Quantity{Duration: time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ledger.Settle(t.Context(), hold.ID, ledger.Settlement{Quantity: ledger.Quantity{Duration: 3 * time.Minute}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/admin/v1/usage", "/admin/v1/usage?by=owner", "/admin/v1/keys/" + key.ID + "/usage"} {
+		got := s.Call("GET", path, s.Admin, "").Want(200)
+		for _, row := range []map[string]any{got.Object("total"), got.List("usage")[0].(map[string]any)} {
+			if row["charged_micro"] != 1e6 || row["written_off"] != "2.000000" || row["written_off_micro"] != 2e6 {
+				t.Errorf("%s: %v", path, row)
+			}
+		}
+	}
+}
