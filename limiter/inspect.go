@@ -90,13 +90,18 @@ func (m *Memory) Inspect(_ context.Context, request Request) (State, error) {
 		e.model = e.look(m.names.model(hash, request.Model), 1)
 	}
 	e.freshen()
+	return e.state(&request), nil
+}
+
+// state describes the scopes, and says whether the call would be admitted.
+func (e *evaluation) state(request *Request) State {
 	var decision Decision
-	admitted := e.fitsOrShrinks(&request, &decision)
+	admitted := e.fitsOrShrinks(request, &decision)
 	usage := State{Admitted: admitted, Refusal: decision.Refusal, Reserved: e.want, Scopes: []ScopeState{e.describe(e.key, "", request.Rows)}}
 	if e.model != nil {
 		usage.Scopes = append(usage.Scopes, e.describe(e.model, request.Model, request.Rows))
 	}
-	return usage, nil
+	return usage
 }
 
 // look returns the scope that a call would be charged to, or an empty scope that is not

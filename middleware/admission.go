@@ -65,7 +65,7 @@ func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *reque
 		step = q.call.Answers
 	}
 	decision, err := g.limiter.Reserve(ctx, limiter.Request{
-		Key: from.key.ID, Model: q.model.Name, Tokens: asked, OutputStep: step,
+		Key: from.key.ID, Owner: from.key.Owner, Model: q.model.Name, Tokens: asked, OutputStep: step,
 		Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
 	})
 	if err != nil {

@@ -39,7 +39,7 @@ func (l *Levels) Levels(ctx context.Context, keyID, model string) ([]alerts.Leve
 	if !ok {
 		return nil, nil
 	}
-	state, err := l.limiter.Inspect(ctx, limiter.Request{Key: keyID, Model: model, Rows: key.LimitsFor(nil, model)})
+	state, err := l.limiter.Inspect(ctx, limiter.Request{Key: keyID, Owner: key.Owner, Model: model, Rows: key.LimitsFor(nil, model)})
 	if err != nil {
 		return nil, err
 	}

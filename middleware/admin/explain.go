@@ -109,7 +109,7 @@ func (h *Handler) explain(c *rest.Call) error {
 			return err
 		}
 	}
-	request.Key, request.Rows = key.ID, key.LimitsFor(nil, model)
+	request.Key, request.Owner, request.Rows = key.ID, key.Owner, key.LimitsFor(nil, model)
 	state, err := h.limiter.Inspect(c.Context(), request)
 	if err != nil {
 		return err

@@ -206,7 +206,7 @@ func (d *driver) move(t *rapid.T, by time.Duration) {
 			d.end(t, c, c.reserved(), false)
 		}
 	}
-	d.clock.advance(by)
+	d.clock.Advance(by)
 	d.observe()
 	d.o.forget()
 }
@@ -215,7 +215,7 @@ func (d *driver) move(t *rapid.T, by time.Duration) {
 // unseen.
 func (d *driver) setClock(t *rapid.T) {
 	by := time.Duration(rapid.SampledFrom([]int{-10 * 24 * 3600, -7*24*3600 - 3600, -7 * 24 * 3600, -2 * 24 * 3600, -3600, -1, 1, 3600, 2 * 24 * 3600, 10 * 24 * 3600}).Draw(t, "by")) * time.Second
-	d.clock.set(d.clock.Wall().Add(by))
+	d.clock.Set(d.clock.Wall().Add(by))
 	d.move(t, time.Second)
 }
 

@@ -120,17 +120,20 @@ func (c *Clock) Wall() time.Time {
 	return c.wall
 }
 
-// advance lets time pass.
-func (c *Clock) advance(d time.Duration) {
+// Advance lets time pass, or goes back.
+func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.monotonic += d
 	c.wall = c.wall.Add(d)
 }
 
-// set sets the wall clock alone, as an administrator or NTP would.
-func (c *Clock) set(wall time.Time) {
+// Set sets the wall clock alone, as an administrator or NTP would.
+func (c *Clock) Set(wall time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wall = wall
 }
+
+// NewClock returns a clock that stands at a time. It may go back by less than 1,000 hours.
+func NewClock(wall time.Time) *Clock { return &Clock{wall: wall, monotonic: 1000 * time.Hour} }
