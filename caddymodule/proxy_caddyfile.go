@@ -153,7 +153,13 @@ func checkPolicy(h httpcaddyfile.Helper, proxy *reverseproxy.Handler, tokens []c
 	if err != nil {
 		return err
 	}
+	drained := 0
 	return eachPolicyUpstream(tokens, func(d *caddyfile.Dispenser, upstream *balance.Upstream) error {
+		if upstream.Weight != nil && *upstream.Weight == 0 {
+			if drained++; drained == len(addresses) {
+				return d.Err("every upstream has the weight 0: no call could go anywhere")
+			}
+		}
 		if !slices.Contains(addresses, upstream.Address) {
 			return d.Errf("upstream %s is not an upstream of its proxy, which has %s",
 				upstream.Address, strings.Join(addresses, ", "))

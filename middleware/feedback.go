@@ -109,7 +109,7 @@ type Upstream struct {
 	// charged even where they exceed what the call asked for, as far as balance and
 	// budget reach.
 	Trusted bool
-	// Observer is told how the attempt went. Default: nobody.
+	// Observer is told how the attempt went. It may be an UpstreamLease. Default: nobody.
 	Observer UpstreamObserver
 }
 
@@ -126,14 +126,51 @@ type UpstreamObserver interface {
 	Busy(wait time.Duration)
 }
 
-// NoteUpstream reports which upstream a call goes to. A policy calls it for each
-// attempt; the last one counts. Outside the gate it does nothing.
-func NoteUpstream(ctx context.Context, upstream Upstream) {
-	if x := exchangeFrom(ctx); x != nil {
-		x.feedback.mutex.Lock()
-		x.feedback.known.upstream = upstream
-		x.feedback.mutex.Unlock()
+// UpstreamLease is an UpstreamObserver that counts what a call takes of its upstream. The gate
+// calls Release once for each attempt that was noted, after everything else, however the attempt
+// ended. The lease may then serve another call.
+type UpstreamLease interface {
+	UpstreamObserver
+	// FirstByte says that the first byte of an answer arrived, so that the upstream has
+	// computed the prompt. It is not called for answers that are errors.
+	FirstByte()
+	// Release says that the attempt is over.
+	Release()
+}
+
+// release ends the lease of an attempt, if its observer is one.
+func release(observer UpstreamObserver) {
+	if lease, ok := observer.(UpstreamLease); ok {
+		lease.Release()
 	}
+}
+
+// firstByte tells the lease of the attempt that the answer begins.
+func (f *feedback) firstByte() {
+	f.mutex.Lock()
+	lease, ok := f.known.upstream.Observer.(UpstreamLease)
+	f.mutex.Unlock()
+	if ok {
+		lease.FirstByte()
+	}
+}
+
+// NoteUpstream reports which upstream a call goes to. A policy calls it for each
+// attempt; the last one counts. Outside the gate it does nothing, and returns false: then
+// nobody releases a lease.
+func NoteUpstream(ctx context.Context, upstream Upstream) bool {
+	x := exchangeFrom(ctx)
+	if x == nil {
+		return false
+	}
+	x.feedback.mutex.Lock()
+	before := x.feedback.known.upstream.Observer
+	x.feedback.known.upstream = upstream
+	x.feedback.mutex.Unlock()
+	if before != upstream.Observer {
+		release(before)
+	}
+	return true
 }
 
 // NoteRetry reports that another upstream is about to be chosen for a call. It returns
@@ -150,16 +187,18 @@ func NoteRetry(ctx context.Context) Upstream {
 	x.feedback.mutex.Unlock()
 	if failed.Observer != nil {
 		failed.Observer.Failed()
+		release(failed.Observer)
 	}
 	return failed
 }
 
-// tellUpstream tells the observer of the upstream how the call went there.
+// tellUpstream tells the observer of the upstream how the call went there, and that it is over.
 func (e *evidence) tellUpstream() {
 	observer := e.facts.upstream.Observer
 	if observer == nil {
 		return
 	}
+	defer release(observer)
 	switch {
 	case e.clientGone || e.cause != nil:
 		if e.reply.produced {

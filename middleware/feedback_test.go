@@ -1,8 +1,11 @@
 package middleware_test
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,5 +152,88 @@ func TestACallerThatLeavesSaysNothingOfTheUpstream(t *testing.T) {
 	h.post("/v1/chat/completions", plainBody)
 	if got != (attempts{}) {
 		t.Errorf("the policy learns %+v", got)
+	}
+}
+
+// lease records what the gate says about an attempt.
+type lease struct {
+	name string
+	log  *[]string
+}
+
+func (l *lease) note(what string)   { *l.log = append(*l.log, l.name+" "+what) }
+func (l *lease) Answered()          { l.note("answered") }
+func (l *lease) Failed()            { l.note("failed") }
+func (l *lease) Busy(time.Duration) { l.note("busy") }
+func (l *lease) FirstByte()         { l.note("first byte") }
+func (l *lease) Release()           { l.note("released") }
+
+func TestALeaseIsReleasedOnceHoweverAnAttemptEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    []string
+	}{
+		"answers": {chat, []string{"a first byte", "a answered", "a released"}},
+		"refuses": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, "{}")
+		}, []string{"a answered", "a released"}},
+		"is not reached": {func(_ http.ResponseWriter, r *http.Request) {
+			middleware.ReportFailure(r.Context(), http.StatusBadGateway, io.ErrUnexpectedEOF)
+		}, []string{"a failed", "a released"}},
+		"panics": {func(http.ResponseWriter, *http.Request) {
+			panic(http.ErrAbortHandler)
+		}, []string{"a failed", "a released"}},
+		"writes nothing": {func(http.ResponseWriter, *http.Request) {}, []string{"a failed", "a released"}},
+	} {
+		for _, retried := range []bool{false, true} {
+			var log []string
+			h := build(t, chat, ledger.NewKey{})
+			h.wrap(func(w http.ResponseWriter, r *http.Request) {
+				if retried {
+					middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "b", Observer: &lease{"b", &log}})
+					middleware.NoteRetry(r.Context())
+				}
+				if !middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: &lease{"a", &log}}) {
+					t.Error("nobody will release the lease")
+				}
+				test.handler(w, r)
+			})
+			request, err := http.NewRequest("POST", h.gateway.URL+"/v1/chat/completions", strings.NewReader(streamBody))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Authorization", "Bearer "+h.text)
+			if response, err := http.DefaultClient.Do(request); err == nil {
+				io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+			}
+			h.reports.nth(t, 1)
+			want := test.want
+			if retried {
+				want = append([]string{"b failed", "b released"}, want...)
+			}
+			if !slices.Equal(log, want) {
+				t.Errorf("%s, retried %v: %q, want %q", name, retried, log, want)
+			}
+		}
+	}
+	if middleware.NoteUpstream(context.Background(), middleware.Upstream{}) {
+		t.Error("outside the gate somebody would release a lease")
+	}
+}
+
+func TestAnUpstreamThatIsNotedInPlaceOfAnotherReleasesThat(t *testing.T) {
+	var log []string
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"a", "b"} {
+			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: name, Observer: &lease{name, &log}})
+		}
+		chat(w, r)
+	})
+	h.post("/v1/chat/completions", streamBody)
+	if want := []string{"a released", "b first byte", "b answered", "b released"}; !slices.Equal(log, want) {
+		t.Errorf("%q, want %q", log, want)
 	}
 }

@@ -161,6 +161,9 @@ func (r *reply) Write(piece []byte) (int, error) {
 	if err := r.failed(); err != nil {
 		return 0, err
 	}
+	if r.size == 0 && len(piece) > 0 && r.status < http.StatusBadRequest && r.fault == nil {
+		r.watch.feedback.firstByte()
+	}
 	r.size += int64(len(piece))
 	if r.gzip != nil {
 		if err := r.gzip.Write(piece); err != nil && r.readError == nil {

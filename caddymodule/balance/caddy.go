@@ -21,16 +21,23 @@ func init() {
 	caddy.RegisterModule(new(Policy))
 }
 
-// Policy chooses among the upstreams of a reverse proxy that have the model of
-// the call and are available, at random in proportion to their weights. Weights
-// belong to addresses: an upstream that is down changes nothing in the
-// proportions of the others.
+// Policy chooses the upstream of a reverse proxy that serves a call soonest, among those that
+// have the call's model and are available. How it chooses is its strategy. Weights belong to
+// addresses: an upstream that is down changes nothing in the proportions of the others.
 //
-// The policy tells the gate which upstream it chose, so that the gate knows
-// whether to believe its figures, and learns from the gate which upstreams fail:
-// these get no calls for a while, unless no other is left. Without a gate in front
-// it works for calls of every model alike, and learns nothing.
+// The policy learns from the gate what a call asks for, when its answer begins and when it
+// is over, and so knows what is under way at each upstream, and which upstreams fail: these
+// get no calls for a while, unless no other is left. The gate learns which upstream was chosen,
+// and whether to believe its figures. Without a gate in front the policy knows only
+// how many calls each upstream runs.
 type Policy struct {
+	// How to choose: `prefix_work` takes the upstream with the least work and with the
+	// most of the prompt in its cache, `least_work` that with the least work,
+	// `weighted_random` draws by weight, `p2c` takes the one with less work of two
+	// that it draws, `prefix_hash` sends conversations that begin alike to one upstream, and
+	// `session` all calls of a session. Default: `prefix_work`.
+	Strategy Strategy `json:"strategy,omitempty"`
+
 	// What is known about the upstreams. Default: an upstream of the proxy that is
 	// not listed has the weight 1, serves every model and is not trusted.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
@@ -43,13 +50,42 @@ type Policy struct {
 	// The longest that an upstream gets no calls. Default: 30s.
 	MaxCoolDown caddy.Duration `json:"max_cool_down,omitempty"`
 
+	// How many gateways share the upstreams and do not know of each other. With more
+	// than one, all of them send conversations that none of them knows yet to the same
+	// upstreams. Default: 1.
+	Gateways int `json:"gateways,omitempty"`
+
+	// The seed of the hashes of prompts, the same on all gateways. Default: 0.
+	Seed uint64 `json:"seed,omitempty"`
+
+	// Whether prompts of different accounts that are equal count as one. Say so if the
+	// upstreams share their caches between accounts. Default: false.
+	SharePrompts bool `json:"share_prompts,omitempty"`
+
+	// The header that names the session, for the strategy `session`. Calls without it belong
+	// together if their conversations begin alike. Default: none.
+	SessionHeader string `json:"session_header,omitempty"`
+
 	listed    listing
-	addresses []string   // of the proxy's own upstreams
-	weighted  *Weighted  // for exactly these addresses
-	cooling   []*Cooling // for exactly these addresses
+	addresses []string // of the proxy's own upstreams
+	choice    *choice  // among exactly these addresses
 	pool      reverseproxy.UpstreamPool
 	coolings  coolings
+	state     *State
+	shared    bool // the state is counted in the pool of states
 }
+
+// maxGateways is far more than share upstreams anywhere.
+const maxGateways = 1000
+
+// states keeps what is known about upstreams from one configuration to the next.
+var states = caddy.NewUsagePool()
+
+// sharedState is the State of all policies of the process.
+type sharedState struct{ *State }
+
+// Destruct implements caddy.Destructor.
+func (sharedState) Destruct() error { return nil }
 
 // CaddyModule implements caddy.Module.
 func (*Policy) CaddyModule() caddy.ModuleInfo {
@@ -77,13 +113,45 @@ func (p *Policy) Provision(ctx caddy.Context) error {
 	if err := p.join(ctx); err != nil {
 		return err
 	}
-	p.coolings.first, p.coolings.longest = p.coolDowns()
+	if err := p.prepare(); err != nil {
+		return err
+	}
 	for _, module := range slices.Backward(ctx.Modules()) {
 		if proxy, ok := module.(*reverseproxy.Handler); ok {
 			return p.bind(proxy)
 		}
 	}
 	return nil
+}
+
+// prepare checks the options and finds what is known about upstreams.
+func (p *Policy) prepare() error {
+	p.coolings.first, p.coolings.longest = p.coolDowns()
+	if err := p.Strategy.Validate(); err != nil {
+		return err
+	}
+	if p.Gateways < 0 || p.Gateways > maxGateways {
+		return fmt.Errorf("gateways %d is not between 1 and %d", p.Gateways, maxGateways)
+	}
+	if p.SessionHeader != "" && p.Strategy != StrategySession {
+		return fmt.Errorf("session_header %q belongs to the strategy session", p.SessionHeader)
+	}
+	known, _, err := states.LoadOrNew("state", func() (caddy.Destructor, error) { return sharedState{NewState()}, nil })
+	if err != nil {
+		return err
+	}
+	p.state, p.shared = known.(sharedState).State, true
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (p *Policy) Cleanup() error {
+	if !p.shared {
+		return nil
+	}
+	p.shared = false
+	_, err := states.Delete("state")
+	return err
 }
 
 // join makes the policy known to the app, if there is one, and refuses models that no
@@ -114,7 +182,6 @@ func (p *Policy) bind(proxy *reverseproxy.Handler) error {
 	p.pool = proxy.Upstreams
 	for _, upstream := range proxy.Upstreams {
 		p.addresses = append(p.addresses, upstream.Dial)
-		p.cooling = append(p.cooling, p.coolings.find(upstream.Dial))
 		known[upstream.Dial] = true
 	}
 	if proxy.DynamicUpstreamsRaw == nil {
@@ -126,8 +193,23 @@ func (p *Policy) bind(proxy *reverseproxy.Handler) error {
 		}
 	}
 	var err error
-	p.weighted, err = NewWeighted(p.describe(proxy.Upstreams))
+	p.choice, err = p.choiceAmong(proxy.Upstreams)
 	return err
+}
+
+// choiceAmong prepares the choice among the upstreams of a pool.
+func (p *Policy) choiceAmong(pool reverseproxy.UpstreamPool) (*choice, error) {
+	balancer, err := New(p.describe(pool), Options{
+		Strategy: p.Strategy, Seed: p.Seed, Gateways: p.Gateways, SharePrompts: p.SharePrompts, State: p.state,
+	})
+	if err != nil {
+		return nil, err
+	}
+	made := &choice{balancer: balancer, cooling: make([]*Cooling, len(pool))}
+	for i, upstream := range pool {
+		made.cooling[i] = p.coolings.find(upstream.Dial)
+	}
+	return made, nil
 }
 
 // describe returns what is known about each upstream of a pool.
@@ -155,51 +237,34 @@ func (p *Policy) coolDowns() (first, longest time.Duration) {
 // the first one failed.
 func (p *Policy) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ http.ResponseWriter) *reverseproxy.Upstream {
 	failed := middleware.NoteRetry(r.Context())
-	weighted, cooling := p.weighted, p.cooling
+	among := p.choice
 	if !p.isBound(pool) {
 		// Dynamic upstreams: the pool of this very call.
 		var err error
-		if weighted, err = NewWeighted(p.describe(pool)); err != nil {
+		if among, err = p.choiceAmong(pool); err != nil {
 			return nil
 		}
-		cooling = make([]*Cooling, len(pool))
-		for i, upstream := range pool {
-			cooling[i] = p.coolings.find(upstream.Dial)
-		}
 	}
-	i, ok := pick(weighted, modelOf(r), pool, cooling, failed.Address)
+	try := newAttempt(upstreams(pool), among.cooling)
+	call := p.callOf(r)
+	i, ok := among.choose(&call, try, failed.Address)
 	if !ok {
+		try.Release()
 		return nil
 	}
-	note(r, &weighted.upstreams[i], cooling[i])
+	chosen := &among.balancer.upstreams[i]
+	if !middleware.NoteUpstream(r.Context(), middleware.Upstream{
+		Address: chosen.Address, Kind: string(chosen.Kind), Trusted: chosen.IsTrusted(), Observer: try,
+	}) {
+		try.Release() // without a gate nobody says when the call is over
+	}
 	return pool[i]
-}
-
-// pick chooses among the upstreams that do not cool down. If none is left it is better
-// to try one that does than to refuse the call, and better another one than that which
-// has just failed.
-func pick(weighted *Weighted, model string, pool reverseproxy.UpstreamPool, cooling []*Cooling, failed string) (int, bool) {
-	for range len(pool) {
-		i, ok := weighted.Pick(model, ready{pool, cooling})
-		if !ok {
-			break
-		}
-		if cooling[i].Take() {
-			return i, true
-		} // else another call has just gone to find out how it is
-	}
-	if failed != "" {
-		if i, ok := weighted.Pick(model, others{pool, failed}); ok {
-			return i, true
-		}
-	}
-	return weighted.Pick(model, upstreams(pool))
 }
 
 // isBound reports whether a pool has just the upstreams that the choice was
 // prepared for.
 func (p *Policy) isBound(pool reverseproxy.UpstreamPool) bool {
-	if p.weighted == nil || len(pool) != len(p.addresses) {
+	if p.choice == nil || len(pool) != len(p.addresses) {
 		return false
 	}
 	for i, upstream := range pool {
@@ -210,7 +275,7 @@ func (p *Policy) isBound(pool reverseproxy.UpstreamPool) bool {
 	return true
 }
 
-// upstreams is a Pool of Caddy's upstreams.
+// upstreams are Caddy's, as an attempt sees them.
 type upstreams reverseproxy.UpstreamPool
 
 // Available implements Pool.
@@ -219,47 +284,22 @@ func (u upstreams) Available(i int) bool { return u[i].Available() }
 // InFlight implements Pool.
 func (u upstreams) InFlight(i int) int { return u[i].NumRequests() }
 
-// ready is a Pool of the upstreams that do not cool down.
-type ready struct {
-	upstreams reverseproxy.UpstreamPool
-	cooling   []*Cooling
-}
-
-// Available implements Pool.
-func (r ready) Available(i int) bool { return r.cooling[i].Ready() && r.upstreams[i].Available() }
-
-// InFlight implements Pool.
-func (r ready) InFlight(i int) int { return r.upstreams[i].NumRequests() }
-
-// others is a Pool of all upstreams but one.
-type others struct {
-	upstreams reverseproxy.UpstreamPool
-	except    string // address
-}
-
-// Available implements Pool.
-func (o others) Available(i int) bool {
-	return o.upstreams[i].Dial != o.except && o.upstreams[i].Available()
-}
-
-// InFlight implements Pool.
-func (o others) InFlight(i int) int { return o.upstreams[i].NumRequests() }
-
-// modelOf returns the model that a request's call runs, empty if it runs none.
-func modelOf(r *http.Request) string {
+// callOf returns what is known about the call of a request.
+func (p *Policy) callOf(r *http.Request) Call {
 	call, _ := middleware.CallFrom(r.Context())
-	return call.Model
-}
-
-// note tells the gate which upstream gets the call, and who wants to know how it went.
-func note(r *http.Request, chosen *Upstream, cooling *Cooling) {
-	middleware.NoteUpstream(r.Context(), middleware.Upstream{
-		Address: chosen.Address, Kind: string(chosen.Kind), Trusted: chosen.IsTrusted(), Observer: cooling,
-	})
+	known := Call{Model: call.Model, Owner: call.Owner, Tokens: call.InputTokens}
+	if keepsPrompts(call.Operation) {
+		known.Prompt = call.Prompt
+	}
+	if p.SessionHeader != "" {
+		known.Session = r.Header.Get(p.SessionHeader)
+	}
+	return known
 }
 
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*Policy)(nil)
+	_ caddy.CleanerUpper    = (*Policy)(nil)
 	_ reverseproxy.Selector = (*Policy)(nil)
 )

@@ -122,7 +122,7 @@ func TestLoadingRefusesAWeightForAnUpstreamThatIsNotListed(t *testing.T) {
 
 func TestLoadingChecksUpstreamsThatAreWrittenAsJSON(t *testing.T) {
 	for _, test := range []struct{ upstreams, want string }{
-		{`[{"address":"127.0.0.1:1","weight":-1}]`, "weight -1 is not between 1 and 1000000"},
+		{`[{"address":"127.0.0.1:1","weight":-1}]`, "weight -1 is not between 0 and 1000000"},
 		{`[{"address":"127.0.0.1:1"},{"address":"127.0.0.1:1"}]`, "upstream 127.0.0.1:1 is listed twice"},
 		{`[{"address":"127.0.0.1:1","wait":1}]`, `unknown field "wait"`},
 	} {

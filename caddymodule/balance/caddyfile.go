@@ -12,44 +12,97 @@ import (
 
 // words are the properties of an upstream. They end a list of models, so a
 // model cannot have one of these names.
-var words = []string{"weight", "slots", "models", "kind", "trusted", "untrusted"}
+var words = []string{"weight", "slots", "models", "kind", "kv_tokens", "trusted", "untrusted"}
+
+// options of the policy's block.
+var options = []string{"upstream", "cool_down", "gateways", "seed", "share_prompts", "session_header"}
 
 // UnmarshalCaddyfile sets up the policy from Caddyfile tokens. Syntax:
 //
-//	lb_policy penstock {
-//	    upstream <address> [weight <n>] [slots <n>] [models <names...>] [kind <kind>] [trusted|untrusted]
+//	lb_policy penstock [<strategy>] {
+//	    upstream <address> [weight <n>] [slots <n>] [models <names...>] [kind <kind>] [kv_tokens <n>] [trusted|untrusted]
 //	    cool_down <first>|off [<longest>]
+//	    gateways <n>
+//	    seed <n>
+//	    share_prompts
+//	    session_header <name>
 //	}
 //
+// A strategy is prefix_work, least_work, weighted_random, p2c, prefix_hash or session.
 // An address is written as reverse_proxy takes it; a range of ports stands for
 // all of them. A kind is penstock, vllm, sglang, llamacpp, ollama or tgi.
 func (p *Policy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the policy's name
 	if d.NextArg() {
+		p.Strategy = Strategy(d.Val())
+		if err := p.Strategy.Validate(); err != nil {
+			return d.Errf("lb_policy penstock: %w", err)
+		}
+	}
+	if d.NextArg() {
 		return d.Errf("lb_policy penstock: unexpected argument %q; upstreams go into a block", d.Val())
 	}
+	seen := make(map[string]bool)
 	for d.NextBlock(0) {
-		var err error
-		switch d.Val() {
-		case "upstream":
-			err = p.unmarshalUpstream(d)
-		case "cool_down":
-			err = p.unmarshalCoolDown(d)
-		default:
-			err = d.Errf("unknown option of lb_policy penstock: %q; known: upstream, cool_down", d.Val())
+		name := d.Val()
+		if seen[name] && name != "upstream" {
+			return d.Errf("%s is already specified", name)
 		}
-		if err != nil {
+		seen[name] = true
+		if err := p.unmarshalOption(d, name); err != nil {
 			return err
 		}
+	}
+	if seen["session_header"] && p.Strategy != StrategySession {
+		return d.Errf("session_header belongs to lb_policy penstock session")
 	}
 	return nil
 }
 
+func (p *Policy) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	switch name {
+	case "upstream":
+		return p.unmarshalUpstream(d)
+	case "cool_down":
+		return p.unmarshalCoolDown(d)
+	case "gateways":
+		gateways, err := number(d, 1, maxGateways)
+		p.Gateways = int(gateways)
+		return err
+	case "seed":
+		seed, err := number(d, 1, 1<<63-1)
+		p.Seed = seed
+		return err
+	case "share_prompts":
+		if p.SharePrompts = true; d.NextArg() {
+			return d.ArgErr()
+		}
+		return nil
+	case "session_header":
+		if !d.AllArgs(&p.SessionHeader) {
+			return d.ArgErr()
+		}
+		return nil
+	}
+	return d.Errf("unknown option of lb_policy penstock: %q; known: %s", name, strings.Join(options, ", "))
+}
+
+// number reads the only argument of an option, a whole number.
+func number(d *caddyfile.Dispenser, least, most uint64) (uint64, error) {
+	name := d.Val()
+	var text string
+	if !d.AllArgs(&text) {
+		return 0, d.ArgErr()
+	}
+	value, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || value < least || value > most {
+		return 0, d.Errf("%s: %q is not a whole number from %d to %d", name, text, least, most)
+	}
+	return value, nil
+}
+
 // unmarshalCoolDown reads how long upstreams that fail get no calls.
 func (p *Policy) unmarshalCoolDown(d *caddyfile.Dispenser) error {
-	if p.CoolDown != 0 {
-		return d.Err("cool_down is already specified")
-	}
 	durations := d.RemainingArgs()
 	switch {
 	case len(durations) == 1 && durations[0] == "off":
@@ -114,9 +167,12 @@ func (p *Policy) unmarshalUpstream(d *caddyfile.Dispenser) error {
 func (u *Upstream) unmarshalProperty(d *caddyfile.Dispenser, word string) error {
 	switch word {
 	case "weight":
-		return u.wholeNumber(d, word, MaxWeight, &u.Weight)
+		u.Weight = new(int)
+		return u.wholeNumber(d, word, 0, MaxWeight, u.Weight)
 	case "slots":
-		return u.wholeNumber(d, word, 1<<31-1, &u.Slots)
+		return u.wholeNumber(d, word, 1, 1<<31-1, &u.Slots)
+	case "kv_tokens":
+		return u.wholeNumber(d, word, 1, MaxKVTokens, &u.KVTokens)
 	case "models":
 		for d.NextArg() {
 			if slices.Contains(words, d.Val()) {
@@ -143,13 +199,13 @@ func (u *Upstream) unmarshalProperty(d *caddyfile.Dispenser, word string) error 
 	return d.Errf("upstream %s: unknown property %q; known: %s", u.Address, word, strings.Join(words, ", "))
 }
 
-func (u *Upstream) wholeNumber(d *caddyfile.Dispenser, word string, maximum int, value *int) error {
+func (u *Upstream) wholeNumber(d *caddyfile.Dispenser, word string, minimum, maximum int, value *int) error {
 	if !d.NextArg() {
 		return d.Errf("upstream %s: %s has no value", u.Address, word)
 	}
 	number, err := strconv.Atoi(d.Val())
-	if err != nil || number < 1 || number > maximum {
-		return d.Errf("upstream %s: %s: %q is not a whole number from 1 to %d", u.Address, word, d.Val(), maximum)
+	if err != nil || number < minimum || number > maximum {
+		return d.Errf("upstream %s: %s: %q is not a whole number from %d to %d", u.Address, word, d.Val(), minimum, maximum)
 	}
 	*value = number
 	return nil

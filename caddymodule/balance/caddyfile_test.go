@@ -34,7 +34,7 @@ func TestTheCoolDownIsReadFromACaddyfile(t *testing.T) {
 
 func TestAnUnknownOptionNamesTheKnownOnes(t *testing.T) {
 	err := new(Policy).UnmarshalCaddyfile(caddyfile.NewTestDispenser("penstock {\ncooldown 1s\n}"))
-	if err == nil || !strings.Contains(err.Error(), "known: upstream, cool_down") {
+	if err == nil || !strings.Contains(err.Error(), "known: upstream, cool_down, gateways") {
 		t.Error(err)
 	}
 }

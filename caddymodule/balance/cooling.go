@@ -25,6 +25,7 @@ type Cooling struct {
 	busy    atomic.Int64 // until then it wants no call, in nanoseconds since 1970
 	failing atomic.Bool  // without the lock: the usual case is that it is not
 	mutex   sync.Mutex
+	since   time.Time // of the first failure
 	until   time.Time
 	pause   time.Duration // of the last failure
 	probing bool          // a call has been let through since then
@@ -92,7 +93,7 @@ func (c *Cooling) Failed() {
 	now := c.now()
 	switch {
 	case !c.failing.Load():
-		c.pause = c.first
+		c.pause, c.since = c.first, now
 	case c.probing || !now.Before(c.until):
 		c.pause = min(2*c.pause, c.longest)
 	default:
@@ -103,14 +104,21 @@ func (c *Cooling) Failed() {
 }
 
 // Answered implements middleware.UpstreamObserver.
-func (c *Cooling) Answered() {
+func (c *Cooling) Answered() { c.answered() }
+
+// answered returns for how long the upstream had failed, 0 if it had not.
+func (c *Cooling) answered() time.Duration {
 	if !c.failing.Load() {
-		return
+		return 0
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	if !c.failing.Load() {
+		return 0
+	}
 	c.probing = false
 	c.failing.Store(false)
+	return c.now().Sub(c.since)
 }
 
 // Busy implements middleware.UpstreamObserver. Until the wait is over, though no longer than

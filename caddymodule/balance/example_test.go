@@ -15,7 +15,7 @@ func (c cluster) InFlight(i int) int { return c.inFlight[i] }
 // Both servers have the model "small"; the first has no slot left.
 func ExampleWeighted_Pick() {
 	upstreams := []balance.Upstream{
-		{Address: "gpu1:8000", Weight: 3, Slots: 16},
+		{Address: "gpu1:8000", Weight: new(3), Slots: 16},
 		{Address: "gpu2:8000", Slots: 8, Models: []string{"small"}},
 	}
 	choice, err := balance.NewWeighted(upstreams)

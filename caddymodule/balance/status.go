@@ -10,7 +10,7 @@ type Status struct {
 func (p *Policy) Status() Status {
 	status := Status{Upstreams: len(p.pool)}
 	for i, upstream := range p.pool {
-		if p.cooling[i].Failing() || upstream.Host != nil && !upstream.Healthy() {
+		if p.choice.cooling[i].Failing() || upstream.Host != nil && !upstream.Healthy() {
 			status.Failing++
 		}
 	}

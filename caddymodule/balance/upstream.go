@@ -37,24 +37,34 @@ func kindNames() []string {
 // of upstreams that fits into memory also fits into an int.
 const MaxWeight = 1_000_000
 
+// MaxKVTokens bounds the size of one upstream's cache.
+const MaxKVTokens = 1_000_000_000
+
 // Upstream is what the operator says about one inference server.
 type Upstream struct {
 	// The dial address, exactly as `reverse_proxy` lists it, for example
 	// `localhost:9100`. An address that the proxy does not list is an error.
 	Address string `json:"address"`
 
-	// The share of calls that this upstream gets, relative to the others.
-	// From 1 to 1000000. Default: 1.
-	Weight int `json:"weight,omitempty"`
+	// How fast this upstream is, or which share of the calls it gets, relative to the
+	// others. From 0 to 1000000; one with 0 is drained: it finishes what it runs and
+	// gets no new calls. Default: 1.
+	Weight *int `json:"weight,omitempty"`
 
 	// How many calls the server runs at the same time. An upstream with all its
 	// slots in use is chosen only if no other upstream has a free one.
 	// Default: 0, which means that the number is not known and never binds.
 	Slots int `json:"slots,omitempty"`
 
-	// The models that the server has. Calls for other models go elsewhere.
+	// The models that the server has. Calls for other models go elsewhere, and calls
+	// for these come here rather than to a server that would have to load them.
 	// Default: every model.
 	Models []string `json:"models,omitempty"`
+
+	// How many tokens the server's cache of prompts holds. What it must have dropped
+	// to make room attracts no calls any more. Default: 0, which means that the number
+	// is not known.
+	KVTokens int `json:"kv_tokens,omitempty"`
 
 	// The server's software: `penstock`, `vllm`, `sglang`, `llamacpp`, `ollama`
 	// or `tgi`. Default: any server that speaks the OpenAI API.
@@ -82,17 +92,24 @@ func (u *Upstream) IsTrusted() bool {
 }
 
 // weight returns the effective weight.
-func (u *Upstream) weight() int { return max(u.Weight, 1) }
+func (u *Upstream) weight() int {
+	if u.Weight == nil {
+		return 1
+	}
+	return *u.Weight
+}
 
 // Validate reports the first field whose value is invalid.
 func (u *Upstream) Validate() error {
 	switch {
 	case u.Address == "":
 		return fmt.Errorf("upstream without an address")
-	case u.Weight < 0 || u.Weight > MaxWeight:
-		return fmt.Errorf("upstream %s: weight %d is not between 1 and %d", u.Address, u.Weight, MaxWeight)
+	case u.weight() < 0 || u.weight() > MaxWeight:
+		return fmt.Errorf("upstream %s: weight %d is not between 0 and %d", u.Address, u.weight(), MaxWeight)
 	case u.Slots < 0:
 		return fmt.Errorf("upstream %s: slots %d is negative", u.Address, u.Slots)
+	case u.KVTokens < 0 || u.KVTokens > MaxKVTokens:
+		return fmt.Errorf("upstream %s: kv_tokens %d is not between 0 and %d", u.Address, u.KVTokens, MaxKVTokens)
 	case u.Kind != "" && !slices.Contains(Kinds(), u.Kind):
 		return fmt.Errorf("upstream %s: unknown kind %q; known: %s", u.Address, u.Kind, strings.Join(kindNames(), ", "))
 	}

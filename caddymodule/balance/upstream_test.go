@@ -22,14 +22,14 @@ func TestOnlyPenstockBackendsAreTrustedByDefault(t *testing.T) {
 }
 
 func TestAListingKnowsEachAddressOnce(t *testing.T) {
-	listed, err := newListing([]Upstream{{Address: "a:1", Weight: 3}, {Address: "b:1"}})
+	listed, err := newListing([]Upstream{{Address: "a:1", Weight: new(3)}, {Address: "b:1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := listed.find("a:1"); got.Weight != 3 {
+	if got := listed.find("a:1"); *got.Weight != 3 {
 		t.Errorf("of a:1 it says %+v", got)
 	}
-	if got := listed.find("c:1"); got.Address != "c:1" || got.Weight != 0 {
+	if got := listed.find("c:1"); got.Address != "c:1" || got.Weight != nil {
 		t.Errorf("of an address that is not listed it says %+v", got)
 	}
 	if _, err := newListing([]Upstream{{Address: "a:1"}, {Address: "a:1"}}); err == nil {

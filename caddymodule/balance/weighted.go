@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math/bits"
 	"math/rand/v2"
 
 	"github.com/mroth/weightedrand/v2"
@@ -20,12 +21,14 @@ type Pool interface {
 // concurrent use.
 type Weighted struct {
 	upstreams []Upstream
+	random    func() uint64
+	injected  bool
 	all       *draw            // for calls that run no model
 	byModel   map[string]*draw // models that some upstream names
 	others    *draw            // for models that no upstream names
 }
 
-// draw is the choice among the upstreams that serve one model.
+// draw is the choice among the upstreams that serve one model and are not drained.
 type draw struct {
 	members []int
 	chooser *weightedrand.Chooser[int, int] // nil if there are no members
@@ -33,8 +36,14 @@ type draw struct {
 
 // NewWeighted builds the choice for a fixed list of upstreams. It fails if an
 // upstream is not valid.
-func NewWeighted(upstreams []Upstream) (*Weighted, error) {
-	w := &Weighted{upstreams: upstreams, byModel: make(map[string]*draw)}
+func NewWeighted(upstreams []Upstream) (*Weighted, error) { return newWeighted(upstreams, nil) }
+
+// newWeighted is NewWeighted with a source of randomness, nil for the usual one.
+func newWeighted(upstreams []Upstream, random func() uint64) (*Weighted, error) {
+	w := &Weighted{upstreams: upstreams, random: random, injected: random != nil, byModel: make(map[string]*draw)}
+	if random == nil {
+		w.random = rand.Uint64
+	}
 	for i := range upstreams {
 		if err := upstreams[i].Validate(); err != nil {
 			return nil, err
@@ -66,7 +75,7 @@ func newDraw(upstreams []Upstream, serves func(*Upstream) bool) (*draw, error) {
 	d := new(draw)
 	var choices []weightedrand.Choice[int, int]
 	for i := range upstreams {
-		if serves(&upstreams[i]) {
+		if serves(&upstreams[i]) && upstreams[i].weight() > 0 {
 			d.members = append(d.members, i)
 			choices = append(choices, weightedrand.NewChoice(i, upstreams[i].weight()))
 		}
@@ -88,16 +97,14 @@ const attempts = 4
 // the call runs none. It returns false if no upstream that serves the model is
 // available. An upstream whose slots are all in use is picked only if all are.
 func (w *Weighted) Pick(model string, pool Pool) (int, bool) {
-	d := w.all
-	if model != "" {
-		if d = w.byModel[model]; d == nil {
-			d = w.others
-		}
-	}
+	d := w.draw(model)
 	if d.chooser == nil {
 		return 0, false
 	}
 	for range attempts {
+		if w.injected {
+			break // the chooser has a source of its own
+		}
 		if i := d.chooser.Pick(); w.free(i, pool) {
 			return i, true
 		}
@@ -106,6 +113,23 @@ func (w *Weighted) Pick(model string, pool Pool) (int, bool) {
 		return i, true
 	}
 	return w.scan(d, pool.Available)
+}
+
+// draw returns the choice among the upstreams that serve a model.
+func (w *Weighted) draw(model string) *draw {
+	if model == "" {
+		return w.all
+	}
+	if d := w.byModel[model]; d != nil {
+		return d
+	}
+	return w.others
+}
+
+// below returns a random number below a limit that is above 0.
+func (w *Weighted) below(limit int) int {
+	high, _ := bits.Mul64(w.random(), uint64(limit))
+	return int(high)
 }
 
 // free reports whether an upstream is available and has an unused slot.
@@ -124,7 +148,7 @@ func (w *Weighted) scan(d *draw, take func(int) bool) (int, bool) {
 		}
 		weight := w.upstreams[i].weight()
 		total += weight
-		if rand.IntN(total) < weight {
+		if w.below(total) < weight {
 			chosen = i
 		}
 	}

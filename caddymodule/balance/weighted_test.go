@@ -16,10 +16,10 @@ func (p fixedPool) InFlight(i int) int   { return p.inFlight[i] }
 
 func TestPickSharesByWeight(t *testing.T) {
 	upstreams := []Upstream{
-		{Address: "a:1", Weight: 8},
-		{Address: "b:1", Weight: 1, Slots: 2},
+		{Address: "a:1", Weight: new(8)},
+		{Address: "b:1", Weight: new(1), Slots: 2},
 		{Address: "c:1"},
-		{Address: "d:1", Weight: 5, Models: []string{"large"}},
+		{Address: "d:1", Weight: new(5), Models: []string{"large"}},
 	}
 	tests := []struct {
 		name  string
@@ -66,7 +66,7 @@ func TestPickSharesByWeight(t *testing.T) {
 
 func TestPickKeepsTheProportionsOfWhatIsLeftAfterManyMisses(t *testing.T) {
 	// With 99.9 % of the weight down nearly every pick ends in the scan.
-	w, err := NewWeighted([]Upstream{{Address: "a:1", Weight: 100_000}, {Address: "b:1", Weight: 75}, {Address: "c:1", Weight: 25}})
+	w, err := NewWeighted([]Upstream{{Address: "a:1", Weight: new(100_000)}, {Address: "b:1", Weight: new(75)}, {Address: "c:1", Weight: new(25)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +108,8 @@ func TestPickFindsNothing(t *testing.T) {
 func TestNewWeightedRefusesBadUpstreams(t *testing.T) {
 	for name, upstream := range map[string]Upstream{
 		"no address":      {},
-		"negative weight": {Address: "a:1", Weight: -1},
-		"huge weight":     {Address: "a:1", Weight: MaxWeight + 1},
+		"negative weight": {Address: "a:1", Weight: new(-1)},
+		"huge weight":     {Address: "a:1", Weight: new(MaxWeight + 1)},
 		"negative slots":  {Address: "a:1", Slots: -1},
 		"unknown kind":    {Address: "a:1", Kind: "abacus"},
 		"empty model":     {Address: "a:1", Models: []string{""}},
@@ -124,7 +124,7 @@ func TestNewWeightedRefusesBadUpstreams(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	upstreams := make([]Upstream, 16)
 	for i := range upstreams {
-		upstreams[i] = Upstream{Address: "a:1", Weight: i + 1, Models: []string{"tiny"}}
+		upstreams[i] = Upstream{Address: "a:1", Weight: new(i + 1), Models: []string{"tiny"}}
 	}
 	w, err := NewWeighted(upstreams)
 	if err != nil {

@@ -55,8 +55,11 @@ var allowed = map[string]string{
 	"gpubackend":                    "gpubackend/engine gpubackend/model gpubackend/internal/cpu gpubackend/internal/gguf gpubackend/internal/tokenizer",
 	"gpubackend/cmd/gpubackend":     "gpubackend",
 
+	// How calls are balanced, and what proves that it is done well.
+	"caddymodule/balance/internal/prefix": "",
+
 	// What outlives a configuration knows no store, no command and no policy.
-	"caddymodule/balance":          "middleware",
+	"caddymodule/balance":          "middleware caddymodule/balance/internal/prefix",
 	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
 	"caddymodule/console":          "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
 	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
