@@ -24,8 +24,9 @@ type body struct {
 
 	mutex    sync.Mutex // guards what follows: transports read from their own goroutines
 	received []byte
-	sent     []byte // may be received itself
-	gone     bool   // the memory serves other calls
+	sent     []byte   // may be received itself, or its beginning
+	behind   [][]byte // what follows sent; shares the memory of received
+	gone     bool     // the memory serves other calls
 }
 
 // read reads the whole request, decompressed if it came compressed.
@@ -92,7 +93,17 @@ func (b *body) open() (io.ReadCloser, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	reader.rest.Reset(b.sent)
+	reader.behind = b.behind
 	return reader, nil
+}
+
+// length returns the size of the body that goes to the upstream.
+func (b *body) length() int {
+	size := len(b.sent)
+	for _, piece := range b.behind {
+		size += len(piece)
+	}
+	return size
 }
 
 // drop returns the memory of a call that is over.
@@ -106,13 +117,14 @@ func (b *body) drop() {
 	if len(b.sent) > 0 && &b.sent[0] != &b.received[0] {
 		b.pool.give(b.sent)
 	}
-	b.gone, b.received, b.sent = true, nil, nil
+	b.gone, b.received, b.sent, b.behind = true, nil, nil, nil
 }
 
 // bodyReader reads a body on its way to an upstream.
 type bodyReader struct {
-	body *body
-	rest bytes.Reader
+	body   *body
+	rest   bytes.Reader
+	behind [][]byte
 }
 
 // Read implements io.Reader. A transport may read on when the handler has
@@ -123,6 +135,10 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	defer r.body.mutex.Unlock()
 	if r.body.gone {
 		return 0, http.ErrBodyReadAfterClose
+	}
+	for r.rest.Len() == 0 && len(r.behind) > 0 {
+		r.rest.Reset(r.behind[0])
+		r.behind = r.behind[1:]
 	}
 	return r.rest.Read(p)
 }

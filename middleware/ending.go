@@ -44,7 +44,8 @@ type reading struct {
 	hasUsage     bool  // the upstream reported usage
 	early        bool  // only at the beginning of the stream
 	counted      int64 // output tokens
-	sound        bool  // the answer is a sound, and counted
+	measured     bool  // the gate counts the whole answer
+	heard        int64 // input tokens of the sound that the upstream has heard, as it says
 	inference    time.Duration
 	hasInference bool // the upstream said how long it computed
 }
@@ -174,6 +175,8 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 		}, ledger.UsageReported
 	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && e.noOutput:
 		return ledger.Quantity{InputTokens: e.reserved.Input}, ledger.UsageEstimated // no call has no input
+	case r.heard > 0 && r.usage.Input == 0 && r.usage.Output == 0:
+		return ledger.Quantity{InputTokens: r.heard, OutputTokens: r.counted}, ledger.UsageReported
 	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && r.counted > 0:
 		// An upstream that does not count says so with zeros.
 		return ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}, ledger.UsageCounted
@@ -186,7 +189,7 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			return quantity, ledger.UsageCounted
 		}
 		return quantity, ledger.UsageReported
-	case outcome != ledger.OutcomeOK || r.stream || r.sound:
+	case outcome != ledger.OutcomeOK || r.stream || r.measured:
 		quantity := ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}
 		if r.hasUsage {
 			quantity.InputTokens, quantity.CachedTokens = r.usage.Input, r.usage.Cached

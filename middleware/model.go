@@ -38,6 +38,16 @@ func (m *Model) upstream() string {
 	return m.Name
 }
 
+// heard returns what sound counts of which an upstream says how long it was, in tokens.
+func (m *Model) heard(sound int64) int64 {
+	second := int64(dialect.SoundTokens)
+	if m.Media != nil && m.Media.AudioSecond > 0 {
+		second = m.Media.AudioSecond
+	}
+	const most = 1 << 40 // so that the product does not overflow
+	return (min(sound, most)*second + dialect.SoundTokens - 1) / dialect.SoundTokens
+}
+
 // Catalog knows the models. Implementations are safe for concurrent use and do
 // not wait.
 type Catalog interface {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -220,5 +223,140 @@ func checkParam(t *testing.T, h *house, path, body, param string) {
 	if param != "" && (got.status != 400 || refused.Error.Param != param && !strings.Contains(refused.Error.Message, param)) ||
 		param == "" && strings.Contains(refused.Error.Message, "must") {
 		t.Errorf("%s: %d %s", body, got.status, got.body)
+	}
+}
+
+// form returns a form with a sound and its type.
+func form(fields ...string) (body, contentType string) {
+	var buffer bytes.Buffer
+	w := multipart.NewWriter(&buffer)
+	file, _ := w.CreateFormFile("file", "a.mp3")
+	io.WriteString(file, mp3(383))
+	for i := 0; i+1 < len(fields); i += 2 {
+		w.WriteField(fields[i], fields[i+1])
+	}
+	w.Close()
+	return buffer.String(), w.FormDataContentType()
+}
+
+func TestTranscriptsAreChargedByTheLengthOfTheSound(t *testing.T) {
+	reply, media, seen := "", "application/json", ""
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(1 << 20); err != nil {
+			t.Error(err)
+			return
+		}
+		file, header, err := r.FormFile("file")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		sound, _ := io.ReadAll(file)
+		seen = r.FormValue("model")
+		if string(sound) != mp3(383) || header.Filename != "a.mp3" || r.Header.Get("Authorization") != "" {
+			t.Errorf("the upstream gets %d bytes of %s", len(sound), header.Filename)
+		}
+		w.Header().Set("Content-Type", media)
+		io.WriteString(w, reply)
+	}, ledger.NewKey{}, middleware.WithModels(middleware.Model{Name: "whisper", UpstreamName: "openai/whisper-large-v3"}))
+	if err := h.ledger.SetPrice(t.Context(), "whisper", perToken); err != nil {
+		t.Fatal(err)
+	}
+	const length = 11 * 50 // of the sound, whole seconds
+	stream := "data: {\"type\":\"transcript.text.delta\",\"delta\":\"four\"}\n\ndata: {\"type\":\"transcript.text.done\",\"text\":\"four\",\"usage\":{\"input_tokens\":14,\"output_tokens\":2}}\n\n"
+	for i, test := range []struct {
+		path, media, reply string
+		fields             []string
+		status             int
+		input, output      int64
+		source             ledger.UsageSource
+	}{
+		{"/v1/audio/transcriptions", "application/json", `{"text":"four is"}`, nil, 200, length + 2, 2, ledger.UsageCounted},
+		{"/v1/audio/transcriptions", "application/json", `{"text":"four","usage":{"type":"duration","seconds":10}}`, nil, 200, 500, 1, ledger.UsageReported},
+		{"/v1/audio/translations", "application/json", `{"text":"four","usage":{"type":"tokens","input_tokens":14,"output_tokens":5,"total_tokens":19}}`, nil, 200, 14, 5, ledger.UsageReported},
+		{"/v1/audio/transcriptions", "application/json", `{"duration":9.98,"text":"four","segments":[{"text":"four"}]}`, []string{"response_format", "verbose_json"}, 200, 499, 1, ledger.UsageReported},
+		{"/v1/audio/transcriptions", "text/plain; charset=utf-8", "four\n", []string{"response_format", "text"}, 200, length + 3, 2, ledger.UsageCounted},
+		{"/v1/audio/transcriptions", "text/vtt", "WEBVTT\n\nfour\n", []string{"response_format", "vtt"}, 200, length + 3, 4, ledger.UsageCounted},
+		{"/v1/audio/transcriptions", "text/event-stream", stream, []string{"stream", "true"}, 200, 14, 2, ledger.UsageReported},
+		{"/v1/audio/transcriptions", "text/html", "<html>", []string{"response_format", "text"}, 502, 0, 0, 0},
+		{"/v1/audio/transcriptions", "text/plain", "", []string{"response_format", "text"}, 502, 0, 0, 0},
+		{"/v1/audio/transcriptions", "text/plain", "four", nil, 502, 0, 0, 0},
+		{"/v1/audio/transcriptions", "application/json", `{}`, nil, 502, 0, 0, 0},
+		{"/v1/audio/transcriptions", "application/json", `{"text":"x","usage":{"seconds":100000}}`, nil, 200, 213*50 + 2 + 64, 1, ledger.UsageReported}, // no more than so many bytes can hold
+	} {
+		reply, media = test.reply, test.media
+		body, contentType := form(append(test.fields, "model", "whisper")...)
+		got := h.post(test.path, body, "Content-Type", contentType)
+		if got.status != test.status || test.status == 200 && got.body != reply {
+			t.Errorf("%s %s: %d %q", test.path, test.reply, got.status, got.body)
+		}
+		if seen != "openai/whisper-large-v3" {
+			t.Errorf("the upstream sees the model %q", seen)
+		}
+		report := h.reports.nth(t, i+1)
+		input := test.input
+		if i == 11 {
+			input = report.InputTokens
+			if input > 214*50+100 || input < 212*50 {
+				t.Errorf("%d tokens are believed", input)
+			}
+		}
+		if report.InputTokens != input || report.OutputTokens != test.output || report.UsageSource != test.source || report.Charge.Amount != ledger.Micro(input+test.output) {
+			t.Errorf("%s %s: %+v", test.path, test.reply, report)
+		}
+	}
+}
+
+func TestFormsThatTwoServersReadInTwoWaysAreRefused(t *testing.T) {
+	h := build(t, func(http.ResponseWriter, *http.Request) { t.Error("the upstream is called") }, ledger.NewKey{}, middleware.WithMaxBody(1<<20))
+	twice, contentType := form("model", "a", "model", "b")
+	nothing, otherType := form("x", "y")
+	for name, test := range map[string]struct {
+		body, contentType string
+		status            int
+	}{
+		"two models":       {twice, contentType, 400},
+		"no model":         {nothing, otherType, 400},
+		"no boundary":      {twice, "multipart/form-data", 400},
+		"JSON":             {`{"model":"a"}`, "application/json", 400},
+		"too large":        {twice + strings.Repeat("x", 1<<20), contentType, 413},
+		"another boundary": {twice, "multipart/form-data; boundary=x", 400},
+	} {
+		if got := h.post("/v1/audio/transcriptions", test.body, "Content-Type", test.contentType); got.status != test.status {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	h.untouched()
+}
+
+// A form is kept once, also where the name of its model changes.
+func TestAFormIsHeldOnce(t *testing.T) {
+	const size = 8 << 20
+	body, contentType := form("model", "whisper")
+	body = strings.Replace(body, mp3(383), strings.Repeat("x", size), 1)
+	h := build(t, chat, ledger.NewKey{})
+	h.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != r.ContentLength || err != nil {
+			t.Errorf("%d of %d bytes: %v", n, r.ContentLength, err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"text":"a"}`)
+	}, middleware.WithModels(middleware.Model{Name: "whisper", UpstreamName: "another name"}))
+	request := func() {
+		r := httptest.NewRequest("POST", "/v1/audio/transcriptions", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("Authorization", "Bearer "+h.text)
+		answer := httptest.NewRecorder()
+		if h.gateway.Config.Handler.ServeHTTP(answer, r); answer.Code != 200 {
+			t.Fatal(answer.Code, answer.Body)
+		}
+	}
+	request()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	request()
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > size+size/4 {
+		t.Errorf("a form of %d bytes took %d", len(body), took)
 	}
 }

@@ -70,6 +70,7 @@ type reply struct {
 	fault        error  // nor does its header; what follows is not passed on
 	counted      int64  // tokens of a whole answer that its usage leaves out
 	sound        *sound // of an answer that is one
+	plain        bool   // an answer is text, and no JSON
 }
 
 // newReply returns the writer that the next handler gets.

@@ -37,6 +37,9 @@ func (r *reply) chooseMode(header http.Header) mode {
 	switch {
 	case r.request.call.Route.Spec.Makes == dialect.MakesSound && media != "text/event-stream":
 		return r.openSound(media)
+	case r.request.call.PlainText && strings.HasPrefix(media, "text/") && media != "text/html" && media != "text/event-stream":
+		r.plain, r.rename = true, nil
+		return modeWhole
 	case r.opaque:
 		return modeBody
 	case r.request.call.Route.Translated() && !r.request.call.Stream:
@@ -120,7 +123,9 @@ func (r *reply) consume(piece []byte) {
 			r.readError = err
 		}
 	case modeWhole:
-		r.meter.Body(piece)
+		if !r.plain {
+			r.meter.Body(piece)
+		}
 		r.kept = append(r.kept, piece...)
 		if len(r.kept) > maxWhole && r.mayAnswer() {
 			r.letPass()
@@ -130,7 +135,7 @@ func (r *reply) consume(piece []byte) {
 			r.passSound(piece)
 			return
 		}
-		if !r.opaque {
+		if !r.opaque && !r.plain {
 			r.meter.Body(piece)
 		}
 		r.pass(piece)
@@ -149,7 +154,7 @@ func (r *reply) consume(piece []byte) {
 // mayAnswer says whether a reply that is too large to be kept can be an answer. One that
 // cannot is not passed on.
 func (r *reply) mayAnswer() bool {
-	if r.request.custom == nil && !r.request.call.Route.Spec.MayAnswer(r.kept) {
+	if r.request.custom == nil && !r.plain && !r.request.call.Route.Spec.MayAnswer(r.kept) {
 		r.fault, r.mode, r.kept = errNoReply, modeError, r.kept[:0]
 		return false
 	}
@@ -261,9 +266,12 @@ func (r *reply) judge(selfReported bool) error {
 	switch {
 	case r.mode == modeError || r.mode == modeStream || selfReported:
 		return nil
-	case r.sound != nil:
+	case r.sound != nil || r.plain:
 		if r.size == 0 {
 			return errNoReply
+		}
+		if r.plain {
+			r.counted = (r.size + bytesPerToken - 1) / bytesPerToken
 		}
 		return nil
 	case r.mode == modeWhole && !reported && dialect.SaysError(r.kept):
@@ -271,9 +279,14 @@ func (r *reply) judge(selfReported bool) error {
 	case r.mode == modeWhole && !r.request.call.Route.Spec.Answered(r.kept, usage.Output > 0):
 		return errNoReply
 	}
-	if reported && usage.Input == 0 && usage.Output == 0 {
+	form := r.request.call.Route.IsForm()
+	if form || reported && usage.Input == 0 && usage.Output == 0 {
 		text := r.size
-		if r.mode != modeBody {
+		switch {
+		case r.mode == modeBody:
+		case form:
+			text = dialect.TranscriptBytes(r.kept)
+		default:
 			text = dialect.TextBytes(r.kept)
 		}
 		r.counted = (text + bytesPerToken - 1) / bytesPerToken
@@ -293,8 +306,9 @@ func (r *reply) reading() reading {
 		retryAfter: r.retryAfter,
 		errorEvent: r.meter.Failed(), produced: r.meter.Produced(), early: r.meter.Early(),
 		counted:   r.meter.Counted() + r.counted + r.sound.tokens(),
-		inference: r.inference, hasInference: r.hasInference, sound: r.sound != nil,
+		inference: r.inference, hasInference: r.hasInference, measured: r.sound != nil || r.request.call.Route.IsForm(),
 	}
 	seen.usage, seen.hasUsage = r.meter.Reported()
+	seen.heard = r.request.model.heard(seen.usage.Sound)
 	return seen
 }

@@ -36,7 +36,7 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 	if refusal := q.body.read(w, r, g.maxBody); refusal != nil {
 		return refusal
 	}
-	call, err := g.reader.Read(q.call.Route, q.body.received)
+	call, err := q.parse(g, r)
 	if err != nil {
 		return refuseBody(err)
 	}
@@ -53,6 +53,18 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 		}
 	}
 	return nil
+}
+
+// parse reads the body.
+func (q *request) parse(g *Gate, r *http.Request) (dialect.Call, error) {
+	if !q.call.Route.IsForm() {
+		return g.reader.Read(q.call.Route, q.body.received)
+	}
+	contentType := ""
+	if values := r.Header["Content-Type"]; len(values) == 1 {
+		contentType = values[0]
+	}
+	return g.reader.ReadForm(q.call.Route, contentType, q.body.received)
 }
 
 // readCustom prepares a call whose body the gate does not read. Limits and
@@ -111,7 +123,7 @@ func (q *request) chooseCap() *dialect.Refusal {
 	}
 	tokens, maximum := q.call.OutputCap, q.model.MaxOutputTokens
 	switch {
-	case q.call.Route.Spec.Makes != dialect.MakesText: // what is asked for bounds it
+	case q.call.Route.Spec.Makes != dialect.MakesText || q.call.Route.IsForm(): // what is asked for bounds it
 	case tokens == 0:
 		tokens, q.cap.byDefault = maximum, true
 		if maximum == 0 {
@@ -150,6 +162,10 @@ func (q *request) prepare(tokens int64, inject bool) {
 		return
 	case q.chat != nil:
 		q.body.sent = q.chat.Body(tokens)
+		return
+	case q.call.Route.IsForm():
+		pieces := q.call.FormPieces(q.body.received, q.model.upstream())
+		q.body.sent, q.body.behind = pieces[0], pieces[1:]
 		return
 	}
 	rewrite := dialect.Rewrite{

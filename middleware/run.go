@@ -69,9 +69,14 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 	body := &x.request.body
 	request.Body, _ = body.open()
 	request.GetBody = body.open
-	request.ContentLength = int64(len(body.sent))
+	length := body.length()
+	request.ContentLength = int64(length)
 	request.TransferEncoding, request.Trailer = nil, nil
-	x.headers.setUpstream(request.Header, len(body.sent))
+	contentType := request.Header["Content-Type"]
+	x.headers.setUpstream(request.Header, length)
+	if x.request.call.Route.IsForm() {
+		request.Header["Content-Type"] = contentType
+	}
 	delete(request.Header, "Content-Encoding")
 	delete(request.Header, "Expect") // the gate read the body, which let the caller go on
 	return request

@@ -24,7 +24,8 @@ var allowed = map[string]string{
 	"limiter/internal/suite": "limits limiter",
 	"limiter/redisstore":     "limits limiter",
 
-	"middleware/dialect":                    "middleware/dialect/internal/jsonscan middleware/dialect/internal/mediafile middleware/dialect/internal/meter middleware/dialect/internal/playtime middleware/dialect/media",
+	"middleware/dialect":                    "middleware/dialect/internal/form middleware/dialect/internal/jsonscan middleware/dialect/internal/mediafile middleware/dialect/internal/meter middleware/dialect/internal/playtime middleware/dialect/media",
+	"middleware/dialect/internal/form":      "",
 	"middleware/dialect/internal/playtime":  "",
 	"middleware/dialect/media":              "",
 	"middleware/dialect/internal/mediafile": "middleware/dialect/media",

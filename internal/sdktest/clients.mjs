@@ -82,6 +82,10 @@ async function openai(name, Client) {
       const reply = await client().audio.speech.create({ model: "tiny", voice: "alloy", input: "four" });
       return (await reply.arrayBuffer()).byteLength;
     },
+    transcription: async () => {
+      const file = new File([new Uint8Array(8000)], "a.wav", { type: "audio/wav" });
+      return (await client().audio.transcriptions.create({ model: "tiny", file })).text;
+    },
     images: async () => (await client().images.generate({ model: "tiny", prompt: "four", n: 2, size: "1024x1024" })).data.length,
     moderation: async () => (await client().moderations.create({ model: "tiny", input: "four" })).results[0].flagged,
     models: async () => (await client().models.list()).data.map((model) => model.id).sort(),

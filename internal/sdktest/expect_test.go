@@ -26,6 +26,7 @@ var openAI = map[string]expectation{
 	"responses":                   {ok: `["four",3]`},
 	"responses stream":            {ok: `["four",3]`},
 	"speech":                      {ok: `4000`},
+	"transcription":               {ok: `"four"`},
 	"images":                      {ok: `2`},
 	"moderation":                  {ok: `false`},
 	"models":                      {ok: `["busy","dies","fails","slow","tiny"]`},

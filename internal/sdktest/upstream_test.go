@@ -20,6 +20,15 @@ type request struct {
 // upstream is an inference server as far as the clients can tell: it speaks the
 // APIs of both vendors, and its models fail in the ways that their names say.
 func upstream(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v1/audio/transcriptions" {
+		if _, _, err := r.FormFile("file"); err != nil || r.FormValue("model") != "tiny" {
+			http.Error(w, "no file or model", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"text":"four","usage":{"type":"duration","seconds":2}}`)
+		return
+	}
 	var call request
 	if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
 		http.Error(w, `{"error":{"message":"not JSON"}}`, http.StatusBadRequest)

@@ -29,6 +29,11 @@ const chatMembers = ` messages tools tool_choice parallel_tool_calls functions f
 	stream_reasoning enable_thinking thinking reasoning_budget parse_tool_calls tool_prompt format keep_alive options
 	think `
 
+// transcriptFields are those of the forms of sound.
+const transcriptFields = ` file model prompt response_format temperature stream stream_include_usage
+	stream_continuous_usage_stats n seed top_p top_k min_p frequency_penalty presence_penalty repetition_penalty
+	max_completion_tokens vllm_xargs hotwords use_beam_search length_penalty vad_filter `
+
 // pooling are those of the operations that score texts.
 const pooling = ` model user use_activation truncate_prompt_tokens truncation_side add_special_tokens priority cache_salt
 	request_id rid lora_path `
@@ -55,6 +60,9 @@ var knownText = map[*Spec]string{
 	&detokenizeSpec: ` model tokens ids skip_special_tokens `,
 	&speechSpec: ` model input voice response_format speed instructions stream_format stream language seed temperature
 		top_p top_k repetition_penalty max_new_tokens task_type ref_audio ref_text lang_code volume_multiplier user `,
+	&transcriptionsSpec: transcriptFields + ` language timestamp_granularities diarization_config chunking_strategy
+		include known_speaker_names known_speaker_references `,
+	&translationsSpec: transcriptFields + ` to_language `,
 	&imagesSpec: ` model prompt n size quality style response_format user background moderation output_compression
 		output_format partial_images stream seed negative_prompt num_inference_steps steps guidance_scale strength `,
 	&responsesSpec: sampling + llamaServer + ` input instructions max_output_tokens background previous_response_id

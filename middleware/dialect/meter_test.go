@@ -172,6 +172,8 @@ var wholeReplies = map[*Spec]string{
 	&moderationsSpec:    `{"results":[{"flagged":false}]}`,
 	&tokenizeSpec:       `{"tokens":[]}`,
 	&detokenizeSpec:     `{"content":""}`,
+	&transcriptionsSpec: `{"text":""}`,
+	&translationsSpec:   `{"text":"a"}`,
 	&imagesSpec:         `{"data":[{"b64_json":"x"}]}`,
 }
 

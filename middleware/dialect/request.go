@@ -49,6 +49,8 @@ type Call struct {
 	Media *media.Content
 	// IncludeUsage says that the caller asked for usage in the stream.
 	IncludeUsage bool
+	// PlainText says that the caller asked for an answer that is no JSON.
+	PlainText bool
 	// ContinuousUsage says that the caller asked for it on every chunk.
 	ContinuousUsage bool
 

@@ -10,7 +10,7 @@ import (
 // specs are all operations. To add one, write its spec and add it here.
 var specs = []*Spec{
 	&chatSpec, &completionsSpec, &embeddingsSpec, &responsesSpec, &modelsSpec, &modelSpec,
-	&speechSpec, &imagesSpec,
+	&speechSpec, &transcriptionsSpec, &translationsSpec, &imagesSpec,
 	&messagesSpec, &countTokensSpec,
 	&inferSpec,
 	&executeSpec, &startSpec, &pollSpec,

@@ -58,6 +58,7 @@ type Spec struct {
 	NoInput       bool // no model reads: no input to limit or to charge
 	RepeatsPrompt bool // an answer may repeat the prompt
 	Makes         Product
+	Form          bool // the request is a form with a file of sound
 	// CountHeaders are the reply's headers with the tokens of input and output;
 	// empty: there are none.
 	CountHeaders [2]string

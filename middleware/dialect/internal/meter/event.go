@@ -132,10 +132,11 @@ func (m *Meter) typedEvent(event []byte, at jsonscan.Span) (verdict, []byte) {
 	return verdictPass, nil
 }
 
-// brings says whether an event of this type brings a new piece of the answer.
+// brings says whether an event of this type brings a new piece of the answer. One
+// without a type is a chunk of a server that has chunks on this path.
 func (m *Meter) brings(kind []byte) bool {
 	piece := m.shape.Piece
-	return len(kind) >= len(piece) && string(kind[len(kind)-len(piece):]) == piece
+	return len(kind) == 0 || len(kind) >= len(piece) && string(kind[len(kind)-len(piece):]) == piece
 }
 
 // ends says whether an event of this type completes the stream, and notes a failure.

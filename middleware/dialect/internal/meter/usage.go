@@ -83,9 +83,7 @@ func (t *tally) usage(apart bool) (Usage, bool) {
 	switch {
 	case t.invalid:
 		return Usage{}, false
-	case t.seen:
-	case usage.Sound > 0: // who counts by seconds counts nothing else
-		usage.Input = usage.Sound
+	case t.seen, usage.Sound > 0: // who counts by seconds counts nothing else
 	default:
 		return Usage{Images: usage.Images}, false
 	}
