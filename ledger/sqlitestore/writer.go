@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -15,13 +16,14 @@ import (
 // writer is the one connection that writes. It speaks to the driver directly,
 // because database/sql would add a lock and an allocation to every value.
 type writer struct {
-	db     *sql.DB
-	held   *sql.Conn
-	driver driver.Conn
-	insert [mostRows + 1]driver.StmtExecContext // by the number of entries, from 1
-	begin  driver.StmtExecContext
-	commit driver.StmtExecContext
-	values []driver.NamedValue
+	db      *sql.DB
+	held    *sql.Conn
+	driver  driver.Conn
+	any     inserts
+	charges inserts // of ordinary charges
+	begin   driver.StmtExecContext
+	commit  driver.StmtExecContext
+	values  []driver.NamedValue
 
 	addLink    driver.StmtExecContext
 	linkValues []driver.NamedValue
@@ -55,21 +57,63 @@ func openWriter(ctx context.Context, source string) (*writer, error) {
 // costs about half as much as binding the values of one entry.
 const mostRows = 16
 
+// inserts are statements that insert entries which have the same values in some columns.
+// To bind a value, a text above all, costs more than to have it in the statement.
+type inserts struct {
+	same  map[int]string // by column: the value as SQL has it
+	bound []int          // the other columns
+	by    [mostRows + 1]driver.StmtExecContext
+}
+
+// ordinaryCharge is what the rows of ordinary charges have in common.
+var ordinaryCharge = map[int]string{
+	columnKind: "'settle'", columnUsage: "'reported'", columnOutcome: "'ok'", columnReference: "NULL", columnDetail: "NULL",
+}
+
+// isOrdinaryCharge reports whether ordinaryCharge fits an entry.
+func isOrdinaryCharge(e *ledger.Entry) bool {
+	return e.Kind == ledger.KindSettle && e.Usage == ledger.UsageReported && e.Outcome == ledger.OutcomeOK &&
+		e.Reference == "" && len(e.Detail) == 0
+}
+
+// compile prepares the statements.
+func (s *inserts) compile(ctx context.Context, w *writer) (err error) {
+	values := make([]string, len(columns))
+	for column := range columns {
+		values[column] = "?"
+		if value, same := s.same[column]; same {
+			values[column] = value
+			continue
+		}
+		s.bound = append(s.bound, column)
+	}
+	row := "(" + strings.Join(values, ", ") + ")"
+	for rows := 1; rows <= mostRows && err == nil; rows++ {
+		s.by[rows], err = w.compile(ctx, "INSERT INTO entry ("+columnList+") VALUES "+strings.Repeat(row+", ", rows-1)+row)
+	}
+	return err
+}
+
+func (w *writer) compile(ctx context.Context, text string) (driver.StmtExecContext, error) {
+	compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return compiled.(driver.StmtExecContext), nil
+}
+
 // prepare compiles the statements of the hot path and finds the chain's head.
-func (w *writer) prepare(ctx context.Context) error {
-	values := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
-	texts := map[*driver.StmtExecContext]string{
+func (w *writer) prepare(ctx context.Context) (err error) {
+	w.charges.same = ordinaryCharge
+	if err := errors.Join(w.any.compile(ctx, w), w.charges.compile(ctx, w)); err != nil {
+		return err
+	}
+	for target, text := range map[*driver.StmtExecContext]string{
 		&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT", &w.addLink: "INSERT INTO chain (last, sha256) VALUES (?, ?)",
-	}
-	for rows := 1; rows <= mostRows; rows++ {
-		texts[&w.insert[rows]] = "INSERT INTO entry (" + columnList + ") VALUES " + strings.Repeat(values+", ", rows-1) + values
-	}
-	for target, text := range texts {
-		compiled, err := w.driver.(driver.ConnPrepareContext).PrepareContext(ctx, text)
-		if err != nil {
+	} {
+		if *target, err = w.compile(ctx, text); err != nil {
 			return err
 		}
-		*target = compiled.(driver.StmtExecContext)
 	}
 	w.values = make([]driver.NamedValue, mostRows*len(columns))
 	for i := range w.values {
@@ -104,22 +148,29 @@ func (w *writer) append(ctx context.Context, entries []ledger.Entry) error {
 // insertAll inserts entries and links.
 func (w *writer) insertAll(ctx context.Context, entries []ledger.Entry) error {
 	for rest := entries; len(rest) > 0; {
-		rows := min(len(rest), mostRows)
-		for i := range rows {
-			if err := w.bind(ctx, w.values[i*len(columns):], &rest[i]); err != nil {
-				return fmt.Errorf("entry %d: %w", rest[i].Sequence, err)
+		some := rest[:min(len(rest), mostRows)]
+		rest = rest[len(some):]
+		insert := &w.charges
+		for i := range some {
+			if !isOrdinaryCharge(&some[i]) {
+				insert = &w.any
 			}
 		}
-		if _, err := w.insert[rows].ExecContext(ctx, w.values[:rows*len(columns)]); err != nil {
-			return fmt.Errorf("entry %d: %w", rest[0].Sequence, err)
+		width := len(insert.bound)
+		for i := range some {
+			if err := w.bind(ctx, w.values[i*width:(i+1)*width], insert, &some[i]); err != nil {
+				return fmt.Errorf("entry %d: %w", some[i].Sequence, err)
+			}
 		}
-		rest = rest[rows:]
+		if _, err := insert.by[len(some)].ExecContext(ctx, w.values[:len(some)*width]); err != nil {
+			return fmt.Errorf("entry %d: %w", some[0].Sequence, err)
+		}
 	}
 	return w.finishLink(ctx)
 }
 
 // bind sets the values of one entry and takes it into the chain.
-func (w *writer) bind(ctx context.Context, v []driver.NamedValue, e *ledger.Entry) error {
+func (w *writer) bind(ctx context.Context, v []driver.NamedValue, insert *inserts, e *ledger.Entry) error {
 	if !w.chain.fits(e.At) {
 		if err := w.finishLink(ctx); err != nil {
 			return err
@@ -130,8 +181,8 @@ func (w *writer) bind(ctx context.Context, v []driver.NamedValue, e *ledger.Entr
 	w.row[columnChecksum] = checksum(w.buffer)
 	w.buffer = w.row.finish(w.buffer)
 	w.chain.add(e.Sequence, e.At, w.buffer)
-	for i, value := range w.row {
-		v[i].Value = value
+	for i, column := range insert.bound {
+		v[i].Value = w.row[column]
 	}
 	return nil
 }
@@ -170,7 +221,7 @@ func (w *writer) transaction(ctx context.Context, work func() error) error {
 // close ends the connection.
 func (w *writer) close() error {
 	var problems []error
-	for _, statement := range append(w.insert[:], w.begin, w.commit, w.addLink) {
+	for _, statement := range slices.Concat(w.any.by[:], w.charges.by[:], []driver.StmtExecContext{w.begin, w.commit, w.addLink}) {
 		if compiled, ok := statement.(driver.Stmt); ok {
 			problems = append(problems, compiled.Close())
 		}

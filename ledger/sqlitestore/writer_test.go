@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +139,73 @@ func TestACanceledTransactionLeavesTheWriterUsable(t *testing.T) {
 	err = store.Append(t.Context(), []ledger.Entry{{Sequence: 1, At: time.Unix(1, 0), Kind: ledger.KindEpoch}})
 	if err != nil {
 		t.Errorf("append after a canceled transaction: %v", err)
+	}
+}
+
+// Commits of ordinary charges, of other entries and of both are written by different
+// statements: what is read must always be what was written.
+func TestEntriesAreReadAsTheyWereWritten(t *testing.T) {
+	store, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var written []ledger.Entry
+	for _, size := range []int{1, 2, mostRows, mostRows + 1, 40} {
+		for oddity := range 8 {
+			var commit []ledger.Entry
+			for i := range size {
+				e := ordinary(int64(len(written) + i + 1))
+				if i == size/2 {
+					makeOdd(&e, oddity)
+				}
+				commit = append(commit, e)
+			}
+			if err := store.Append(t.Context(), commit); err != nil {
+				t.Fatal(err)
+			}
+			written = append(written, commit...)
+		}
+	}
+	var read []ledger.Entry
+	if err := store.Replay(t.Context(), 0, func(e *ledger.Entry) error { read = append(read, *e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(read) != len(written) {
+		t.Fatalf("%d entries were written, %d read", len(written), len(read))
+	}
+	for i := range written {
+		if !reflect.DeepEqual(read[i], written[i]) {
+			t.Errorf("written %+v\nread    %+v", written[i], read[i])
+		}
+	}
+}
+
+// ordinary returns an ordinary charge.
+func ordinary(sequence int64) ledger.Entry {
+	return ledger.Entry{
+		Sequence: sequence, At: time.UnixMicro(1_800_000_000_000_000 + sequence).UTC(), Kind: ledger.KindSettle,
+		Account: "acme", KeyID: "0123456789", Model: "tiny", RequestID: "r", Hold: ledger.HoldID(1<<40 + sequence),
+		Quantity: ledger.Quantity{InputTokens: 3, CachedTokens: 1, OutputTokens: 2, Duration: time.Second}, Amount: 5, Balance: 7, PriceVersion: 1,
+	}
+}
+
+// makeOdd changes one thing that an ordinary charge does not have.
+func makeOdd(e *ledger.Entry, what int) {
+	switch what {
+	case 1:
+		e.Kind = ledger.KindVoid
+	case 2:
+		e.Usage = ledger.UsageCounted
+	case 3:
+		e.Outcome = ledger.OutcomeClientGone
+	case 4:
+		e.Reference = "reference"
+	case 5:
+		e.Detail = []byte(`{"x":1}`)
+	case 6:
+		*e = ledger.Entry{Sequence: e.Sequence, At: e.At, Kind: ledger.KindEpoch, Hold: 2 << 40}
+	case 7:
+		e.Quantity, e.Amount = ledger.Quantity{}, 0
 	}
 }
