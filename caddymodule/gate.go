@@ -115,6 +115,13 @@ type Gate struct {
 	// needs it), `Server`, `X-Powered-By` and `Alt-Svc`. Default: none.
 	ReplyHeaders []string `json:"reply_headers,omitempty"`
 
+	// Calls of which APIs become chat completions on their way to the upstreams, and
+	// answers what these APIs answer: `messages` for Anthropic's `/v1/messages`,
+	// `responses` for OpenAI's `/v1/responses`, or `off` for none. Default: those that
+	// one of the upstreams which serve the call's model lacks, by the kind that
+	// `lb_policy penstock` names: `penstock` and `tgi` lack both, other kinds neither.
+	Translate []string `json:"translate,omitempty"`
+
 	// What happens to the running streams of a key that is revoked: `finish` lets
 	// them finish, `abort` cuts them within a few seconds. Default: `finish`.
 	OnRevoke string `json:"on_revoke,omitempty"`
@@ -181,6 +188,9 @@ func (g *Gate) Validate() error {
 			return err
 		}
 	}
+	if err := checkTranslate(g.Translate); err != nil {
+		return fmt.Errorf("translate: %w", err)
+	}
 	for _, path := range g.AllowUnmetered {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("allow_unmetered: path %q does not begin with a slash", path)
@@ -244,6 +254,7 @@ func (g *Gate) options() []middleware.Option {
 		middleware.WithAllowUnmetered(g.AllowUnmetered...),
 		middleware.WithCORS(g.CORS...),
 		middleware.WithReplyHeaders(g.ReplyHeaders...),
+		middleware.WithTranslation(g.lacking()),
 	}
 	if g.MaxBody != 0 {
 		options = append(options, middleware.WithMaxBody(g.MaxBody))

@@ -38,6 +38,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 	"cors":              (*Gate).unmarshalCORS,
 	"reply_headers":     (*Gate).unmarshalReplyHeaders,
 	"fixed_cost":        (*Gate).unmarshalFixedCost,
+	"translate":         (*Gate).unmarshalTranslate,
 	"on_revoke":         func(g *Gate, d *caddyfile.Dispenser) error { return oneOf(d, &g.OnRevoke, "finish", "abort") },
 }
 
@@ -56,6 +57,7 @@ var gateOptions = map[string]func(*Gate, *caddyfile.Dispenser) error{
 //	    cors              <origins...>
 //	    reply_headers     <names...>
 //	    fixed_cost        <path> <credits>
+//	    translate         off|messages|responses...
 //	    on_revoke         finish|abort
 //	}
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

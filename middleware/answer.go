@@ -65,7 +65,7 @@ func (x *exchange) answer(seen *evidence, end *ending) {
 		x.fail(end, refusal)
 	case outcome == ledger.OutcomeOK:
 		x.complete(end)
-	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent && x.mayQuote(seen):
+	case outcome == ledger.OutcomeUpstreamFailed && seen.reply.stream && seen.reply.errorEvent && r.sent && r.stream == nil && x.mayQuote(seen):
 		r.write(r.kept) // the upstream's own error event
 		x.headers.setCharge(r.Header(), end.charge.Amount)
 	case r.mode == modeError && r.wrote && seen.facts.failure == nil && seen.reply.readError == nil &&
@@ -88,6 +88,9 @@ func (x *exchange) complete(end *ending) {
 	case modeWhole:
 		r.kept = r.renamed(r.kept)
 	case modeTranslated:
+		if x.request.translation != nil {
+			break // it was translated before the charge was known
+		}
 		quantity := &end.settlement.Quantity
 		r.kept = dialect.Answer{
 			Text: r.text, InputTokens: quantity.InputTokens, OutputTokens: quantity.OutputTokens,
@@ -135,6 +138,8 @@ func (x *exchange) explainFailure(seen *evidence, refusal *dialect.Refusal) {
 	case errors.Is(seen.facts.failure, errOverCap):
 		refusal.Code = "output_cap_exceeded"
 		refusal.Message = fmt.Sprintf("the upstream did not stop at the %d tokens that it was asked for", seen.most.OutputTokens)
+	case x.reply.stream != nil && x.reply.stream.Failure() != nil && upstreamMessage(x.reply.kept) != "" && x.mayQuote(seen):
+		refusal.Message = upstreamMessage(x.reply.kept)
 	case reply.produced || x.reply.sent:
 		refusal.Message = "the upstream failed before the answer was complete"
 	case seen.facts.failureStatus == http.StatusServiceUnavailable:
@@ -205,10 +210,13 @@ func (x *exchange) passRefusal(seen *evidence, end *ending) {
 			"status", status, "upstream", seen.facts.upstream.Address)
 		x.fail(end, x.refuseEnding(seen, end))
 		return
+	case x.foreign(status, seen.facts.upstream.Kind):
+		x.fail(end, refuseForeign(seen.facts.upstream.Kind, x.request.call.Route.Spec))
+		return
 	case !x.mayQuote(seen):
 		x.fail(end, refusal)
 		return
-	case !x.request.call.Route.Translated() && x.headers.dialect.HasCommonErrors() && hasErrorObject(r.kept):
+	case !x.request.toChat() && x.headers.dialect.HasCommonErrors() && hasErrorObject(r.kept):
 		r.Header()["Content-Length"] = []string{strconv.Itoa(len(r.kept))}
 		if refusal.RetryAfter > 0 {
 			refusal.SetHeaders(r.Header(), x.headers.dialect)

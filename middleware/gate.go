@@ -10,6 +10,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/forecast"
 	"github.com/penstockhq/penstock/middleware/internal/requestid"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 // Gate decides which calls reach a handler that serves models, and meters them. It
@@ -22,6 +23,7 @@ type Gate struct {
 	maxBody       int64
 	holdTimeout   time.Duration
 	injectCap     bool
+	lacks         func(model string) translate.APIs
 	unmetered     []string
 	custom        map[string]*customPath
 	dialect       *dialect.Name

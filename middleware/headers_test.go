@@ -288,7 +288,7 @@ func TestAStatusThatDoesNotExistIsAFailureOfTheUpstream(t *testing.T) {
 			handler := gate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Length", "3")
 				w.WriteHeader(status)
-				io.WriteString(w, "abc")
+				io.WriteString(w, "xyz")
 			}))
 			if status == 101 && path == ownPaths[0] {
 				continue // is not final: what follows is the answer
@@ -297,7 +297,7 @@ func TestAStatusThatDoesNotExistIsAFailureOfTheUpstream(t *testing.T) {
 			request.Header.Set("X-Api-Key", h.text)
 			got := httptest.NewRecorder()
 			handler.ServeHTTP(got, request)
-			if got.Code != 502 || !strings.Contains(got.Body.String(), `"code":"upstream_failed"`) || strings.Contains(got.Body.String(), "abc") {
+			if got.Code != 502 || !strings.Contains(got.Body.String(), `"code":"upstream_failed"`) || strings.Contains(got.Body.String(), "xyz") {
 				t.Errorf("%s, %d: %d %s", path, status, got.Code, got.Body)
 			}
 		}

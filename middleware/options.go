@@ -11,6 +11,7 @@ import (
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/forecast"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 const (
@@ -78,6 +79,14 @@ func WithFixedCost(path string, amount ledger.Micro) Option {
 // is held as for any other call.
 func WithMetered(path string, worst ledger.Quantity) Option {
 	return func(g *Gate) { g.custom[path] = &customPath{worst: worst} }
+}
+
+// WithTranslation turns calls of an API into chat completions where the upstreams lack it,
+// and the answers back. lacking returns the APIs that the upstreams of a model lack; it is
+// called for each call of one of them. Without the option upstreams get such calls as they
+// are.
+func WithTranslation(lacking func(model string) translate.APIs) Option {
+	return func(g *Gate) { g.lacks = lacking }
 }
 
 // WithCORS lets web pages call the gate that come from these origins, each a scheme and

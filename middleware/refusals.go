@@ -11,6 +11,7 @@ import (
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/limits"
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 // retryWhenUnavailable is the Retry-After while nothing can be admitted: long enough
@@ -184,5 +185,20 @@ func refuseHold(err error) *dialect.Refusal {
 	return &dialect.Refusal{
 		Reason: dialect.Limited, Code: "credit_held", RetryAfter: RetryWhenHeld, Bound: bound,
 		Message: message + " until running calls end",
+	}
+}
+
+// foreign says that an upstream did not find a path because its kind has none like it.
+func (x *exchange) foreign(status int, kind string) bool {
+	return (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) &&
+		!x.request.toChat() && x.request.custom == nil && translate.Foreign(kind, x.request.call.Route.Spec)
+}
+
+// refuseForeign says which path works in place of one that upstreams of a kind lack.
+func refuseForeign(kind string, operation *dialect.Spec) *dialect.Refusal {
+	return &dialect.Refusal{
+		Reason: dialect.NotFound, Code: "path_not_served", Final: true,
+		Message: fmt.Sprintf("the model runs on a server of the kind %s, which has no %s; %s works with every kind",
+			kind, operation.Paths[0], chatPath),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/internal/rename"
 	"github.com/penstockhq/penstock/middleware/internal/unpack"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 
 var (
 	errReplyTooLarge = errors.New("the upstream's reply is too large to be translated")
-	errNoChat        = errors.New("the upstream's reply is not a chat completion")
+	errNoChat        = translate.ErrNoChat
 	errOnlyError     = errors.New("the upstream answered with an error and the status of success")
 	errOpaque        = errors.New("the upstream's reply is encoded in a way that the gate did not ask for")
 	errNoReply       = errors.New("the upstream's reply holds no answer")
@@ -42,7 +43,8 @@ type reply struct {
 	request *request
 	headers *headers
 	watch   *watch
-	rename  *rename.Model // nil: the upstreams' name of the model is the public one
+	rename  *rename.Model     // nil: the upstreams' name of the model is the public one
+	stream  *translate.Stream // of a translated stream
 
 	meter     dialect.Meter
 	status    int
@@ -75,12 +77,14 @@ type reply struct {
 
 // newReply returns the writer that the next handler gets.
 func newReply(w http.ResponseWriter, q *request, h *headers, running *watch) reply {
-	strip := !q.call.IncludeUsage && !q.call.Route.Translated()
+	strip := !q.call.IncludeUsage && !q.toChat()
 	r := reply{
 		w: w, request: q, headers: h, watch: running,
 		declared: -1, meter: dialect.NewMeter(&q.call, strip),
 	}
-	if q.model.upstream() != q.model.Name {
+	if q.translation != nil {
+		r.meter = dialect.NewMeter(&chatCall, false)
+	} else if q.model.upstream() != q.model.Name {
 		r.rename = rename.New(q.model.Name)
 	}
 	return r
@@ -263,4 +267,39 @@ func (r *reply) ReadFrom(source io.Reader) (int64, error) {
 			return sum, err
 		}
 	}
+}
+
+// translator passes the events of a chat completion on as those of the caller's API.
+type translator reply
+
+// Pass implements dialect.Sink.
+func (t *translator) Pass(events []byte) error {
+	made, err := t.stream.Feed(events)
+	if passed := (*reply)(t).Pass(made); passed != nil {
+		return passed
+	}
+	return err
+}
+
+// Last implements dialect.Sink.
+func (t *translator) Last(events []byte) error {
+	if err := t.Pass(events); err != nil {
+		return err
+	}
+	return t.end()
+}
+
+// end holds the end of the answer back, or the end of the last event if that is long:
+// clients act on an event only once its blank line arrives.
+func (t *translator) end() error {
+	r := (*reply)(t)
+	events := t.stream.End(r.usage())
+	if len(events) > maxHeld/2 {
+		whole := len(events) - len("\n\n") - 1
+		if err := r.Pass(events[:whole]); err != nil {
+			return err
+		}
+		events = events[whole:]
+	}
+	return r.Last(events)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockhq/penstock/middleware/dialect"
 	"github.com/penstockhq/penstock/middleware/internal/unpack"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 // mode is how a reply is handled.
@@ -42,8 +43,10 @@ func (r *reply) chooseMode(header http.Header) mode {
 		return modeWhole
 	case r.opaque:
 		return modeBody
-	case r.request.call.Route.Translated() && !r.request.call.Stream:
+	case r.request.toChat() && !r.request.call.Stream:
 		return modeTranslated // a stream that was not asked for is not a chat completion
+	case r.request.translation != nil && media != "text/event-stream":
+		return modeTranslated
 	case media == "text/event-stream":
 		r.format = dialect.SSE
 		return modeStream
@@ -119,7 +122,7 @@ func (r *reply) openEncoding(header http.Header) {
 func (r *reply) consume(piece []byte) {
 	switch r.mode {
 	case modeStream:
-		if err := r.meter.Stream(r.format, piece, r); err != nil && r.writeError == nil {
+		if err := r.meter.Stream(r.format, piece, r.sink()); err != nil && r.writeError == nil {
 			r.readError = err
 		}
 	case modeWhole:
@@ -231,18 +234,17 @@ func (r *reply) drain(returned, selfReported bool) {
 		}
 	}
 	if r.mode == modeStream && r.wrote && returned { // an event that was cut off is not sent
-		if err := r.meter.Flush(r); err != nil && r.writeError == nil && r.readError == nil {
+		if err := r.flushEvents(); err != nil && r.writeError == nil && r.readError == nil {
 			r.readError = err
 		}
 	}
 	if r.mode == modeTranslated && r.wrote && r.readError == nil {
-		var ok bool
-		if r.text, ok = dialect.ChatText(r.kept); !ok {
-			r.readError = errNoChat
-		}
+		r.readError = r.readChat()
 	}
 	if r.wrote && returned && !r.truncated() && r.request.custom == nil && r.readError == nil {
-		r.readError = r.judge(selfReported)
+		if r.readError = r.judge(selfReported); r.readError == nil && r.mode == modeTranslated && r.request.translation != nil {
+			r.readError = r.translateWhole()
+		}
 	}
 	if r.fault != nil {
 		r.readError = r.fault
@@ -257,6 +259,19 @@ func (r *reply) drain(returned, selfReported bool) {
 			}
 		}
 	}
+}
+
+// readChat says why a whole reply is not a chat completion, nil if it is one.
+func (r *reply) readChat() error {
+	if r.request.translation != nil {
+		return translate.Check(r.kept)
+	}
+	text, ok := dialect.ChatText(r.kept)
+	if !ok {
+		return errNoChat
+	}
+	r.text = text
+	return nil
 }
 
 // judge says why a reply of a model that came with the status of success is no answer, nil
@@ -311,4 +326,62 @@ func (r *reply) reading() reading {
 	seen.usage, seen.hasUsage = r.meter.Reported()
 	seen.heard = r.request.model.heard(seen.usage.Sound)
 	return seen
+}
+
+// about is what a translated answer says of itself.
+func (r *reply) about() translate.Answer {
+	return translate.Answer{
+		ID: strings.TrimPrefix(r.request.id, "req_"), Model: r.request.model.Name, Created: r.firstByte,
+	}
+}
+
+// usage is what a translated answer says of its tokens: what the upstream reported, or else
+// what was counted.
+func (r *reply) usage() dialect.Usage {
+	if usage, ok := r.meter.Reported(); ok && usage.Input+usage.Output > 0 {
+		return usage
+	}
+	usage := dialect.Usage{Input: r.watch.admission.reserved.Input, Output: r.meter.Counted() + r.counted}
+	if r.mode == modeTranslated && r.counted == 0 {
+		usage.Output = (dialect.TextBytes(r.kept) + bytesPerToken - 1) / bytesPerToken
+	}
+	return usage
+}
+
+// translateWhole translates a whole reply.
+func (r *reply) translateWhole() error {
+	body, err := r.request.translation.Whole(r.kept, r.usage(), r.about())
+	if err != nil {
+		return err
+	}
+	media := "application/json"
+	if r.request.call.Stream {
+		media = "text/event-stream"
+	}
+	r.kept = body
+	r.Header().Set("Content-Type", media)
+	return nil
+}
+
+// sink returns who gets the events of the upstream's stream.
+func (r *reply) sink() dialect.Sink {
+	if r.request.translation == nil {
+		return r
+	}
+	if r.stream == nil {
+		r.stream = r.request.translation.Stream(r.about())
+	}
+	return (*translator)(r)
+}
+
+// flushEvents takes what is left of a stream that has ended.
+func (r *reply) flushEvents() error {
+	err := r.meter.Flush(r.sink())
+	if err == nil && r.stream != nil && r.meter.Complete() {
+		err = (*translator)(r).end()
+	}
+	if r.stream != nil && len(r.stream.Failure()) > 0 {
+		r.kept = append(r.kept[:0], r.stream.Failure()...) // it is answered in the caller's shape
+	}
+	return err
 }

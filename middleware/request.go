@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/penstockhq/penstock/middleware/dialect"
+	"github.com/penstockhq/penstock/middleware/translate"
 )
 
 // request is what a caller asks for.
@@ -13,10 +14,12 @@ type request struct {
 	client string      // the client's own id of the request, cleaned, for logs only
 	custom *customPath // set on a path that the operator named
 	call   dialect.Call
-	chat   *dialect.ChatCall // of a translated call
-	model  Model
-	cap    outputCap
-	body   body
+	chat   *dialect.ChatCall // of a call of a dialect that no upstream speaks
+	// translation is that of a call whose API the upstreams of its model lack.
+	translation *translate.Call
+	model       Model
+	cap         outputCap
+	body        body
 }
 
 // outputCap is the upper limit of one answer in tokens.
@@ -48,9 +51,12 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 		return refusal
 	}
 	if q.call.Route.Translated() {
-		if q.chat, err = q.call.ToChat(q.body.received, q.model.upstream()); err != nil {
-			return refuseBody(err)
-		}
+		q.chat, err = q.call.ToChat(q.body.received, q.model.upstream())
+	} else if api := g.lacking(&q.call, q.model.Name); api != translate.None {
+		q.translation, err = translate.Read(api, q.body.received)
+	}
+	if err != nil {
+		return refuseBody(err)
 	}
 	return nil
 }
@@ -66,6 +72,9 @@ func (q *request) parse(g *Gate, r *http.Request) (dialect.Call, error) {
 	}
 	return g.reader.ReadForm(q.call.Route, contentType, q.body.received)
 }
+
+// toChat says that the call goes to the upstream as a chat completion, and is none.
+func (q *request) toChat() bool { return q.chat != nil || q.translation != nil }
 
 // readCustom prepares a call whose body the gate does not read. Limits and
 // prices know it by its path.
@@ -167,6 +176,12 @@ func (q *request) prepare(tokens int64, inject bool) {
 		pieces := q.call.FormPieces(q.body.received, q.model.upstream())
 		q.body.sent, q.body.behind = pieces[0], pieces[1:]
 		return
+	case q.translation != nil:
+		if q.cap.byDefault && !inject {
+			tokens = 0
+		}
+		q.body.sent = q.translation.Body(q.model.upstream(), tokens, q.model.ContinuousUsage)
+		return
 	}
 	rewrite := dialect.Rewrite{
 		IncludeUsage: true, ContinuousUsage: q.model.ContinuousUsage, Memory: q.body.pool.take,
@@ -185,8 +200,20 @@ func (q *request) prepare(tokens int64, inject bool) {
 func (q *request) prompt() []byte {
 	q.body.mutex.Lock()
 	defer q.body.mutex.Unlock()
-	if q.chat != nil {
+	if q.toChat() {
 		return q.body.sent
 	}
 	return q.call.Prompt(q.body.received)
+}
+
+// lacking returns the API of a call if the upstreams of its model lack it.
+func (g *Gate) lacking(call *dialect.Call, model string) translate.APIs {
+	if g.lacks == nil {
+		return translate.None
+	}
+	api := translate.Named(call.Route.Class())
+	if api == translate.None {
+		return api
+	}
+	return api & g.lacks(model)
 }

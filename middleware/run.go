@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
 // Why the gate itself ends a call.
@@ -20,6 +21,12 @@ var (
 
 // chatPath is where translated calls go.
 const chatPath = "/v1/chat/completions"
+
+// chatCall is a call as the upstream of a translated one sees it.
+var chatCall = func() dialect.Call {
+	route, _ := dialect.Classify(http.MethodPost, chatPath)
+	return dialect.Call{Route: route}
+}()
 
 // run hands the call to the next handler and settles it, whatever the ending. An
 // abort panic of the handler passes through: swallowing it would turn a
@@ -60,7 +67,7 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 		}
 		return request
 	}
-	if x.request.call.Route.Translated() {
+	if x.request.toChat() {
 		target := *request.URL
 		target.Path, target.RawPath, target.RawQuery = chatPath, "", ""
 		request.URL = &target

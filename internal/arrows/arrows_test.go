@@ -36,7 +36,8 @@ var allowed = map[string]string{
 	"middleware/internal/rename":            "",
 	"middleware/internal/requestid":         "ledger",
 	"middleware/internal/unpack":            "",
-	"middleware":                            "limits limiter ledger middleware/dialect middleware/dialect/media middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/requestid middleware/internal/unpack",
+	"middleware/translate":                  "middleware/dialect",
+	"middleware":                            "limits limiter ledger middleware/dialect middleware/dialect/media middleware/forecast middleware/internal/discovery middleware/internal/rename middleware/internal/requestid middleware/internal/unpack middleware/translate",
 
 	// The administration: two APIs above a web framework that knows neither.
 	"middleware/admin/internal/schema":    "",
@@ -63,7 +64,7 @@ var allowed = map[string]string{
 	"caddymodule/balance":          "middleware caddymodule/balance/internal/prefix",
 	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
 	"caddymodule/console":          "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
-	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
+	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media middleware/translate gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
 	"caddymodule/caddy":            "caddymodule",
 
 	"examples":              "",
