@@ -57,7 +57,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    default_limits <limit> <value> [<limit> <value>...]
 //	    bounds         <limit> <min> <max>
 //	    model <name> {
-//	        price             minute|input|cached_input|output|request <credits>
+//	        price             minute|input|cached_input|output|request|audio_second|image <credits>
 //	        max_output_tokens <tokens>
 //	        upstream_name     <name>
 //	        description       <text>

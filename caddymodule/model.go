@@ -62,10 +62,19 @@ type Price struct {
 
 	// Credits per request. Default: 0.
 	Request string `json:"request,omitempty"`
+
+	// Credits per second of sound: of the file that a transcription or translation
+	// reads, or that speech fills. Such calls then count nothing else, and 50 tokens a
+	// second for limits. Not beside a price per token. Default: 0.
+	AudioSecond string `json:"audio_second,omitempty"`
+
+	// Credits per image that is made. Such calls then count nothing else, and 1,000
+	// tokens an image for limits. Not beside a price per token. Default: 0.
+	Image string `json:"image,omitempty"`
 }
 
 // priceNames lists the parts of a price in the order of Price.
-var priceNames = []string{"minute", "input", "cached_input", "output", "request"}
+var priceNames = []string{"minute", "input", "cached_input", "output", "request", "audio_second", "image"}
 
 // field returns the part of the price that has a name, nil if none has.
 func (p *Price) field(name string) *string {
@@ -80,6 +89,10 @@ func (p *Price) field(name string) *string {
 		return &p.Output
 	case "request":
 		return &p.Request
+	case "audio_second":
+		return &p.AudioSecond
+	case "image":
+		return &p.Image
 	}
 	return nil
 }
@@ -93,7 +106,8 @@ func (m *Model) price() (ledger.Price, error) {
 		return defaultPrice, nil
 	}
 	var price ledger.Price
-	amounts := []*ledger.Micro{&price.Minute, &price.Input, &price.CachedInput, &price.Output, &price.Request}
+	var second, image ledger.Micro
+	amounts := []*ledger.Micro{&price.Minute, &price.Input, &price.CachedInput, &price.Output, &price.Request, &second, &image}
 	for i, name := range priceNames {
 		text := *m.Price.field(name)
 		if text == "" {
@@ -108,6 +122,9 @@ func (m *Model) price() (ledger.Price, error) {
 		}
 		*amounts[i] = amount
 	}
+	if m.unit() != middleware.UnitToken {
+		return price, m.Price.each(&price, second, image)
+	}
 	if price.CachedInput > price.Input {
 		return ledger.Price{}, fmt.Errorf("price cached_input: %s is above the price of input", m.Price.CachedInput)
 	}
@@ -115,6 +132,41 @@ func (m *Model) price() (ledger.Price, error) {
 		price.CachedInput = ledger.Free // zero would mean the price of input
 	}
 	return price, nil
+}
+
+// unit returns what calls for sound and images are counted in.
+func (m *Model) unit() middleware.Unit {
+	switch {
+	case m.Price == nil:
+	case m.Price.AudioSecond != "":
+		return middleware.UnitAudioSecond
+	case m.Price.Image != "":
+		return middleware.UnitImage
+	}
+	return middleware.UnitToken
+}
+
+// each makes a price for each second or image one for the tokens that it counts.
+func (p *Price) each(price *ledger.Price, second, image ledger.Micro) error {
+	name, amount, tokens := "audio_second", second, ledger.Micro(middleware.AudioSecondTokens)
+	if p.AudioSecond == "" {
+		name, amount, tokens = "image", image, middleware.ImageTokens
+	}
+	for _, other := range priceNames {
+		if other != name && other != "minute" && other != "request" && *p.field(other) != "" {
+			return fmt.Errorf("price %s: cannot stand beside price %s: calls are counted in one of them", name, other)
+		}
+	}
+	const million = 1_000_000
+	perToken := million / tokens // of a price for a million
+	if amount > ledger.MaxMicro/perToken {
+		return fmt.Errorf("price %s: %s is above %s", name, *p.field(name), ledger.MaxMicro/perToken)
+	}
+	price.Output = amount * perToken
+	if name == "audio_second" {
+		price.Input = price.Output
+	}
+	return nil
 }
 
 // validate checks the values.
@@ -202,6 +254,7 @@ func (a *App) catalog() []middleware.Model {
 			known.MaxOutputTokens = model.MaxOutputTokens
 			known.ContinuousUsage = model.ContinuousUsage
 			known.Media, _ = model.Media.rules() // validated before
+			known.Unit = model.unit()
 		}
 		models = append(models, known)
 	}

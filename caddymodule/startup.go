@@ -11,6 +11,7 @@ import (
 	"github.com/penstockhq/penstock/caddymodule/balance"
 	"github.com/penstockhq/penstock/caddymodule/internal/runtime"
 	"github.com/penstockhq/penstock/ledger"
+	"github.com/penstockhq/penstock/middleware"
 )
 
 // AddPolicy implements balance.Application.
@@ -70,9 +71,25 @@ func (a *App) priceList() []string {
 	}
 	list := make([]string, 0, len(a.Models))
 	for _, name := range a.modelNames() {
-		list = append(list, name+": "+priceText(a.configuration.Prices[name]))
+		list = append(list, name+": "+a.Models[name].priceText(a.configuration.Prices[name]))
 	}
 	return list
+}
+
+// priceText writes the price of a model with its units.
+func (m *Model) priceText(price ledger.Price) string {
+	if m == nil || m.unit() == middleware.UnitToken {
+		return priceText(price)
+	}
+	each := m.Price.Image + " an image"
+	if m.unit() == middleware.UnitAudioSecond {
+		each = m.Price.AudioSecond + " a second of sound"
+	}
+	price.Input, price.Output = 0, 0
+	if rest := priceText(price); rest != "free" {
+		return rest + ", " + each
+	}
+	return each
 }
 
 // priceText writes a price with its units.

@@ -61,6 +61,17 @@ http://`+testkit.FreeAddress(t)+` {
 }
 
 func TestAPriceNamesItsUnits(t *testing.T) {
+	for want, model := range map[string]Model{
+		"0.0001 a second of sound":          {Price: &Price{AudioSecond: "0.0001"}},
+		"0.010000 a request, 0.04 an image": {Price: &Price{Image: "0.04", Request: "0.01"}},
+		"1.000000 a minute, 0.04 an image":  {Price: &Price{Image: "0.04", Minute: "1"}},
+		"2.000000 a million input tokens":   {Price: &Price{Input: "2", CachedInput: "0"}},
+	} {
+		price, err := model.price()
+		if got := model.priceText(price); err != nil || got != want {
+			t.Errorf("%+v is written %q, want %q: %v", *model.Price, got, want, err)
+		}
+	}
 	for want, price := range map[string]ledger.Price{
 		"free":               {},
 		"0.500000 a request": {Request: ledger.Credit / 2},

@@ -20,6 +20,7 @@ type evidence struct {
 	most       ledger.Quantity // what the call may consume by what it asked for
 	custom     bool            // most is what the operator said of the path
 	noOutput   bool            // the operation generates nothing
+	unit       Unit            // in which the call is counted
 	fixed      bool            // the path has a fixed cost
 
 	reply reading // what the reply showed
@@ -173,6 +174,8 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			InputTokens: input, CachedTokens: min(max(e.facts.usage.CachedTokens, 0), input),
 			OutputTokens: max(e.facts.usage.OutputTokens, 0),
 		}, ledger.UsageReported
+	case e.unit != UnitToken:
+		return e.units(outcome)
 	case r.hasUsage && r.usage.Input == 0 && r.usage.Output == 0 && e.noOutput:
 		return ledger.Quantity{InputTokens: e.reserved.Input}, ledger.UsageEstimated // no call has no input
 	case r.heard > 0 && r.usage.Input == 0 && r.usage.Output == 0:
@@ -197,6 +200,24 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 		return quantity, ledger.UsageCounted
 	}
 	return ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: e.reserved.Output}, ledger.UsageEstimated
+}
+
+// units returns what a call consumed that is counted in a unit other than tokens.
+func (e *evidence) units(outcome ledger.Outcome) (ledger.Quantity, ledger.UsageSource) {
+	r := &e.reply
+	switch {
+	case e.unit == UnitImage && r.usage.Images > 0:
+		return ledger.Quantity{OutputTokens: r.usage.Images * ImageTokens}, ledger.UsageReported
+	case e.unit == UnitImage && outcome == ledger.OutcomeOK:
+		return ledger.Quantity{OutputTokens: e.reserved.Output}, ledger.UsageEstimated
+	case e.unit == UnitImage:
+		return ledger.Quantity{}, ledger.UsageCounted
+	case e.reserved.Output > 0: // sound that was made
+		return ledger.Quantity{OutputTokens: r.counted}, ledger.UsageCounted
+	case r.heard > 0:
+		return ledger.Quantity{InputTokens: r.heard}, ledger.UsageReported
+	}
+	return ledger.Quantity{InputTokens: e.reserved.Input}, ledger.UsageCounted
 }
 
 // compute returns the time that is charged: what the handler or a trusted

@@ -28,6 +28,58 @@ type Model struct {
 	// Media say how many tokens the model makes of images, documents, audio and video;
 	// nil: those of models in general.
 	Media *media.Rules
+	// Unit is what its calls for sound or images are counted in.
+	Unit Unit
+}
+
+// Unit is what calls that take or make sound or images are counted in.
+type Unit uint8
+
+// The units. The ledger and the limits know tokens only: the others are so many of them.
+const (
+	// UnitToken counts the tokens that an upstream reports, or an estimate of them.
+	UnitToken Unit = iota
+	// UnitAudioSecond counts a second of sound as AudioSecondTokens: of input where it is
+	// written down, of output where it is made. Nothing else of such a call counts.
+	UnitAudioSecond
+	// UnitImage counts an image that is made as ImageTokens of output, whatever its size.
+	// Nothing else of such a call counts.
+	UnitImage
+)
+
+// What the units are in tokens. Both divide a million, so that a price for one of them
+// is a whole price for a million tokens.
+const (
+	AudioSecondTokens = dialect.SoundTokens
+	ImageTokens       = 1000
+)
+
+// counts returns the unit in which the calls of an operation are counted.
+func (m *Model) counts(spec *dialect.Spec) Unit {
+	switch {
+	case m.Unit == UnitAudioSecond && (spec.Form || spec.Makes == dialect.MakesSound):
+		return UnitAudioSecond
+	case m.Unit == UnitImage && spec.Makes == dialect.MakesImages:
+		return UnitImage
+	}
+	return UnitToken
+}
+
+// secondsOnly are the rules of models whose unit is a second of sound.
+var secondsOnly = &media.Rules{AudioSecond: AudioSecondTokens}
+
+// inUnits leaves of a call what its unit counts.
+func (q *request) inUnits() {
+	unit := q.model.counts(q.call.Route.Spec)
+	switch {
+	case unit == UnitToken:
+		return
+	case unit == UnitImage:
+		q.call.OutputCap = ImageTokens
+	case q.call.Route.IsForm():
+		q.call.OutputCap, q.model.Media = 0, secondsOnly
+	}
+	q.call.TextBytes = 0
 }
 
 // upstream returns the name by which the upstreams know the model.

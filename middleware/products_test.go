@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/middleware"
+	mediarules "github.com/penstockhq/penstock/middleware/dialect/media"
 )
 
 // mp3 returns ten seconds of it for every 383 frames, at 128 kbit/s.
@@ -327,6 +328,53 @@ func TestFormsThatTwoServersReadInTwoWaysAreRefused(t *testing.T) {
 		}
 	}
 	h.untouched()
+}
+
+func TestSoundAndImagesArePricedByTheSecondAndByTheImage(t *testing.T) {
+	reply, media := "", "application/json"
+	h := build(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", media)
+		io.WriteString(w, reply)
+	}, ledger.NewKey{}, middleware.WithModels(
+		middleware.Model{Name: "sound", Unit: middleware.UnitAudioSecond, Media: &mediarules.Rules{AudioSecond: 7}},
+		middleware.Model{Name: "paint", Unit: middleware.UnitImage}))
+	const million, second, image = 1_000_000, 300, 40_000 // micro-credits
+	for model, price := range map[string]ledger.Price{
+		"sound": {Input: second * million / middleware.AudioSecondTokens, Output: second * million / middleware.AudioSecondTokens},
+		"paint": {Output: image * million / middleware.ImageTokens},
+	} {
+		if err := h.ledger.SetPrice(t.Context(), model, price); err != nil {
+			t.Fatal(err)
+		}
+	}
+	transcript, contentType := form("model", "sound", "prompt", "a long prompt that costs nothing here")
+	const painting = `{"model":"paint","prompt":"a red fox","n":3,"size":"4096x4096"}`
+	for i, test := range []struct {
+		path, body, contentType string
+		media, reply            string
+		charge                  ledger.Micro
+		source                  ledger.UsageSource
+	}{
+		{"/v1/audio/transcriptions", transcript, contentType, "application/json", `{"text":"four","usage":{"type":"duration","seconds":10}}`, 10 * second, ledger.UsageReported},
+		{"/v1/audio/transcriptions", transcript, contentType, "application/json", `{"text":"four","usage":{"input_tokens":900,"output_tokens":900}}`, 11 * second, ledger.UsageCounted},
+		{"/v1/audio/transcriptions", transcript, contentType, "application/json", `{"text":"four"}`, 11 * second, ledger.UsageCounted},
+		{"/v1/audio/speech", strings.Replace(speechBody, "voice", "sound", 1), "application/json", "audio/pcm", strings.Repeat("\x00", 96_000), 2 * second, ledger.UsageCounted},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[{"url":"a"},{"b64_json":"b"},{"url":"c","b64_json":null}],"usage":{"input_tokens":9,"output_tokens":9000}}`, 3 * image, ledger.UsageReported},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[{"url":"a"}]}`, image, ledger.UsageReported},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[{"url":"a"},{"url":"b"},{"url":"c"},{"url":"d"},{"url":"e"}]}`, 3 * image, ledger.UsageReported},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[{"b64_json":"` + strings.Repeat("A", 100_000) + `"},{"b64_json":"` + strings.Repeat("B", 100_000) + `"}]}`, 2 * image, ledger.UsageReported},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[{"path":"a"}]}`, 3 * image, ledger.UsageEstimated},
+		{"/v1/images/generations", painting, "application/json", "application/json", `{"data":[]}`, 0, ledger.UsageReported},
+	} {
+		reply, media = test.reply, test.media
+		h.post(test.path, test.body, "Content-Type", test.contentType)
+		if report := h.reports.nth(t, i+1); report.Charge.Amount != test.charge || report.UsageSource != test.source {
+			t.Errorf("%s %.100s: %+v", test.path, test.reply, report)
+		}
+	}
+	if account := h.account(); account.Held != 0 {
+		t.Errorf("%+v", account)
+	}
 }
 
 // A form is kept once, also where the name of its model changes.

@@ -47,6 +47,7 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 	if refusal := q.chooseModel(g.catalog, from); refusal != nil {
 		return refusal
 	}
+	q.inUnits()
 	if refusal := q.chooseCap(); refusal != nil {
 		return refusal
 	}
