@@ -96,13 +96,19 @@ type outcome struct {
 // runClients runs all scenarios against a gateway.
 func runClients(t *testing.T, folder, address string, keys map[string]string) map[string]outcome {
 	t.Helper()
+	return runScript(t, folder, "clients.mjs", address, keys)
+}
+
+// runScript runs the scenarios of a script against a gateway.
+func runScript(t *testing.T, folder, script, address string, keys map[string]string) map[string]outcome {
+	t.Helper()
 	settings, err := json.Marshal(map[string]any{"url": address, "keys": keys})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, "node", "clients.mjs")
+	command := exec.CommandContext(ctx, "node", script)
 	command.Dir = folder
 	command.Env = append(os.Environ(), "PENSTOCK_SDKTEST="+string(settings))
 	var problems bytes.Buffer
