@@ -134,14 +134,14 @@ type UpstreamLease interface {
 	// FirstByte says that the first byte of an answer arrived, so that the upstream has
 	// computed the prompt. It is not called for answers that are errors.
 	FirstByte()
-	// Release says that the attempt is over.
-	Release()
+	// Release says that the attempt is over, and how many tokens of an answer came of it.
+	Release(outputTokens int64)
 }
 
 // release ends the lease of an attempt, if its observer is one.
-func release(observer UpstreamObserver) {
+func release(observer UpstreamObserver, outputTokens int64) {
 	if lease, ok := observer.(UpstreamLease); ok {
-		lease.Release()
+		lease.Release(outputTokens)
 	}
 }
 
@@ -168,7 +168,7 @@ func NoteUpstream(ctx context.Context, upstream Upstream) bool {
 	x.feedback.known.upstream = upstream
 	x.feedback.mutex.Unlock()
 	if before != upstream.Observer {
-		release(before)
+		release(before, 0)
 	}
 	return true
 }
@@ -187,18 +187,17 @@ func NoteRetry(ctx context.Context) Upstream {
 	x.feedback.mutex.Unlock()
 	if failed.Observer != nil {
 		failed.Observer.Failed()
-		release(failed.Observer)
+		release(failed.Observer, 0)
 	}
 	return failed
 }
 
-// tellUpstream tells the observer of the upstream how the call went there, and that it is over.
+// tellUpstream tells the observer of the upstream how the call went there.
 func (e *evidence) tellUpstream() {
 	observer := e.facts.upstream.Observer
 	if observer == nil {
 		return
 	}
-	defer release(observer)
 	switch {
 	case e.clientGone || e.cause != nil:
 		if e.reply.produced {

@@ -157,8 +157,9 @@ func TestACallerThatLeavesSaysNothingOfTheUpstream(t *testing.T) {
 
 // lease records what the gate says about an attempt.
 type lease struct {
-	name string
-	log  *[]string
+	name   string
+	log    *[]string
+	tokens int64
 }
 
 func (l *lease) note(what string)   { *l.log = append(*l.log, l.name+" "+what) }
@@ -166,7 +167,10 @@ func (l *lease) Answered()          { l.note("answered") }
 func (l *lease) Failed()            { l.note("failed") }
 func (l *lease) Busy(time.Duration) { l.note("busy") }
 func (l *lease) FirstByte()         { l.note("first byte") }
-func (l *lease) Release()           { l.note("released") }
+func (l *lease) Release(tokens int64) {
+	l.note("released")
+	l.tokens = tokens
+}
 
 func TestALeaseIsReleasedOnceHoweverAnAttemptEnds(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -188,13 +192,14 @@ func TestALeaseIsReleasedOnceHoweverAnAttemptEnds(t *testing.T) {
 	} {
 		for _, retried := range []bool{false, true} {
 			var log []string
+			last := &lease{name: "a", log: &log}
 			h := build(t, chat, ledger.NewKey{})
 			h.wrap(func(w http.ResponseWriter, r *http.Request) {
 				if retried {
-					middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "b", Observer: &lease{"b", &log}})
+					middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "b", Observer: &lease{name: "b", log: &log}})
 					middleware.NoteRetry(r.Context())
 				}
-				if !middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: &lease{"a", &log}}) {
+				if !middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: last}) {
 					t.Error("nobody will release the lease")
 				}
 				test.handler(w, r)
@@ -216,6 +221,9 @@ func TestALeaseIsReleasedOnceHoweverAnAttemptEnds(t *testing.T) {
 			if !slices.Equal(log, want) {
 				t.Errorf("%s, retried %v: %q, want %q", name, retried, log, want)
 			}
+			if (last.tokens > 0) != (name == "answers") {
+				t.Errorf("%s: released with %d tokens of an answer", name, last.tokens)
+			}
 		}
 	}
 	if middleware.NoteUpstream(context.Background(), middleware.Upstream{}) {
@@ -228,7 +236,7 @@ func TestAnUpstreamThatIsNotedInPlaceOfAnotherReleasesThat(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{})
 	h.wrap(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"a", "b"} {
-			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: name, Observer: &lease{name, &log}})
+			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: name, Observer: &lease{name: name, log: &log}})
 		}
 		chat(w, r)
 	})

@@ -102,6 +102,7 @@ func (x *exchange) finish(seen evidence) {
 	seen.reply, seen.facts = r.reading(), x.feedback.facts()
 	seen.tellUpstream()
 	end := decide(&seen)
+	release(seen.facts.upstream.Observer, end.settlement.Quantity.OutputTokens)
 	x.settle(&end, seen.wall)
 	x.warn(&seen, &end)
 	x.answer(&seen, &end)

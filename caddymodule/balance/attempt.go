@@ -69,8 +69,8 @@ func (a *attempt) Failed() { a.cooling[a.chosen].Failed() }
 func (a *attempt) Busy(wait time.Duration) { a.cooling[a.chosen].Busy(wait) }
 
 // Release implements middleware.UpstreamLease. The attempt then serves another call.
-func (a *attempt) Release() {
-	a.Lease.Release()
+func (a *attempt) Release(outputTokens int64) {
+	a.Lease.Release(outputTokens)
 	a.pool, a.cooling = nil, nil
 	memory.Put(a)
 }
@@ -94,7 +94,7 @@ func (c *choice) choose(call *Call, a *attempt, failed string) (int, bool) {
 			a.chosen = i
 			return i, true
 		}
-		a.Lease.Release() // another call has just gone to find out how it is
+		a.Lease.Release(0) // another call has just gone to find out how it is
 	}
 	if failed != "" {
 		for i := range c.balancer.upstreams {

@@ -25,7 +25,7 @@ func TestAnAttemptAvoidsWhatFailed(t *testing.T) {
 		if !ok {
 			t.Fatal("no upstream")
 		}
-		a.Release()
+		a.Release(0)
 		return i
 	}
 	for range 50 {
@@ -61,11 +61,11 @@ func TestALongFailureEmptiesTheCacheAndAShortOneDoesNot(t *testing.T) {
 		}
 		a := attempt()
 		a.Failed()
-		a.Release()
+		a.Release(0)
 		at.time = at.time.Add(down)
 		a = attempt()
 		a.Answered()
-		a.Release()
+		a.Release(0)
 		if emptied := c.balancer.loads[0].id.Load() != before; emptied != (down >= restartTime) {
 			t.Errorf("after %v: emptied %v", down, emptied)
 		}
@@ -81,13 +81,13 @@ func TestABusyUpstreamGetsNoAttempt(t *testing.T) {
 		t.Fatal("no upstream")
 	}
 	a.Busy(time.Second)
-	a.Release()
+	a.Release(0)
 	for range 20 {
 		a := newAttempt(fixedPool{}, c.cooling)
 		if i, _ := c.choose(&Call{}, a, ""); i == busy {
 			t.Fatal("an upstream that said that it is busy got a call")
 		}
-		a.Release()
+		a.Release(0)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestAConversationStaysWhereItsPromptIs(t *testing.T) {
 	b := mustNew(t, servers(4), Options{})
 	home, lease := must(t, b, Call{Prompt: chat("s", 500)}, fixedPool{})
 	lease.FirstByte()
-	lease.Release()
+	lease.Release(0)
 	for turn := 1; turn < 10; turn++ {
 		turns := make([]int, 1+2*turn)
 		for i := range turns {
@@ -69,7 +69,7 @@ func TestAConversationStaysWhereItsPromptIs(t *testing.T) {
 			t.Errorf("turn %d: %d tokens of work", turn, work)
 		}
 		lease.FirstByte()
-		lease.Release()
+		lease.Release(0)
 	}
 }
 
@@ -78,12 +78,12 @@ func TestWorkBeforeAPromptOutweighsItsCache(t *testing.T) {
 	prompt := chat("s", 500)
 	home, lease := must(t, b, Call{Prompt: prompt}, fixedPool{})
 	lease.FirstByte()
-	lease.Release()
+	lease.Release(0)
 	b.loads[home].prefill.Add(900) // less than the prompt would be elsewhere
 	if i, lease := must(t, b, Call{Prompt: prompt}, fixedPool{}); i != home {
 		t.Error("a prompt leaves its cache for less than it costs elsewhere")
 	} else {
-		lease.Release()
+		lease.Release(0)
 	}
 	b.loads[home].prefill.Add(3000)
 	if i, _ := must(t, b, Call{Prompt: prompt}, fixedPool{}); i == home {
@@ -139,7 +139,7 @@ func TestIdleUpstreamsShareByWeight(t *testing.T) {
 		for range 20_000 {
 			i, lease := must(t, b, Call{}, fixedPool{})
 			got[i] += 1. / 20_000
-			lease.Release()
+			lease.Release(0)
 		}
 		for i, want := range []float64{.6, .3, .1} {
 			if math.Abs(got[i]-want) > .025 {
@@ -208,13 +208,13 @@ func TestAnUpstreamThatHasTheModelIsPreferred(t *testing.T) {
 			if i, lease := must(t, b, Call{Model: "large", Prompt: chat(fmt.Sprint(n), 10)}, fixedPool{}); i != 1 {
 				t.Fatalf("%s: a call goes where the model must be loaded first", strategy)
 			} else {
-				lease.Release()
+				lease.Release(0)
 			}
 			b.loads[1].prefill.Store(20_000)
 			if i, lease := must(t, b, Call{Model: "large", Prompt: chat(fmt.Sprint(n), 10)}, fixedPool{}); i != 0 {
 				t.Fatalf("%s: a call waits longer than loading the model takes", strategy)
 			} else {
-				lease.Release()
+				lease.Release(0)
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func TestTheLesserOfTwoIsTakenWhicheverIsDrawnFirst(t *testing.T) {
 			if calls[i] == 30 {
 				wrong++
 			}
-			lease.Release()
+			lease.Release(0)
 		}
 		if wrong > 2000/10 { // both draws hit the same one, attempts times in a row
 			t.Errorf("%v: the busier one was taken %d times of 2000", calls, wrong)

@@ -249,14 +249,14 @@ func (p *Policy) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ http.
 	call := p.callOf(r)
 	i, ok := among.choose(&call, try, failed.Address)
 	if !ok {
-		try.Release()
+		try.Release(0)
 		return nil
 	}
 	chosen := &among.balancer.upstreams[i]
 	if !middleware.NoteUpstream(r.Context(), middleware.Upstream{
 		Address: chosen.Address, Kind: string(chosen.Kind), Trusted: chosen.IsTrusted(), Observer: try,
 	}) {
-		try.Release() // without a gate nobody says when the call is over
+		try.Release(0) // without a gate nobody says when the call is over
 	}
 	return pool[i]
 }

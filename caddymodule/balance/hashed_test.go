@@ -21,9 +21,9 @@ func TestConversationsThatBeginAlikeShareAnUpstreamUpToTheBound(t *testing.T) {
 	homes := map[int]bool{}
 	for n := range 40 {
 		first, lease := must(t, calm, Call{Prompt: chat(fmt.Sprint(n), 100)}, fixedPool{})
-		lease.Release()
+		lease.Release(0)
 		second, lease := must(t, calm, Call{Prompt: chat(fmt.Sprint(n), 100, 50, 70)}, fixedPool{})
-		lease.Release()
+		lease.Release(0)
 		if first != second {
 			t.Error("a conversation moves without a reason")
 		}

@@ -48,8 +48,9 @@ func (l *Lease) FirstByte() {
 }
 
 // Release returns everything. Only the first time counts. Without a first byte before, the
-// upstream is not believed to have the prompt in its cache.
-func (l *Lease) Release() {
+// upstream is not believed to have the prompt in its cache. An answer of so many tokens takes
+// room there as well.
+func (l *Lease) Release(outputTokens int64) {
 	if !l.open.CompareAndSwap(true, false) {
 		return
 	}
@@ -59,5 +60,6 @@ func (l *Lease) Release() {
 		}
 	}
 	l.FirstByte()
+	l.load.inserted.Add(uint64(max(0, outputTokens)))
 	l.load.calls.Add(-1)
 }

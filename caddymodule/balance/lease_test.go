@@ -21,31 +21,31 @@ func TestALeaseIsReturnedOnce(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	for range 10 {
-		group.Go(first.Release)
+		group.Go(func() { first.Release(0) })
 	}
 	group.Wait()
 	if got := state(); got != [2]int64{500, 1} {
 		t.Errorf("after one call: %v", got)
 	}
-	second.Release()
+	second.Release(0)
 	second.FirstByte()
 	if got := state(); got != [2]int64{} {
 		t.Errorf("after all calls: %v", got)
 	}
-	new(Lease).Release() // holds nothing
+	new(Lease).Release(0) // holds nothing
 }
 
 func TestAPromptThatWasNotAnsweredIsNotCached(t *testing.T) {
 	b := mustNew(t, servers(2), Options{})
 	home, lease := must(t, b, Call{Prompt: chat("s", 100)}, fixedPool{})
 	lease.FirstByte()
-	lease.Release()
+	lease.Release(0)
 	longer := chat("s", 100, 100, 3000)
 	i, lease := must(t, b, Call{Prompt: longer}, fixedPool{})
 	if i != home {
 		t.Fatal("the conversation has moved")
 	}
-	lease.Release() // without a first byte
+	lease.Release(0) // without a first byte
 	if _, lease := must(t, b, Call{Prompt: longer}, fixedPool{}); lease.prefill.Load() < 2900 {
 		t.Errorf("%d tokens of work: what failed counts as cached", lease.prefill.Load())
 	}

@@ -14,10 +14,8 @@ const (
 	batchCalls = 8
 	// coldCost is added for an upstream that may have to load the model first.
 	coldCost = 8000
-	// tieTokens is what the owner of a conversation is preferred by; the second one is for
-	// several gateways, where it is what they agree by.
-	tieTokens      = 500
-	tieTokensAmong = 1000
+	// tieTokens is what several gateways prefer the owner of a conversation by.
+	tieTokens = 1000
 	// ownedShare of what an owner would have is believed to be in its cache.
 	ownedShare = .9
 	// keptShare of an upstream's cache is what stays of it between the requests that run.
@@ -117,31 +115,20 @@ func (b *Balancer) prefixWork(d *draw, call *Call, pool Pool, lease *Lease) (cho
 	tokens := call.promptTokens()
 	perByte := float64(tokens) / float64(len(call.Prompt))
 	b.read(call, lease)
-	known := b.findCached(d, lease, perByte)
-	among := b.options.Gateways > 1
+	b.findCached(d, lease, perByte)
 	owner := -1
-	bonus := float64(tieTokens)
-	if among {
-		bonus = tieTokensAmong
-	}
-	if lease.chain.Root != 0 {
-		owner = b.owner(d, pool, lease.chain.Root)
-	}
-	if !known || among {
-		b.guessCached(d, pool, lease, owner, perByte)
+	if b.options.Gateways > 1 {
+		owner = b.guessCached(d, pool, lease, perByte)
 	}
 	chosen, ok = b.lowest(d, pool, func(i, calls int) float64 {
 		score := b.prefixScore(i, calls, max(0, tokens-int64(lease.cached[i])), call)
 		if i == owner {
-			score -= bonus / b.speeds[i]
+			score -= tieTokens / b.speeds[i]
 		}
 		return score
 	})
 	if !ok {
 		return 0, 0, false
-	}
-	if !known && !among {
-		return chosen, tokens, true // the guess decides between equals, but is no reason to count less
 	}
 	cached := int64(lease.cached[chosen])
 	for lease.first < lease.chain.Len() && int64(float64(lease.chain.At(lease.first).End)*perByte) <= cached {
@@ -168,8 +155,8 @@ func (b *Balancer) read(call *Call, lease *Lease) {
 }
 
 // findCached finds out how many tokens of the prompt each upstream has, from the longest
-// beginning to the shortest. It is false if none is known to have any.
-func (b *Balancer) findCached(d *draw, lease *Lease, perByte float64) bool {
+// beginning to the shortest.
+func (b *Balancer) findCached(d *draw, lease *Lease, perByte float64) {
 	if cap(lease.cached) < len(b.upstreams) {
 		lease.cached = make([]int32, len(b.upstreams))
 	}
@@ -196,7 +183,6 @@ func (b *Balancer) findCached(d *draw, lease *Lease, perByte float64) bool {
 			return true
 		})
 	}
-	return open < len(d.members)
 }
 
 // holds returns the upstream that a holder is, unless that has been restarted or had to make
@@ -213,24 +199,29 @@ func (b *Balancer) holds(holder prefix.Holder) (int, bool) {
 	return i, true
 }
 
-// guessCached assumes that prompts have gone to their owners before, which is what gateways
-// can agree on without knowing of each other.
-func (b *Balancer) guessCached(d *draw, pool Pool, lease *Lease, root int, perByte float64) {
+// guessCached assumes that other gateways have sent prompts to their owners, which is what all
+// can agree on without knowing of each other. It returns the owner of the conversation, or -1.
+func (b *Balancer) guessCached(d *draw, pool Pool, lease *Lease, perByte float64) int {
 	chain := &lease.chain
 	if chain.System != 0 {
 		if i := b.owner(d, pool, chain.System); i >= 0 {
 			lease.cached[i] = max(lease.cached[i], int32(ownedShare*perByte*float64(chain.SystemEnd)))
 		}
 	}
+	if chain.Root == 0 {
+		return -1
+	}
+	root := b.owner(d, pool, chain.Root)
 	if root < 0 {
-		return
+		return -1
 	}
 	for at := chain.Len() - 1; at >= 0; at-- {
 		if boundary := chain.At(at); boundary.Answer {
 			lease.cached[root] = max(lease.cached[root], int32(ownedShare*perByte*float64(boundary.End)))
-			return
+			break
 		}
 	}
+	return root
 }
 
 // owner returns the upstream that owns a hash among those that are available, or -1.

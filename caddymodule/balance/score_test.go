@@ -15,7 +15,7 @@ func TestPromptsOfOwnersAreKeptApartUnlessTheyAreShared(t *testing.T) {
 		prompt := chat("s", 100)
 		_, lease := must(t, b, Call{Prompt: prompt, Owner: "one"}, fixedPool{})
 		lease.FirstByte()
-		lease.Release()
+		lease.Release(0)
 		_, lease = must(t, b, Call{Prompt: prompt, Owner: "two"}, fixedPool{})
 		if cached := lease.prefill.Load() < 100; cached != shared {
 			t.Errorf("shared %v: %d tokens of work", shared, lease.prefill.Load())
@@ -39,7 +39,7 @@ func TestWhatACacheMadeRoomForIsForgotten(t *testing.T) {
 			_, lease := must(t, b, Call{Prompt: prompt}, fixedPool{})
 			work := lease.prefill.Load()
 			lease.FirstByte()
-			lease.Release()
+			lease.Release(0)
 			return work
 		}
 		serve(prompt)
@@ -87,6 +87,23 @@ func TestEmbeddingsGoWhereLeastIsUnderWay(t *testing.T) {
 	}
 }
 
+func TestAnswersTakeRoomInACache(t *testing.T) {
+	upstreams := servers(1)
+	upstreams[0].KVTokens = 50_000
+	b := mustNew(t, upstreams, Options{})
+	prompt := chat("s", 1000)
+	for answer, cached := range map[int64]bool{30_000: true, 40_000: false} {
+		_, lease := must(t, b, Call{Prompt: prompt}, fixedPool{})
+		lease.FirstByte()
+		lease.Release(answer)
+		_, lease = must(t, b, Call{Prompt: prompt}, fixedPool{})
+		if got := lease.prefill.Load() < 1000; got != cached {
+			t.Errorf("after an answer of %d tokens: cached %v", answer, got)
+		}
+		lease.Release(0)
+	}
+}
+
 // typical returns a prompt of twelve messages and 16 KiB.
 func typical(seed int) []byte {
 	text := fmt.Sprintf(`[{"role":"system","content":"%d %s"}`, seed, strings.Repeat("You are a helpful assistant. ", 100))
@@ -124,7 +141,7 @@ func BenchmarkChoose(b *testing.B) {
 					b.Fatal("no upstream")
 				}
 				lease.FirstByte()
-				lease.Release()
+				lease.Release(0)
 			}
 			b.ReportMetric(float64((cputime.Used()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
@@ -141,7 +158,7 @@ func TestAChoiceAllocatesNothing(t *testing.T) {
 				t.Fatal("no upstream")
 			}
 			lease.FirstByte()
-			lease.Release()
+			lease.Release(0)
 		}
 		choose()
 		if allocations := testing.AllocsPerRun(100, choose); allocations > 0 {

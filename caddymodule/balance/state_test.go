@@ -35,13 +35,13 @@ func TestARestartedUpstreamHoldsNothing(t *testing.T) {
 	prompt := chat("s", 2000)
 	home, lease := must(t, b, Call{Prompt: prompt}, fixedPool{})
 	lease.FirstByte()
-	lease.Release()
+	lease.Release(0)
 	for range 60 { // generations begin again after 64
 		b.loads[home].restarted()
 		i, lease := must(t, b, Call{Prompt: prompt}, fixedPool{inFlight: map[int]int{home: 20}})
 		if i == home {
 			t.Fatal("a restarted upstream attracts its old prompts")
 		}
-		lease.Release()
+		lease.Release(0)
 	}
 }
