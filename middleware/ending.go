@@ -20,6 +20,7 @@ type evidence struct {
 	most       ledger.Quantity // what the call may consume by what it asked for
 	custom     bool            // most is what the operator said of the path
 	noOutput   bool            // the operation generates nothing
+	images     bool            // the answer are images, which have no pieces to count
 	unit       Unit            // in which the call is counted
 	fixed      bool            // the path has a fixed cost
 
@@ -192,7 +193,7 @@ func (e *evidence) tokens(outcome ledger.Outcome) (ledger.Quantity, ledger.Usage
 			return quantity, ledger.UsageCounted
 		}
 		return quantity, ledger.UsageReported
-	case outcome != ledger.OutcomeOK || r.stream || r.measured:
+	case outcome != ledger.OutcomeOK || r.stream && !e.images || r.measured:
 		quantity := ledger.Quantity{InputTokens: e.reserved.Input, OutputTokens: r.counted}
 		if r.hasUsage {
 			quantity.InputTokens, quantity.CachedTokens = r.usage.Input, r.usage.Cached

@@ -74,6 +74,8 @@ func TestSpeechPassesAndIsChargedByItsLength(t *testing.T) {
 			io.WriteString(w, `{"error":{"message":"no such voice"}}`)
 		}, 400, "no such voice", 0, 0},
 		{"events", answer("text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"audio\":\"QUJD\"}\n\ndata: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":12,\"output_tokens\":44,\"total_tokens\":56}}\n\n"), 200, "speech.audio.done", 44, ledger.UsageReported},
+		{"one long event", answer("text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"audio\":\""+strings.Repeat("A", 213_330)+"\"}\n\ndata: {\"type\":\"speech.audio.done\"}\n\n"), 200, "speech.audio.done", 501, ledger.UsageCounted},
+		{"events beyond the bound", answer("text/event-stream", strings.Repeat("data: {\"type\":\"speech.audio.delta\",\"audio\":\""+strings.Repeat("A", 40_000)+"\"}\n\n", 30)+"data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":12,\"output_tokens\":44}}\n\n"), 200, "speech.audio.done", 44, ledger.UsageReported},
 		{"events that count nothing", answer("text/event-stream", "data: {\"type\":\"speech.audio.delta\",\"audio\":\""+strings.Repeat("A", 21333)+"\"}\n\ndata: {\"type\":\"speech.audio.done\"}\n\n"), 200, "speech.audio.done", 50, ledger.UsageCounted},
 	} {
 		send = test.send
@@ -180,13 +182,25 @@ func TestImagesAreChargedByTheirTokens(t *testing.T) {
 		}
 	}
 	media = "text/event-stream"
-	reply = "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"" + strings.Repeat("A", 300_000) +
-		"\",\"partial_image_index\":0}\n\nevent: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"QQ==\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1100}}\n\n"
-	if got := h.post("/v1/images/generations", `{"model":"paint","prompt":"a red fox","stream":true,"partial_images":1}`); got.body != reply || got.readErr != nil {
-		t.Errorf("%d, %d of %d bytes", got.status, len(got.body), len(reply))
+	event := func(name, rest string) string {
+		return "event: image_generation." + name + "\ndata: {\"type\":\"image_generation." + name + "\",\"b64_json\":\"" + strings.Repeat("A", 300_000) + "\"" + rest + "}\n\n"
 	}
-	if report := h.reports.nth(t, 7); report.OutputTokens != 1100 || report.UsageSource != ledger.UsageReported {
-		t.Errorf("%+v", report)
+	const streamed = `{"model":"paint","prompt":"a red fox","stream":true,"partial_images":3}`
+	for i, test := range []struct {
+		last          string
+		input, output int64
+		source        ledger.UsageSource
+	}{
+		{`,"usage":{"input_tokens":9,"output_tokens":1100}`, 9, 1100, ledger.UsageReported},
+		{``, int64(len(streamed)+3) / 4, 1536*1024/256 + 512, ledger.UsageEstimated},
+	} {
+		reply = event("partial_image", `,"partial_image_index":0`) + event("partial_image", `,"partial_image_index":1`) + event("completed", test.last)
+		if got := h.post("/v1/images/generations", streamed); got.body != reply || got.readErr != nil {
+			t.Errorf("%d, %d of %d bytes", got.status, len(got.body), len(reply))
+		}
+		if report := h.reports.nth(t, 7+i); report.InputTokens != test.input || report.OutputTokens != test.output || report.UsageSource != test.source {
+			t.Errorf("%+v", report)
+		}
 	}
 }
 

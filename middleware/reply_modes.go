@@ -91,10 +91,18 @@ func (r *reply) passSound(piece []byte) {
 	}
 	r.sound.passed.Add(piece)
 	r.pass(piece)
-	most := r.watch.admission.cap * r.request.call.Answers
-	if err := r.watch.produced(min(r.sound.tokens(), most)); err != nil {
+	if err := r.watch.produced(r.bounded(r.sound.tokens())); err != nil {
 		r.readError = err
 	}
+}
+
+// bounded returns what counts of the output so far. How long a sound is that passes is not
+// known well enough to end a call for it.
+func (r *reply) bounded(output int64) int64 {
+	if r.request.call.Route.Spec.Makes != dialect.MakesSound {
+		return output
+	}
+	return min(output, r.watch.admission.cap*r.request.call.Answers)
 }
 
 // takeCounts reads the figures that some servers send in headers.
@@ -193,7 +201,7 @@ func (r *reply) Pass(events []byte) error {
 		return r.Last(events)
 	}
 	r.write(r.renamed(events))
-	if err := r.watch.produced(r.meter.Counted()); err != nil {
+	if err := r.watch.produced(r.bounded(r.meter.Counted())); err != nil {
 		return err
 	}
 	return r.writeError

@@ -50,7 +50,8 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request, next http.Handler
 			wall: x.gate.now().Sub(x.watch.dispatched), reserved: x.admission.reserved,
 			most:   x.admission.most(x.gate, &x.request),
 			custom: x.request.custom != nil, fixed: x.request.fixed(), noOutput: x.request.call.Route.Spec.NoOutput,
-			unit: x.request.model.counts(x.request.call.Route.Spec),
+			unit:   x.request.model.counts(x.request.call.Route.Spec),
+			images: x.request.call.Route.Spec.Makes == dialect.MakesImages,
 		})
 	}()
 	next.ServeHTTP(&x.reply, request)

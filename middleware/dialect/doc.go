@@ -16,6 +16,10 @@
 //	meter.Body(reply) // or meter.Stream, piece by piece
 //	usage, reported := meter.Reported()
 //
+// The calls of some routes are forms with a file of sound, which [Reader.ReadForm] reads,
+// and [Call.FormPieces] makes the form that goes on without copying the file. The answer
+// of some is a sound, which a [Sound] measures while it passes.
+//
 // Calls of translated dialects (Aquin, aiXplain) become OpenAI chat completions by
 // [Call.ToChat] instead, and their replies are made by [Answer.Body]. What the gate
 // refuses by itself is a [Refusal], written in the words of the caller's dialect.

@@ -53,6 +53,9 @@ func (m *Meter) goOn(piece []byte, sink Sink) (rest []byte, err error) {
 		size, what := m.readLarge(piece)
 		text := piece[:size]
 		piece = piece[size:]
+		if m.shape.Speech && m.large.brings {
+			m.content += int64(size)
+		}
 		final := m.large.last || m.ended()
 		switch {
 		case final && what == partDataEnd, len(m.scratch) > 0 && what == partRest:
@@ -68,7 +71,7 @@ func (m *Meter) goOn(piece []byte, sink Sink) (rest []byte, err error) {
 		}
 		if what == partEnd {
 			m.splitter.halved = len(piece) == 0 && text[size-1] == '\r'
-			if m.large.brings && !final {
+			if m.large.brings && !final && !m.shape.Images && !m.shape.Speech {
 				m.counted(maxEvent)
 			}
 		}
