@@ -54,7 +54,7 @@ func (q *request) read(g *Gate, from *caller, w http.ResponseWriter, r *http.Req
 	if q.call.Route.Translated() {
 		q.chat, err = q.call.ToChat(q.body.received, q.model.upstream())
 	} else if api := g.lacking(&q.call, q.model.Name); api != translate.None {
-		q.translation, err = translate.Read(api, q.body.received)
+		q.translation, err = translate.Read(api, q.body.received, q.call.Stream)
 	}
 	if err != nil {
 		return refuseBody(err)

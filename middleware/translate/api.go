@@ -58,8 +58,16 @@ var natives = map[dialect.Name][]string{
 	dialect.SGLang:   {"sglang"},
 }
 
+// paths are all that upstreams of a kind have, where that is known for certain.
+var paths = map[string][]string{
+	"penstock": {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/tokenize", "/v1/models", "/v1/models/", "/api/infer"},
+}
+
 // Foreign says that upstreams of a kind are known not to have an operation.
 func Foreign(kind string, operation *dialect.Spec) bool {
+	if all, certain := paths[kind]; certain {
+		return len(operation.Paths) > 0 && !slices.Contains(all, operation.Paths[0])
+	}
 	known, listed := natives[operation.Dialect]
 	return listed && kind != "" && !slices.Contains(known, kind) || Lacking(kind).Has(Named(operation.Class))
 }

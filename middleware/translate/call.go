@@ -26,13 +26,20 @@ type Answer struct {
 	Created time.Time
 }
 
-// Read reads the body of a call of one of the APIs. What a chat completion cannot express
-// is a *dialect.RequestError.
-func Read(api APIs, body []byte) (*Call, error) {
+// Read reads the body of a call of one of the APIs. stream says that the caller wants a
+// stream: what the gate has read decides, so that both wait for the same. What a chat
+// completion cannot express is a *dialect.RequestError.
+func Read(api APIs, body []byte, stream bool) (call *Call, err error) {
 	if api == Responses {
-		return readResponses(body)
+		call, err = readResponses(body)
+	} else {
+		call, err = readMessages(body)
 	}
-	return readMessages(body)
+	if err != nil {
+		return nil, err
+	}
+	call.chat.Stream = stream
+	return call, nil
 }
 
 // Body returns the body that goes to the upstream. model is the name that the upstream

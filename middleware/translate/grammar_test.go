@@ -77,7 +77,7 @@ func messagesGrammar(list []event, complete bool) string {
 		}
 		var piece struct{ Type string }
 		_ = json.Unmarshal(one.Delta, &piece)
-		ok := true
+		var ok bool
 		switch one.Type {
 		case "message_start":
 			ok, begun = !begun, true

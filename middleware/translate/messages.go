@@ -31,7 +31,6 @@ type messagesRequest struct {
 	Temperature *float64        `json:"temperature"`
 	TopP        *float64        `json:"top_p"`
 	TopK        *int64          `json:"top_k"`
-	Stream      bool            `json:"stream"`
 	Container   json.RawMessage `json:"container"`
 	MCPServers  json.RawMessage `json:"mcp_servers"`
 }
@@ -98,7 +97,7 @@ func readMessages(body []byte) (*Call, error) {
 		return nil, err
 	}
 	call := &Call{api: Messages, chat: chatRequest{
-		Temperature: given.Temperature, TopP: given.TopP, TopK: given.TopK, Stop: given.StopSequences, Stream: given.Stream,
+		Temperature: given.Temperature, TopP: given.TopP, TopK: given.TopK, Stop: given.StopSequences,
 	}}
 	if given.Metadata != nil {
 		call.chat.User = given.Metadata.UserID

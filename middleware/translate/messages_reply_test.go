@@ -10,7 +10,7 @@ import (
 // whole translates a whole completion.
 func whole(t *testing.T, body, message, rest string, api APIs) string {
 	t.Helper()
-	call, err := Read(api, []byte(body))
+	call, err := Read(api, []byte(body), strings.Contains(body, `"stream":true`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ data: {"type":"message_stop"}
 }
 
 func TestThoughtsAreShownToThoseWhoAskedForThem(t *testing.T) {
-	call, err := Read(Messages, []byte(`{"stream":true,"messages":[{"role":"user","content":"q"}]}`))
+	call, err := Read(Messages, []byte(`{"messages":[{"role":"user","content":"q"}]}`), true)
 	if err != nil {
 		t.Fatal(err)
 	}

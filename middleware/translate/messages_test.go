@@ -11,7 +11,7 @@ import (
 // sent returns the body that a call becomes, with a cap of 9 tokens.
 func sent(t *testing.T, api APIs, body string) string {
 	t.Helper()
-	call, err := Read(api, []byte(body))
+	call, err := Read(api, []byte(body), strings.Contains(body, `"stream":true`))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
@@ -21,7 +21,7 @@ func sent(t *testing.T, api APIs, body string) string {
 // refused checks that a call is refused because of a member.
 func refused(t *testing.T, api APIs, body, param string) {
 	t.Helper()
-	_, err := Read(api, []byte(body))
+	_, err := Read(api, []byte(body), strings.Contains(body, `"stream":true`))
 	var mistake *dialect.RequestError
 	if !errors.As(err, &mistake) || mistake.Param != param || !strings.Contains(mistake.Message, param) {
 		t.Errorf("%s: %v (%+v), want an error about %s", body, err, mistake, param)

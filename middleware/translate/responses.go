@@ -26,7 +26,6 @@ type responsesRequest struct {
 	Include           []string        `json:"include"`
 	User              string          `json:"user"`
 	Metadata          json.RawMessage `json:"metadata"`
-	Stream            bool            `json:"stream"`
 }
 
 // item is one item of the input.
@@ -60,7 +59,7 @@ func readResponses(body []byte) (*Call, error) {
 		return nil, err
 	}
 	call := &Call{api: Responses, thinking: true, echo: asked, chat: chatRequest{
-		Temperature: asked.Temperature, TopP: asked.TopP, User: asked.User, Stream: asked.Stream,
+		Temperature: asked.Temperature, TopP: asked.TopP, User: asked.User,
 	}}
 	for _, step := range []func(*Call) error{
 		asked.checkWishes, asked.conversation, asked.tools, asked.reasoning, asked.format,

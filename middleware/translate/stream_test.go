@@ -20,7 +20,7 @@ func testCall(t testing.TB, api APIs) *Call {
 	if api == Responses {
 		body = `{"stream":true,"input":"q"}`
 	}
-	call, err := Read(api, []byte(body))
+	call, err := Read(api, []byte(body), true)
 	if err != nil {
 		t.Fatal(err)
 	}
