@@ -29,7 +29,7 @@ func (n Tokens) Of(t limits.TokenType) int64 {
 
 // Request asks for the admission of one call.
 type Request struct {
-	Key   string // public id of the key, never its secret
+	Key   string // public id of the key, never its secret; not empty
 	Owner string // account of the key; a store on several servers keeps its keys together
 	Model string // model that the call runs; empty if it runs none
 	// Tokens is the upper bound that is reserved.

@@ -186,7 +186,7 @@ func TestHandlesActOnce(t *testing.T) {
 	for name, act := range map[string]func() error{
 		"settle": func() error { return m.Settle(background, handle, Tokens{}) },
 		"cancel": func() error { return m.Cancel(background, handle) },
-		"extend": func() error { _, err := m.Extend(background, handle, Request{}); return err },
+		"extend": func() error { _, err := m.Extend(background, handle, Request{Key: "key"}); return err },
 	} {
 		if err := act(); !errors.Is(err, ErrResolved) {
 			t.Errorf("second %s gives %v, want ErrResolved", name, err)
@@ -305,6 +305,7 @@ func TestStrictHoldsTheReservationUntilSettlement(t *testing.T) {
 func TestValuesOutOfRangeAreErrors(t *testing.T) {
 	m := New()
 	for field, request := range map[string]Request{
+		"key":                  {},
 		"tokens.input":         {Tokens: Tokens{Input: -1}},
 		"tokens.output":        {Tokens: Tokens{Output: math.MaxInt64}},
 		"limits.rpm":           {Rows: global(limits.Row{RPM: -1})},
@@ -314,6 +315,9 @@ func TestValuesOutOfRangeAreErrors(t *testing.T) {
 		"limits.max_in_flight": {Rows: []limits.Binding{{Previous: &limits.Row{MaxInFlight: -1}}}},
 		"limits.token_type":    {Rows: global(limits.Row{TokenType: 3})},
 	} {
+		if field != "key" {
+			request.Key = "key"
+		}
 		_, err := m.Reserve(background, request)
 		var value *ValueError
 		if !errors.As(err, &value) || value.Field != field {

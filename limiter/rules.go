@@ -21,6 +21,9 @@ type traits struct {
 // check returns the traits of a request, or a *ValueError for what no call may
 // ask.
 func check(request *Request) (has traits, err error) {
+	if request.Key == "" { // all callers without a key would share its limits
+		return has, &ValueError{Field: "key", Reason: "is empty"}
+	}
 	if err := checkTokens(request.Tokens); err != nil {
 		return has, err
 	}

@@ -4,8 +4,14 @@
 // exactly once for what it used. It is plain net/http.
 //
 //	accounts, err := ledger.Open(ctx, store)
-//	gate := middleware.New(accounts, limiter.New())
-//	http.ListenAndServe(":8080", gate(httputil.NewSingleHostReverseProxy(upstream)))
+//	gate := middleware.New(accounts, limiter.New(),
+//		middleware.WithMetered("/shout", ledger.Quantity{OutputTokens: 1000})) // a path of your own
+//	http.ListenAndServe(":8080", gate(handler))
+//
+// The handler can be a reverse proxy in front of inference servers: the paths of their
+// APIs, such as /v1/chat/completions, need no option. All others answer 404 until
+// [WithMetered], [WithFixedCost] or [WithAllowUnmetered] names them. In a router that
+// leaves a prefix in the path, set [WithPathPrefix].
 //
 // # The life of a call
 //
@@ -45,9 +51,8 @@
 // # Handlers of your own
 //
 // The gate meters the paths of the OpenAI, Anthropic, Ollama, llama.cpp, TGI, SGLang,
-// Aquin and aiXplain APIs without further settings. Other paths are refused unless
-// [WithMetered] names them, whose handlers report what they used with [ReportUsage], or
-// [WithFixedCost] or [WithAllowUnmetered] does.
+// Aquin and aiXplain APIs. The handler of a path that [WithMetered] names reports what it
+// used with [ReportUsage].
 //
 // [CallFrom] gives a handler or a selection policy the call that it serves. They should
 // report with [NoteUpstream] where the call went, and with [ReportFailure] why there is

@@ -24,6 +24,7 @@ type Gate struct {
 	holdTimeout   time.Duration
 	injectCap     bool
 	lacks         func(model string) translate.APIs
+	prefix        string // of the gate's paths
 	unmetered     []string
 	custom        map[string]*customPath
 	dialect       *dialect.Name
@@ -50,7 +51,7 @@ type Gate struct {
 // New returns a middleware: it wraps a handler so that only calls with a key,
 // within their limits and covered by credit reach it, and charges what they
 // consumed. It is NewGate and SetPrices in one; a price that cannot be set is
-// logged, and its path refused.
+// logged, and its path refused. It panics without a ledger or a limiter.
 func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler) http.Handler {
 	g := NewGate(accounts, counters, options...)
 	if err := g.SetPrices(context.Background()); err != nil {
@@ -60,8 +61,15 @@ func New(accounts Ledger, counters Limiter, options ...Option) func(http.Handler
 }
 
 // NewGate returns a gate. It writes nothing: paths with a fixed cost are refused
-// until SetPrices has set their prices in the ledger.
+// until SetPrices has set their prices in the ledger. It panics without a ledger or a
+// limiter.
 func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
+	switch {
+	case accounts == nil:
+		panic("middleware: the ledger is nil")
+	case counters == nil:
+		panic("middleware: the limiter is nil")
+	}
 	g := &Gate{
 		ledger: accounts, limiter: counters,
 		maxBody: DefaultMaxBody, holdTimeout: DefaultHoldTimeout, injectCap: true,
@@ -83,6 +91,9 @@ func NewGate(accounts Ledger, counters Limiter, options ...Option) *Gate {
 
 // Wrap puts the gate in front of next.
 func (g *Gate) Wrap(next http.Handler) http.Handler {
+	if next == nil {
+		panic("middleware: the next handler is nil")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Serve(w, r, next) })
 }
 

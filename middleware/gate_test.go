@@ -148,3 +148,21 @@ func TestRefusalsReachNoUpstreamAndLeaveNoTrace(t *testing.T) {
 	}
 	h.untouched()
 }
+
+func TestAGateWithoutItsPartsIsRefusedAtOnce(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	for name, make := range map[string]func(){
+		"ledger":  func() { middleware.New(nil, h.limiter) },
+		"limiter": func() { middleware.New(h.ledger, nil) },
+		"handler": func() { middleware.New(h.ledger, h.limiter)(nil) },
+	} {
+		func() {
+			defer func() {
+				if text, _ := recover().(string); !strings.Contains(text, name) {
+					t.Errorf("without a %s: %q", name, text)
+				}
+			}()
+			make()
+		}()
+	}
+}

@@ -37,7 +37,7 @@ func (g *Gate) dialectOf(r *http.Request) dialect.Name {
 	if g.dialect != nil {
 		return *g.dialect
 	}
-	return dialect.NameOf(r.URL.EscapedPath())
+	return dialect.NameOf(g.pathOf(r))
 }
 
 // own removes headers that only the gate may set (ids, and limits that would be the

@@ -159,8 +159,8 @@ func (x *exchange) mayKnow() ([]discovery.Model, bool) {
 func (x *exchange) discover(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	models, known := x.mayKnow()
 	if !known {
-		if !unambiguous(r.URL.EscapedPath()) {
-			x.refuse(w, r, refusePath(r.URL.EscapedPath()))
+		if path := x.gate.pathOf(r); !unambiguous(path) {
+			x.refuse(w, r, refusePath(path))
 			return
 		}
 		x.passOn(w, r, next)

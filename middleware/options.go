@@ -50,6 +50,14 @@ func WithModels(models ...Model) Option {
 // runs.
 func WithCatalog(models Catalog) Option { return func(g *Gate) { g.catalog = models } }
 
+// WithPathPrefix serves the gate's paths below a prefix such as /api, for a gate in a
+// router that leaves the prefix in the path, as chi's Route does. Behind http.StripPrefix
+// there is none. Options that name paths, and prices of paths, mean what follows the
+// prefix; the next handler gets the whole path. The prefix begins with a slash.
+func WithPathPrefix(prefix string) Option {
+	return func(g *Gate) { g.prefix = strings.TrimSuffix(prefix, "/") }
+}
+
 // WithMaxBody limits a request's body in bytes, both as sent and decompressed.
 func WithMaxBody(bytes int64) Option { return func(g *Gate) { g.maxBody = bytes } }
 

@@ -12,10 +12,24 @@ import (
 	"github.com/penstockhq/penstock/middleware/dialect"
 )
 
+// pathOf returns the escaped path of a request below the gate's prefix, or nothing if it
+// is not below it.
+func (g *Gate) pathOf(r *http.Request) string {
+	escaped := r.URL.EscapedPath()
+	if g.prefix == "" {
+		return escaped
+	}
+	below, ok := strings.CutPrefix(escaped, g.prefix)
+	if !ok || !strings.HasPrefix(below, "/") {
+		return ""
+	}
+	return below
+}
+
 // locate finds out what a request's method and path mean, or why they mean nothing. A
 // path that passes without a meter has no spec.
 func (q *request) locate(g *Gate, r *http.Request) *dialect.Refusal {
-	escaped := r.URL.EscapedPath()
+	escaped := g.pathOf(r)
 	if custom, ok := g.custom[escaped]; ok && custom.priced() {
 		if answersNothing(r.Method) {
 			return refuseMethod(customMethods)

@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/go-chi/chi/v5"
 
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
@@ -356,4 +359,58 @@ func TestABodyThatIsTooLargeForAPathWithAFixedCost(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	h.untouched()
+}
+
+func TestAGateServesItsPathsBelowAPrefix(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{}, middleware.WithPathPrefix("/api/"), middleware.WithAllowUnmetered("/docs"))
+	var paths []string
+	routes := chi.NewRouter()
+	routes.Route("/api", func(r chi.Router) {
+		r.Use(middleware.New(h.ledger, h.limiter, middleware.WithPathPrefix("/api/"), middleware.WithAllowUnmetered("/docs")))
+		r.HandleFunc("/*", func(w http.ResponseWriter, r *http.Request) {
+			paths = append(paths, r.URL.Path)
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, chatReply)
+		})
+	})
+	stripped := http.StripPrefix("/api", middleware.New(h.ledger, h.limiter)(http.HandlerFunc(chat)))
+	ask := func(handler http.Handler, path string) int {
+		request := httptest.NewRequest("POST", path, strings.NewReader(`{"model":"tiny","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`))
+		request.Header.Set("Authorization", "Bearer "+h.text)
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		return answer.Code
+	}
+	for _, test := range []struct {
+		handler http.Handler
+		path    string
+		status  int
+	}{
+		{routes, "/api/v1/chat/completions", 200},
+		{routes, "/api/docs", 200},
+		{routes, "/api/api/v1/chat/completions", 404},
+		{routes, "/api/other", 404},
+		{stripped, "/api/v1/chat/completions", 200},
+		{h.gateway.Config.Handler, "/v1/chat/completions", 404},
+		{h.gateway.Config.Handler, "/apiv1/chat/completions", 404},
+		{h.gateway.Config.Handler, "/api", 404},
+		{h.gateway.Config.Handler, "/api%2Fv1/chat/completions", 404},
+	} {
+		if got := ask(test.handler, test.path); got != test.status {
+			t.Errorf("%s: %d, want %d", test.path, got, test.status)
+		}
+	}
+	if want := []string{"/api/v1/chat/completions", "/api/docs"}; !slices.Equal(paths, want) {
+		t.Errorf("the handler got the paths %q, want %q", paths, want)
+	}
+}
+
+func TestAPathThatNothingMetersSaysWhatToSet(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	if got := h.post("/shout", "{}"); got.status != 404 || !strings.Contains(got.body, "WithMetered") || !strings.Contains(got.body, "allow_unmetered") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := h.do("POST", "/shout", "{}"); got.status != 401 || strings.Contains(got.body, "WithMetered") {
+		t.Errorf("without a key: %d %s", got.status, got.body)
+	}
 }

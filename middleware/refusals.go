@@ -52,13 +52,16 @@ func refuseFrozen() *dialect.Refusal {
 }
 
 // refusePath refuses a path that is not served here. To callers who left out a part of
-// it, it says which.
+// it, it says which; else what serves it, as only those who have a key read this.
 func refusePath(escaped string) *dialect.Refusal {
 	refusal := &dialect.Refusal{
 		Reason: dialect.NotFound, Code: "unknown_path", Final: true, Message: "this path is not served here",
 	}
 	if meant := dialect.Meant(escaped); meant != "" {
 		refusal.Message += "; did you mean " + meant + "? Check the base address of your client"
+	} else {
+		refusal.Message += ", because nothing meters it (fixed_cost and allow_unmetered in a Caddyfile, " +
+			"WithMetered and WithPathPrefix in Go)"
 	}
 	return refusal
 }

@@ -80,7 +80,7 @@ func (q *request) toChat() bool { return q.chat != nil || q.translation != nil }
 // readCustom prepares a call whose body the gate does not read. Limits and
 // prices know it by its path.
 func (q *request) readCustom(g *Gate, from *caller, r *http.Request) *dialect.Refusal {
-	q.model = Model{Name: r.URL.EscapedPath()}
+	q.model = Model{Name: g.pathOf(r)}
 	q.call.Answers = 1
 	if r.ContentLength > g.maxBody {
 		return refuseLarge(g.maxBody)

@@ -71,9 +71,9 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 	}
 	if x.request.toChat() {
 		target := *request.URL
-		target.Path, target.RawPath, target.RawQuery = chatPath, "", ""
+		target.Path, target.RawPath, target.RawQuery = x.gate.prefix+chatPath, "", ""
 		request.URL = &target
-		request.RequestURI = (&url.URL{Path: chatPath}).RequestURI()
+		request.RequestURI = (&url.URL{Path: target.Path}).RequestURI()
 	}
 	body := &x.request.body
 	request.Body, _ = body.open()

@@ -161,7 +161,7 @@ func (x *exchange) start(w http.ResponseWriter, r *http.Request, next http.Handl
 	for name, values := range w.Header() {
 		w.Header()[name] = slices.Clone(values)
 	}
-	started := dialect.Started(origin(r) + "/api/v1/data/" + run.id)
+	started := dialect.Started(origin(r) + x.gate.prefix + "/api/v1/data/" + run.id)
 	// The run outlives its request, whose parts the server may use again.
 	request := r.Clone(context.WithoutCancel(r.Context()))
 	if _, err := w.Write(started); err != nil {
