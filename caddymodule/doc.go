@@ -7,10 +7,11 @@
 //	http.handlers.penstock                            penstock           the gate, in front of any handler
 //	http.handlers.penstock_admin                      penstock_admin     the administration
 //	http.handlers.penstock_backend                    penstock_backend   the bundled inference server
+//	http.handlers.penstock_forward                    penstock_proxy     the forwarder, package forward
 //	http.reverse_proxy.selection_policies.penstock    lb_policy          package balance
 //	caddy.logging.encoders.penstock_redact            format             a log that holds no keys
 //
-// The directive penstock_proxy is the gate and reverse_proxy in one:
+// The directive penstock_proxy is the gate, the forwarder and reverse_proxy in one:
 //
 //	{
 //	    penstock {

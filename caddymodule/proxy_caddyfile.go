@@ -12,8 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
 
 	"github.com/penstockhq/penstock/caddymodule/balance"
+	"github.com/penstockhq/penstock/caddymodule/forward"
 )
 
 func init() {
@@ -31,7 +33,8 @@ func init() {
 //	    # options of the directive reverse_proxy
 //	}
 //
-// It becomes one route with the two handlers. Unless told otherwise the proxy
+// It becomes one route with two handlers: the gate, and penstock_forward, or reverse_proxy where
+// it has options that package forward does not know. Unless told otherwise the proxy
 // balances with the policy penstock, tries another upstream for a call that reached
 // none, and keeps enough idle connections for many streams.
 //
@@ -78,14 +81,32 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := setProxyDefaults(proxy, optionsOf(proxyTokens)); err != nil {
 		return nil, err
 	}
+	forwarding, err := forwardFor(proxy)
+	if err != nil {
+		return nil, err
+	}
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{
-		caddyconfig.JSONModuleObject(gate, "handler", "penstock", nil),
-		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
+		caddyconfig.JSONModuleObject(gate, "handler", "penstock", nil), forwarding,
 	}}
 	if matcher != nil {
 		route.MatcherSetsRaw = []caddy.ModuleMap{matcher}
 	}
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
+}
+
+// forwardFor returns the handler that forwards for a proxy: the one of package forward if it
+// can, else the proxy itself.
+func forwardFor(proxy *reverseproxy.Handler) (json.RawMessage, error) {
+	raw := caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)
+	obstacle, err := forward.Obstacle(raw)
+	if err != nil {
+		return nil, err
+	}
+	if obstacle != "" {
+		caddy.Log().Named("penstock_proxy").Debug("every call goes through reverse_proxy", zap.String("because_of", obstacle))
+		return raw, nil
+	}
+	return caddyconfig.JSONModuleObject(&forward.Handler{ProxyRaw: raw}, "handler", "penstock_forward", nil), nil
 }
 
 // splitGate separates the block gate, nil if there is none, from what belongs to

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/inflight"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -282,7 +283,13 @@ type upstreams reverseproxy.UpstreamPool
 func (u upstreams) Available(i int) bool { return u[i].Available() }
 
 // InFlight implements Pool.
-func (u upstreams) InFlight(i int) int { return u[i].NumRequests() }
+func (u upstreams) InFlight(i int) int { return inFlight(u[i]) }
+
+// inFlight returns how many calls an upstream runs: those that pass through reverse_proxy,
+// and those that do not.
+func inFlight(u *reverseproxy.Upstream) int {
+	return u.NumRequests() + int(inflight.Of(u.Dial).Load())
+}
 
 // callOf returns what is known about the call of a request.
 func (p *Policy) callOf(r *http.Request) Call {

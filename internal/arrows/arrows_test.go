@@ -61,11 +61,14 @@ var allowed = map[string]string{
 	"caddymodule/balance/internal/prefix": "",
 
 	// What outlives a configuration knows no store, no command and no policy.
-	"caddymodule/balance":          "middleware caddymodule/balance/internal/prefix",
-	"caddymodule/internal/runtime": "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
-	"caddymodule/console":          "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
-	"caddymodule":                  "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media middleware/translate gpubackend caddymodule/balance caddymodule/console caddymodule/internal/runtime",
-	"caddymodule/caddy":            "caddymodule",
+	"caddymodule/balance":               "middleware caddymodule/balance/internal/prefix caddymodule/internal/inflight",
+	"caddymodule/internal/runtime":      "internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
+	"caddymodule/console":               "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
+	"caddymodule":                       "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media middleware/translate gpubackend caddymodule/balance caddymodule/console caddymodule/forward caddymodule/internal/runtime",
+	"caddymodule/caddy":                 "caddymodule",
+	"caddymodule/forward":               "caddymodule/forward/internal/wire caddymodule/internal/inflight",
+	"caddymodule/forward/internal/wire": "",
+	"caddymodule/internal/inflight":     "",
 
 	"examples":              "",
 	"examples/ownhandler":   "limits limiter ledger ledger/sqlitestore middleware",
