@@ -26,7 +26,7 @@ func TestTheHealthNeedsNoKeyAndSaysHowTheGatewayIs(t *testing.T) {
 		t.Errorf("another path: %d", reply.status)
 	}
 
-	g.reload(demoOptions, fmt.Sprintf("penstock_health /up\npenstock_proxy %s %s", dies.address(), lives.address()))
+	g.reload(demoOptions, fmt.Sprintf("penstock_health /up\npenstock_proxy %s %s {\n\tlb_policy penstock weighted_random\n}", dies.address(), lives.address()))
 	dies.Close()
 	for range 20 { // finds out that an upstream is gone
 		call(t, "POST", g.url+"/v1/chat/completions", g.key("demo.key"), chat(false))
