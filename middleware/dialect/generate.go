@@ -1,6 +1,9 @@
 package dialect
 
-import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+import (
+	"github.com/penstockhq/penstock/middleware/dialect/internal/mediafile"
+	"github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+)
 
 // The servers that have a path of their own for plain text: llama-server, TGI, SGLang.
 
@@ -64,7 +67,7 @@ var sglangSpec = Spec{
 		own:             []memberID{memberText, memberInputIDs, memberSamplingParams},
 		oneAnswerStream: true,
 		media: []mediaMember{
-			{"image_data", mediumImage}, {"video_data", mediumVideo}, {"audio_data", mediumAudio}, {"input_embeds", mediumVectors},
+			{"image_data", mediafile.Image}, {"video_data", mediafile.Video}, {"audio_data", mediafile.Audio}, {"input_embeds", mediafile.Vectors},
 		},
 	},
 	reply: meter.Shape{WholeText: true},

@@ -6,54 +6,39 @@ import (
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 	"github.com/penstockhq/penstock/middleware/dialect/internal/mediafile"
-	"github.com/penstockhq/penstock/middleware/dialect/media"
-)
-
-// medium is a kind of media.
-type medium uint8
-
-const (
-	notMedia medium = iota
-	mediumImage
-	mediumEmbedding
-	mediumDocument
-	mediumAudio
-	mediumVideo
-	mediumImageOrAudio // the file says which
-	mediumVectors      // lists of numbers, one for each token
 )
 
 // mediumOf returns the kind of media that an object of this type holds.
-func mediumOf(kind string) medium {
-	switch kind {
+func mediumOf(kind []byte) mediafile.Kind {
+	switch string(kind) {
 	case "image_url", "input_image", "image", "image_file", "computer_screenshot":
-		return mediumImage
+		return mediafile.Image
 	case "image_embeds", "audio_embeds":
-		return mediumEmbedding
+		return mediafile.Embedding
 	case "document", "input_file", "file":
-		return mediumDocument
+		return mediafile.Document
 	case "input_audio", "audio", "audio_url":
-		return mediumAudio
+		return mediafile.Audio
 	case "video_url", "video", "input_video":
-		return mediumVideo
+		return mediafile.Video
 	}
-	return notMedia
+	return mediafile.None
 }
 
 // mediumByMember returns the kind of an object without a type: vLLM takes it from the
 // member that holds the file.
-func mediumByMember(name string) medium {
-	switch name {
+func mediumByMember(name []byte) mediafile.Kind {
+	switch string(name) {
 	case "image_url", "image_embeds", "audio_embeds", "video_url", "audio_url", "input_audio":
 		return mediumOf(name)
 	}
-	return notMedia
+	return mediafile.None
 }
 
 // mediaMember is a member of the body that holds media beside the prompt.
 type mediaMember struct {
 	name string
-	kind medium
+	kind mediafile.Kind
 }
 
 // mediaFile is a file in an object whose type is not known yet.
@@ -64,11 +49,9 @@ type mediaFile struct {
 
 // mediaFinder collects the media of a body.
 type mediaFinder struct {
-	content media.Content
-	found   bool
+	mediafile.Counter
 	members uint8 // of the operation that were seen, by their index
 	files   []mediaFile
-	budget  mediafile.Budget
 }
 
 // mediaDepth limits how deep media are looked for. Lists of messages, of their parts and
@@ -97,33 +80,31 @@ func (r *requestReader) content(depth int) {
 // for media: of repeated types the last counts, as in parsers, and the bytes of a
 // message count whatever type it claims, because upstreams read its text.
 func (r *requestReader) part(depth int) {
-	kind, byMember := notMedia, notMedia
+	kind, byMember := mediafile.None, mediafile.None
 	typed, text, fileIsText := false, false, false
 	first := len(r.media.files)
 	r.at.Enter()
 	for {
-		raw, ok := r.at.Member()
+		name, ok := r.at.Member()
 		if !ok {
 			break
 		}
-		switch name := usualName(raw); name {
-		case "type":
+		switch partMemberOf(name) {
+		case typeMember:
 			kind, typed = mediumOf(r.text()), true
-		case "images":
+		case imagesMember:
 			r.images(0)
-		case "content", "messages", "output":
+		case listMember:
 			text = true
 			r.content(depth + 1)
-		case "role", "text":
+		case textMember:
 			text = true
 			r.at.Skip()
-		default:
-			if !holdsFile(name) {
-				r.at.Skip()
-				break
-			}
-			byMember = max(byMember, mediumByMember(name))
+		case fileMember:
+			byMember = max(byMember, mediumByMember(usualName(name)))
 			fileIsText = r.file(depth, 0) || fileIsText
+		default:
+			r.at.Skip()
 		}
 	}
 	if !typed {
@@ -132,9 +113,9 @@ func (r *requestReader) part(depth int) {
 	files := r.media.files[first:]
 	r.media.files = r.media.files[:first]
 	switch {
-	case kind == notMedia || fileIsText:
+	case kind == mediafile.None || fileIsText:
 	case len(files) == 0 && !text:
-		r.media.count(kind, nil)
+		r.media.Add(kind, nil)
 	default:
 		for _, file := range files {
 			r.mediaFile(kind, file, text)
@@ -142,16 +123,41 @@ func (r *requestReader) part(depth int) {
 	}
 }
 
-// holdsFile says that a member of an object of media may hold a file, or the object that
-// does.
-func holdsFile(name string) bool {
-	switch name {
+// partMember is what a member of an object among messages holds.
+type partMember uint8
+
+const (
+	otherMember  partMember = iota
+	typeMember              // the type of the object
+	textMember              // what makes it a message or a text
+	listMember              // other objects
+	imagesMember            // images in base64
+	fileMember              // a file, or an object that holds one
+)
+
+// partMemberOf finds a member by its name. Servers that ignore the case of names read
+// more of them than others: what those do not know counts as media too.
+func partMemberOf(name []byte) partMember {
+	switch string(name) {
+	case "type":
+		return typeMember
+	case "role", "text":
+		return textMember
+	case "content", "messages", "output":
+		return listMember
+	case "images":
+		return imagesMember
 	case "url", "data", "image_url", "video_url", "audio_url", "file_url", "file_data", "file_id",
 		"image", "video", "audio", "image_embeds", "audio_embeds", "input_audio", "input_image", "input_video",
 		"source", "file":
-		return true
+		return fileMember
 	}
-	return false
+	if jsonscan.Unusual(name) {
+		if usual := usualName(name); string(usual) != string(name) {
+			return partMemberOf(usual)
+		}
+	}
+	return otherMember
 }
 
 // file reads a file, an object that holds one, or a list of them. isText says that it is
@@ -168,12 +174,12 @@ func (r *requestReader) file(depth, within int) (isText bool) {
 				return isText
 			}
 			switch name := usualName(raw); {
-			case name == "type" || name == "media_type":
-				kind := strings.ToLower(r.text())
-				isText = isText || kind == "text" || kind == "content" || strings.HasPrefix(kind, "text/")
-			case name == "content":
+			case string(name) == "type" || string(name) == "media_type":
+				kind := bytes.ToLower(r.text())
+				isText = isText || string(kind) == "text" || string(kind) == "content" || bytes.HasPrefix(kind, []byte("text/"))
+			case string(name) == "content":
 				r.content(depth + 1)
-			case holdsFile(name):
+			case partMemberOf(name) == fileMember:
 				isText = r.file(depth, within+1) || isText
 			default:
 				r.at.Skip()
@@ -194,14 +200,14 @@ func (r *requestReader) file(depth, within int) (isText bool) {
 }
 
 // images reads a list of base64 images, the shape that Ollama uses.
-func (r *requestReader) images(within int) { r.files(mediumImage, within) }
+func (r *requestReader) images(within int) { r.files(mediafile.Image, within) }
 
 // files reads media of a kind: a file, an object that holds one, or a list of either,
 // which may be one for each prompt of a batch.
-func (r *requestReader) files(kind medium, within int) {
+func (r *requestReader) files(kind mediafile.Kind, within int) {
 	switch r.at.Kind() {
 	case '[':
-		if kind == mediumVectors {
+		if kind == mediafile.Vectors {
 			r.vectors()
 			return
 		}
@@ -218,7 +224,7 @@ func (r *requestReader) files(kind medium, within int) {
 		files := r.media.files[first:]
 		r.media.files = r.media.files[:first]
 		if len(files) == 0 {
-			r.media.count(kind, nil)
+			r.media.Add(kind, nil)
 		}
 		for _, file := range files {
 			r.mediaFile(kind, file, false)
@@ -232,34 +238,33 @@ func (r *requestReader) files(kind medium, within int) {
 func (r *requestReader) vectors() {
 	start := r.at.Pos
 	if next := jsonscan.SkipSpace(r.body, start+1); next == len(r.body) || r.body[next] != '[' {
-		r.media.found = true
-		r.media.content.EmbeddingTokens.Add(media.Exactly(1))
-		r.media.content.Bytes += int64(r.at.Skip().End - start)
+		r.media.Add(mediafile.Vectors, nil)
+		r.media.Content.Bytes += int64(r.at.Skip().End - start)
 		return
 	}
 	for r.at.Enter(); r.at.Element(); {
-		r.files(mediumVectors, 0)
+		r.files(mediafile.Vectors, 0)
 	}
 }
 
 // mediaFile counts a file in an object of media. keep says that its bytes count as text
 // too, because the object may be a message.
-func (r *requestReader) mediaFile(kind medium, file mediaFile, keep bool) {
+func (r *requestReader) mediaFile(kind mediafile.Kind, file mediaFile, keep bool) {
 	raw := file.at.Of(r.body)
 	if len(raw) < 2 {
 		return // the body is no JSON
 	}
 	payload := raw[1 : len(raw)-1]
-	if file.frame && kind == mediumVideo {
-		kind = mediumImage
+	if file.frame && kind == mediafile.Video {
+		kind = mediafile.Image
 	}
-	if kind == mediumDocument && mediafile.IsText(payload) {
+	if kind == mediafile.Document && mediafile.IsText(payload) {
 		return
 	}
 	if !keep {
-		r.media.content.Bytes += int64(len(payload))
+		r.media.Content.Bytes += int64(len(payload))
 	}
-	r.media.count(kind, payload)
+	r.media.Add(kind, payload)
 }
 
 // mediaMember reads a member of the body that holds media on this path. found is false
@@ -295,8 +300,8 @@ func (r *requestReader) textWithMedia() {
 		switch {
 		case !ok:
 			return
-		case usualName(raw) == "multimodal_data":
-			r.files(mediumImageOrAudio, 0)
+		case string(usualName(raw)) == "multimodal_data":
+			r.files(mediafile.ImageOrAudio, 0)
 		default:
 			r.at.Skip()
 		}
@@ -304,79 +309,29 @@ func (r *requestReader) textWithMedia() {
 }
 
 // text goes behind the next value and returns it, if it is a text.
-func (r *requestReader) text() string {
+func (r *requestReader) text() []byte {
 	raw := r.at.Skip().Of(r.body)
-	if len(raw) == 0 || raw[0] != '"' {
-		return ""
+	switch {
+	case len(raw) == 0 || raw[0] != '"':
+		return nil
+	case bytes.IndexByte(raw, '\\') >= 0:
+		return []byte(jsonscan.Unquote(raw))
 	}
-	return jsonscan.Unquote(raw)
+	return raw[1 : len(raw)-1]
 }
 
-// usualName returns a member's name as the servers may read it that ignore its case. It
-// is on the safe side: what others do not know by that name counts as media too.
-func usualName(raw []byte) string {
+// usualName returns a member's name as the servers may read it that ignore its case.
+func usualName(raw []byte) []byte {
 	if !jsonscan.Unusual(raw) {
-		return string(raw)
+		return raw
 	}
-	return strings.ToLower(strings.ToUpper(jsonscan.UnescapeName(raw)))
-}
-
-// Of media that an upstream fetches, or has, nothing is known.
-var (
-	unseenPages  = media.Range{Likely: 4, Most: 1000}
-	unseenAudio  = media.Range{Likely: 300, Most: 3600} // seconds
-	unseenVideo  = media.Range{Likely: 20, Most: 3600}  // seconds
-	unseenTokens = media.Range{Likely: 4096, Most: 16384}
-)
-
-// Bytes in base64 of a token of an embedding: 1024 numbers of two bytes, and 512.
-const (
-	usualTokenBytes = 2730
-	leastTokenBytes = 1365
-)
-
-// count counts a file: base64, a data URL, or the name of what only the upstream sees.
-func (f *mediaFinder) count(kind medium, payload []byte) {
-	const shortest = 256 // of a file in base64: names are shorter
-	f.found = true
-	unseen := mediafile.IsAddress(payload) ||
-		len(payload) < shortest && !bytes.HasPrefix(bytes.ToLower(payload[:min(len(payload), 5)]), []byte("data:"))
-	pick := func(unknown media.Range, read func([]byte) media.Range) media.Range {
-		if unseen {
-			return unknown
-		}
-		return read(payload)
-	}
-	if kind == mediumImageOrAudio {
-		if kind = mediumImage; mediafile.IsAudio(payload) {
-			kind = mediumAudio
-		}
-	}
-	switch kind {
-	case mediumImage:
-		if size, ok := mediafile.ImageSize(payload); ok {
-			f.content.Images = append(f.content.Images, size)
-		} else {
-			f.content.UnknownImages++
-		}
-	case mediumDocument:
-		f.content.Pages.Add(pick(unseenPages, f.budget.Pages))
-	case mediumAudio:
-		f.content.AudioSeconds.Add(pick(unseenAudio, mediafile.AudioSeconds))
-	case mediumVideo:
-		f.content.VideoSeconds.Add(pick(unseenVideo, mediafile.VideoSeconds))
-	case mediumEmbedding:
-		f.content.EmbeddingTokens.Add(pick(unseenTokens, func(payload []byte) media.Range {
-			size := int64(len(payload))
-			return media.Range{Likely: size/usualTokenBytes + 1, Most: size/leastTokenBytes + 1}
-		}))
-	}
+	return []byte(strings.ToLower(strings.ToUpper(jsonscan.UnescapeName(raw))))
 }
 
 // countMedia hands over what was found.
 func (r *requestReader) countMedia() {
-	if r.media.found {
-		content := r.media.content
+	if r.media.Found {
+		content := r.media.Content
 		r.call.Media = &content
 		r.call.TextBytes -= content.Bytes
 	}

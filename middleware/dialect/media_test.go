@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+	"github.com/penstockhq/penstock/middleware/dialect/internal/mediafile"
 	"github.com/penstockhq/penstock/middleware/dialect/media"
 )
 
@@ -47,13 +48,13 @@ func TestMediaAreFoundWhereverTheyStand(t *testing.T) {
 		"noise":                 {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + noise + `"}}`), one},
 		"an address":            {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"https://example.com/p.png"}}`), one},
 		"an address, escaped":   {"/v1/chat/completions", chat(`{"type":"image_url","image_url":{"url":"https:\/\/example.com\/p.png"}}`), one},
-		"vLLM, without a type":  {"/v1/chat/completions", chat(`{"image_url":"https://example.com/p.png"},{"video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{UnknownImages: 1, VideoSeconds: unseenVideo}},
+		"vLLM, without a type":  {"/v1/chat/completions", chat(`{"image_url":"https://example.com/p.png"},{"video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{UnknownImages: 1, VideoSeconds: mediafile.UnseenVideo}},
 		"vLLM, by its id":       {"/v1/chat/completions", chat(`{"type":"image_url","image_url":null,"uuid":"x"}`), one},
 		"names that Go takes":   {"/api/chat", `{"model":"m","messages":[{"role":"user","content":"x","Images":["` + picture + `"],"IMAGE\u017f":["x"]}]}`, media.Content{Images: sizes(large), UnknownImages: 1}},
 		"escaped names":         {"/v1/chat/completions", chat(`{"t\u0079pe":"im\u0061ge_url","image_\u0075rl":{"\u0075rl":"` + picture + `"}}`), media.Content{Images: sizes(large)}},
 		"embeddings":            {"/v1/chat/completions", chat(`{"type":"image_embeds","image_embeds":"` + noise + `"}`), media.Content{EmbeddingTokens: media.Range{Likely: 74, Most: 147}}},
 		"a video":               {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + noise + `"}}`), media.Content{VideoSeconds: media.Range{Likely: 3, Most: 61}}},
-		"a video's address":     {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{VideoSeconds: unseenVideo}},
+		"a video's address":     {"/v1/chat/completions", chat(`{"type":"video_url","video_url":{"url":"https://example.com/v.mp4"}}`), media.Content{VideoSeconds: mediafile.UnseenVideo}},
 		"frames":                {"/v1/chat/completions", chat(`{"type":"video","video":["` + picture + `","` + small + `"]}`), media.Content{Images: sizes(large, little)}},
 		"a file":                {"/v1/chat/completions", chat(`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,` + pdf + `"}}`), seven},
 		"sound":                 {"/v1/chat/completions", chat(`{"type":"input_audio","input_audio":{"format":"wav","data":"` + wav + `"}}`), media.Content{AudioSeconds: media.Exactly(11)}},
@@ -64,7 +65,7 @@ func TestMediaAreFoundWhereverTheyStand(t *testing.T) {
 		"a tool's result":       {"/v1/responses", input(`{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"data:image/png;base64,` + picture + `"}]}`), media.Content{Images: sizes(large)}},
 		"a screenshot":          {"/v1/responses", input(`{"type":"computer_call_output","call_id":"c","output":{"type":"computer_screenshot","image_url":"data:image/png;base64,` + picture + `"}}`), media.Content{Images: sizes(large)}},
 		"an input file":         {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_data":"data:application/pdf;base64,` + pdf + `"}]}`), seven},
-		"a file's id":           {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}`), media.Content{Pages: unseenPages}},
+		"a file's id":           {"/v1/responses", input(`{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}`), media.Content{Pages: mediafile.UnseenPages}},
 		"Anthropic":             {"/v1/messages", chat(`{"source":{"data":"` + small + `","type":"base64","media_type":"image/png"},"type":"image"}`), media.Content{Images: sizes(little)}},
 		"Anthropic, tool":       {"/v1/messages", chat(`{"type":"tool_result","content":[{"type":"image","source":{"type":"base64","data":"` + picture + `"}}]}`), media.Content{Images: sizes(large)}},
 		"Anthropic, document":   {"/v1/messages", chat(`{"type":"document","title":"t","source":{"type":"base64","media_type":"application/pdf","data":"` + pdf + `"}}`), seven},
@@ -75,7 +76,7 @@ func TestMediaAreFoundWhereverTheyStand(t *testing.T) {
 		"SGLang, one":           {"/generate", `{"text":"x","image_data":"` + picture + `"}`, media.Content{Images: sizes(large)}},
 		"SGLang, an address":    {"/generate", `{"text":"x","image_data":["https://example.com/a.png","/tmp/b.png"]}`, two},
 		"SGLang, a batch":       {"/generate", `{"text":["x","y"],"image_data":[["` + picture + `","` + noise + `"],["` + small + `"]],"sampling_params":{}}`, media.Content{Images: sizes(large, little), UnknownImages: 1}},
-		"SGLang, objects":       {"/generate", `{"text":"x","image_data":[{"url":"` + picture + `","detail":"auto"},{"format":"processor_output"}],"video_data":{"url":"https://example.com/v.mp4"}}`, media.Content{Images: sizes(large), UnknownImages: 1, VideoSeconds: unseenVideo}},
+		"SGLang, objects":       {"/generate", `{"text":"x","image_data":[{"url":"` + picture + `","detail":"auto"},{"format":"processor_output"}],"video_data":{"url":"https://example.com/v.mp4"}}`, media.Content{Images: sizes(large), UnknownImages: 1, VideoSeconds: mediafile.UnseenVideo}},
 		"SGLang, sound, video":  {"/generate", `{"text":"x","audio_data":"` + wav + `","video_data":["data:video/mp4;base64,` + noise + `"],"image_data":null}`, media.Content{AudioSeconds: media.Exactly(11), VideoSeconds: media.Range{Likely: 3, Most: 61}}},
 		"SGLang, vectors":       {"/generate", `{"input_embeds":[[0.5,1e-3],[1,2],[3]],"sampling_params":{}}`, media.Content{EmbeddingTokens: media.Exactly(3)}},
 		"SGLang, vectors twice": {"/generate", `{"input_embeds":[[[0.5],[1]],[ [2] ]],"sampling_params":{}}`, media.Content{EmbeddingTokens: media.Exactly(3)}},

@@ -2,12 +2,13 @@ package dialect
 
 import (
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
+	"github.com/penstockhq/penstock/middleware/dialect/internal/mediafile"
 	"github.com/penstockhq/penstock/middleware/dialect/internal/meter"
 )
 
 var ollama = description{name: "ollama"}
 
-var ollamaMedia = []mediaMember{{"images", mediumImage}}
+var ollamaMedia = []mediaMember{{"images", mediafile.Image}}
 
 // ollamaRequest is the request of both operations that generate text.
 var ollamaRequest = requestShape{
@@ -62,9 +63,8 @@ var ollamaVersionSpec = Spec{
 // member model, or in name, as older clients of Ollama do. The error is a
 // [*RequestError].
 func ModelAskedFor(body []byte) (string, error) {
-	valid, plain := jsonscan.Valid(body)
-	at := jsonscan.NewCursor(body, plain, false)
-	if !valid || at.Kind() != '{' {
+	at := jsonscan.NewCursor(body, false)
+	if at.Kind() != '{' {
 		return "", &RequestError{Message: notAnObject}
 	}
 	found := ""

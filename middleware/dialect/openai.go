@@ -1,6 +1,9 @@
 package dialect
 
-import "github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+import (
+	"github.com/penstockhq/penstock/middleware/dialect/internal/mediafile"
+	"github.com/penstockhq/penstock/middleware/dialect/internal/meter"
+)
 
 // openAI is the dialect of everything that has no shape of its own.
 var openAI = description{name: "openai"}
@@ -29,7 +32,7 @@ var completionsSpec = Spec{
 		// A cap of 0 scores the prompt.
 		cap:   capShape{name: "max_tokens", obeyed: setOf(memberMaxTokens), zero: true},
 		usage: usageStreamOptions,
-		media: []mediaMember{{"prompt_embeds", mediumEmbedding}},
+		media: []mediaMember{{"prompt_embeds", mediafile.Embedding}},
 	},
 	reply: meter.Shape{Events: meter.Chunks, OnRequest: true},
 }

@@ -100,13 +100,9 @@ type Reader struct {
 // Read is [ReadRequest] with the reader's rules.
 func (o Reader) Read(route Route, body []byte) (Call, error) {
 	call := Call{Route: route, Answers: 1, TextBytes: int64(len(body))}
-	valid, plain := jsonscan.Valid(body)
-	if !valid {
-		return call, &RequestError{Message: "the body is not valid UTF-8"}
-	}
 	reader := requestReader{
 		call: &call, shape: &route.Spec.request, body: body, prompts: 1, strict: o.StrictMembers,
-		at: jsonscan.NewCursor(body, plain, o.LenientJSON),
+		at: jsonscan.NewCursor(body, o.LenientJSON),
 	}
 	if err := reader.read(); err != nil {
 		return call, err
@@ -137,7 +133,7 @@ type requestReader struct {
 }
 
 func (r *requestReader) read() error {
-	if r.at.Kind() != '{' {
+	if r.at.Err == nil && r.at.Kind() != '{' {
 		return &RequestError{Message: notAnObject}
 	}
 	r.call.fields.object.Start = r.at.Pos
@@ -223,6 +219,10 @@ func (r *requestReader) member(id memberID) error {
 		return r.side(&r.queries)
 	case memberDocuments, memberItems, memberText2, memberData2:
 		return r.side(&r.documents)
+	case memberStreamOptions:
+		return r.streamOptions()
+	case memberOptions, memberParameters, memberSamplingParams, memberExtraBody:
+		return r.nested(id, memberNames[id], 1)
 	}
 	value, err := r.value()
 	if err != nil {
@@ -253,10 +253,6 @@ func (r *requestReader) member(id memberID) error {
 		if !jsonscan.IsNull(raw) {
 			return r.refuse(id)
 		}
-	case memberStreamOptions:
-		return r.streamOptions(value)
-	case memberOptions, memberParameters, memberSamplingParams, memberExtraBody:
-		return r.nested(id, name, value, 1)
 	}
 	return nil
 }

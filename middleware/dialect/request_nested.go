@@ -51,23 +51,25 @@ func (r *requestReader) batch() {
 }
 
 // streamOptions reads stream_options and where its members stand.
-func (r *requestReader) streamOptions(value jsonscan.Span) error {
-	r.call.fields.streamOptions = value
-	raw := value.Of(r.body)
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	return r.object("stream_options", value, func(name []byte, at jsonscan.Span) error {
-		switch string(name) {
+func (r *requestReader) streamOptions() error {
+	const name = "stream_options"
+	whole, err := r.object(name, func(member []byte) error {
+		at, err := r.value()
+		if err != nil {
+			return err
+		}
+		switch string(member) {
 		case "include_usage":
 			r.call.fields.includeUsage = at
-			return readBool("stream_options.include_usage", at.Of(r.body), &r.call.IncludeUsage)
+			return readBool(name+".include_usage", at.Of(r.body), &r.call.IncludeUsage)
 		case "continuous_usage_stats":
 			r.call.fields.continuous = at
-			return readBool("stream_options.continuous_usage_stats", at.Of(r.body), &r.call.ContinuousUsage)
+			return readBool(name+".continuous_usage_stats", at.Of(r.body), &r.call.ContinuousUsage)
 		}
 		return nil
 	})
+	r.call.fields.streamOptions = whole
+	return err
 }
 
 // maxNesting limits how deep objects of options may stand in each other.
@@ -75,52 +77,62 @@ const maxNesting = 4
 
 // nested reads an object of options: the one in which the operation's servers keep
 // theirs, or one in which other servers do.
-func (r *requestReader) nested(id memberID, path string, value jsonscan.Span, depth int) error {
+func (r *requestReader) nested(id memberID, path string, depth int) error {
 	own := depth == 1 && r.shape.options.has(id)
-	raw := value.Of(r.body)
-	if !own && (raw[0] != '{' || r.call.Route.Translated()) {
-		return nil
-	}
-	if own {
-		r.call.fields.options = value
-	}
-	if jsonscan.IsNull(raw) {
-		return nil
+	if !own && (r.at.Kind() != '{' || r.call.Route.Translated()) {
+		_, err := r.value()
+		return err
 	}
 	if depth > maxNesting {
 		return badMember(path, "stands too deep")
 	}
-	return r.object(path, value, func(member []byte, at jsonscan.Span) error {
-		name := path + "." + string(member)
-		if own && string(member) == r.shape.cap.name {
-			return r.nestedCap(name, at)
-		}
-		if i, ok := workByName[string(member)]; ok {
-			return r.work(&workMembers[i], name, at)
-		}
-		switch string(member) {
-		case "stream":
-			if r.shape.streamInOptions && string(at.Of(r.body)) == "true" {
-				r.call.Stream = true
-			}
-		case "details":
-			if own {
-				r.call.fields.details = at
-				return readBool(name, at.Of(r.body), &r.call.IncludeUsage)
-			}
-		}
-		switch inner := memberByName(member); inner {
-		case memberNone:
-			return unknownDraft(member)
+	whole, err := r.object(path, func(member []byte) error {
+		name, inner := path+"."+string(member), memberByName(member)
+		switch inner {
 		case memberOptions, memberParameters, memberSamplingParams, memberExtraBody:
-			return r.nested(inner, name, at, depth+1)
-		case memberModel, memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs:
-			if id == memberExtraBody {
-				return badMember(name, "must stand in the body itself")
-			}
+			return r.nested(inner, name, depth+1)
 		}
-		return nil
+		at, err := r.value()
+		if err != nil {
+			return err
+		}
+		return r.option(id, inner, own, member, name, at)
 	})
+	if own {
+		r.call.fields.options = whole
+	}
+	return err
+}
+
+// option reads a member of an object of options, which is one that the operation's
+// servers know or not.
+func (r *requestReader) option(object, id memberID, own bool, member []byte, path string, at jsonscan.Span) error {
+	if own && string(member) == r.shape.cap.name {
+		return r.nestedCap(path, at)
+	}
+	if i, ok := workByName[string(member)]; ok {
+		return r.work(&workMembers[i], path, at)
+	}
+	switch string(member) {
+	case "stream":
+		if r.shape.streamInOptions && string(at.Of(r.body)) == "true" {
+			r.call.Stream = true
+		}
+	case "details":
+		if own {
+			r.call.fields.details = at
+			return readBool(path, at.Of(r.body), &r.call.IncludeUsage)
+		}
+	}
+	switch id {
+	case memberNone:
+		return unknownDraft(member)
+	case memberModel, memberMessages, memberPrompt, memberInput, memberInputs, memberText, memberInputIDs:
+		if object == memberExtraBody {
+			return badMember(path, "must stand in the body itself")
+		}
+	}
+	return nil
 }
 
 // nestedCap reads the cap that the operation's servers obey.
@@ -138,35 +150,69 @@ func (r *requestReader) nestedCap(name string, value jsonscan.Span) error {
 	return nil
 }
 
-// object visits the members of a nested object and refuses repeated ones.
-func (r *requestReader) object(name string, value jsonscan.Span, visit func(member []byte, at jsonscan.Span) error) error {
-	if r.body[value.Start] != '{' {
-		return badMember(name, "must be an object")
+// object visits the members of a nested object and refuses repeated ones. It returns
+// where the object stands, which may be null.
+func (r *requestReader) object(name string, visit func(member []byte) error) (whole jsonscan.Span, err error) {
+	if r.at.Kind() != '{' {
+		whole, err = r.value()
+		if err == nil && !jsonscan.IsNull(whole.Of(r.body)) {
+			err = badMember(name, "must be an object")
+		}
+		return whole, err
 	}
-	scanner := jsonscan.ScanObject(r.body[:value.End], value.Start)
-	seen := map[string]bool{}
-	for {
-		member, at, ok := scanner.Next()
+	whole.Start = r.at.Pos
+	var seen nameSet
+	for r.at.Enter(); ; {
+		member, ok := r.at.Member()
 		if !ok {
 			break
 		}
-		if seen[string(member)] {
-			return badMember(name, "holds a member twice")
+		if !seen.add(member) {
+			return whole, badMember(name, "holds a member twice")
 		}
-		seen[string(member)] = true
 		if jsonscan.Unusual(member) {
 			if err := refuseLookalike(member); err != nil {
-				return err
+				return whole, err
 			}
 		}
-		if err := visit(member, at); err != nil {
-			return err
+		if err := visit(member); err != nil {
+			return whole, err
 		}
 	}
-	if scanner.Err != nil {
-		return &RequestError{Message: scanner.Err.Error()}
+	if r.at.Err != nil {
+		return whole, &RequestError{Message: r.at.Err.Error()}
 	}
-	return nil
+	whole.End = r.at.Pos
+	return whole, nil
+}
+
+// nameSet is a set of the names of members.
+type nameSet struct {
+	few   [12][]byte // the first ones: most objects have no more
+	count int
+	many  map[string]bool
+}
+
+// add adds a name, and is false if the set has it.
+func (s *nameSet) add(name []byte) bool {
+	for _, known := range s.few[:min(s.count, len(s.few))] {
+		if string(known) == string(name) {
+			return false
+		}
+	}
+	if s.count < len(s.few) {
+		s.few[s.count] = name
+		s.count++
+		return true
+	}
+	if s.many == nil {
+		s.many = map[string]bool{}
+	}
+	if s.many[string(name)] {
+		return false
+	}
+	s.many[string(name)] = true
+	return true
 }
 
 // side is one side of pairs that are read together.
@@ -177,7 +223,7 @@ type side struct {
 
 // side reads a query or documents, or several of either, which may hold media.
 func (r *requestReader) side(into *side) error {
-	start, files := r.at.Pos, r.media.content.Bytes
+	start, files := r.at.Pos, r.media.Content.Bytes
 	if r.at.Kind() == '[' {
 		for r.at.Enter(); r.at.Element(); into.count++ {
 			r.content(1)
@@ -185,7 +231,7 @@ func (r *requestReader) side(into *side) error {
 	} else {
 		r.content(0)
 	}
-	into.text = int64(r.at.Pos-start) - (r.media.content.Bytes - files)
+	into.text = int64(r.at.Pos-start) - (r.media.Content.Bytes - files)
 	if r.at.Err != nil {
 		return &RequestError{Message: r.at.Err.Error()}
 	}

@@ -2,9 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"unicode/utf8"
 )
 
 // SyntaxError says where a text is not what RFC 8259 calls JSON.
@@ -23,38 +21,10 @@ func (e *SyntaxError) Unwrap() error { return ErrSyntax }
 
 func wrong(at int, what string) (int, error) { return 0, &SyntaxError{at, what} }
 
-// Valid says that a text is UTF-8, and whether it is plain: without a control
-// character anywhere.
-func Valid(text []byte) (valid, plain bool) {
-	const high, least = 0x8080808080808080, 0x2020202020202020
-	at := 0
-	for ; at+32 <= len(text); at += 32 {
-		block := text[at : at+32 : at+32]
-		one, two := binary.LittleEndian.Uint64(block), binary.LittleEndian.Uint64(block[8:])
-		three, four := binary.LittleEndian.Uint64(block[16:]), binary.LittleEndian.Uint64(block[24:])
-		if (one|(one-least)|two|(two-least)|three|(three-least)|four|(four-least))&high != 0 {
-			break
-		}
-	}
-	rest := text[at:]
-	return utf8.Valid(rest), !hasControl(rest)
-}
-
-// hasControl says that a text has a control character, which no JSON string may hold.
-func hasControl(text []byte) bool {
-	for _, c := range text {
-		if c < ' ' {
-			return true
-		}
-	}
-	return false
-}
-
 // checker reads values as strictly as RFC 8259.
 type checker struct {
 	text  []byte
-	plain bool // the text has no control characters
-	named int  // index after the name that was read last
+	named int // index after the name that was read last
 }
 
 // value returns the index after the value that starts at an index, in so many lists and
@@ -158,115 +128,59 @@ func (c *checker) name(at int) (int, error) {
 	return SkipSpace(c.text, at+1), nil
 }
 
-// shortString is the length in bytes up to which a string is read byte by byte.
-const shortString = 16
-
-// str returns the index after the string that starts at the quote at start.
-func (c *checker) str(start int) (int, error) {
-	at, end := start+1, -1
-	// Names and most values are short: a search costs more than to look at each byte.
-	for short := min(at+shortString, len(c.text)); at < short; at++ {
-		letter := c.text[at]
-		if letter == '"' {
-			return at + 1, nil
-		}
-		if letter == '\\' || letter < ' ' {
-			break
-		}
-	}
-	for {
-		if at > end {
-			found := bytes.IndexByte(c.text[at:], '"')
-			if found < 0 {
-				return wrong(start, "a string does not end")
-			}
-			end = at + found
-		}
-		slash := bytes.IndexByte(c.text[at:end], '\\')
-		if slash < 0 {
-			break
-		}
-		size := escape(c.text[at+slash:])
-		if size == 0 {
-			return wrong(at+slash, "an escape in a string is none of JSON's")
-		}
-		at += slash + size
-	}
-	if !c.plain {
-		for i, letter := range c.text[start+1 : end] {
-			if letter < ' ' {
-				return wrong(start+1+i, "a control character in a string is not escaped")
-			}
-		}
-	}
-	return end + 1, nil
-}
-
-// escape returns the length of the escape at the start of text, 0 if it is none. A
-// surrogate must have its other half.
-func escape(text []byte) int {
-	if len(text) < 2 {
-		return 0
-	}
-	switch text[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		switch half := hex4(text[2:]); {
-		case half < 0 || half >= 0xdc00 && half < 0xe000:
-			return 0
-		case half < 0xd800 || half >= 0xe000:
-			return 6
-		}
-		if len(text) > 7 && text[6] == '\\' && text[7] == 'u' {
-			if half := hex4(text[8:]); half >= 0xdc00 && half < 0xe000 {
-				return 12
-			}
-		}
-	}
-	return 0
-}
-
-// hex4 reads four hexadecimal digits; -1: they are none.
-func hex4(text []byte) (number int) {
-	if len(text) < 4 {
-		return -1
-	}
-	for _, c := range text[:4] {
-		digit := -1
-		switch {
-		case c >= '0' && c <= '9':
-			digit = int(c - '0')
-		case c >= 'a' && c <= 'f':
-			digit = int(c-'a') + 10
-		case c >= 'A' && c <= 'F':
-			digit = int(c-'A') + 10
-		}
-		if digit < 0 {
-			return -1
-		}
-		number = number<<4 | digit
-	}
-	return number
-}
-
 // literal returns the index after the number, true, false or null at an index.
 func (c *checker) literal(at int) (int, error) {
 	end := at
-	for end < len(c.text) && isLiteral(c.text[end]) {
-		end++
+	switch rest := c.text[at:]; {
+	case rest[0] == '-' || rest[0] >= '0' && rest[0] <= '9':
+		end = number(c.text, at)
+	case bytes.HasPrefix(rest, []byte("true")), bytes.HasPrefix(rest, []byte("null")):
+		end += len("true")
+	case bytes.HasPrefix(rest, []byte("false")):
+		end += len("false")
 	}
-	switch word := c.text[at:end]; string(word) {
-	case "true", "false", "null":
-		return end, nil
-	default:
-		var number Number
-		for _, digit := range word {
-			number.Add(digit)
-		}
-		if !number.Valid() {
-			return wrong(at, "a value is expected")
-		}
+	if end == at || end < len(c.text) && isLiteral(c.text[end]) {
+		return wrong(at, "a value is expected")
 	}
 	return end, nil
+}
+
+// number returns the index after the number at an index, or the index itself if it is
+// none.
+func number(text []byte, start int) int {
+	at := start
+	if text[at] == '-' {
+		at++
+	}
+	if at < len(text) && text[at] == '0' {
+		at++
+	} else if at = digitsEnd(text, at); at < 0 {
+		return start
+	}
+	if at < len(text) && text[at] == '.' {
+		if at = digitsEnd(text, at+1); at < 0 {
+			return start
+		}
+	}
+	if at < len(text) && (text[at] == 'e' || text[at] == 'E') {
+		if at++; at < len(text) && (text[at] == '+' || text[at] == '-') {
+			at++
+		}
+		if at = digitsEnd(text, at); at < 0 {
+			return start
+		}
+	}
+	return at
+}
+
+// digitsEnd returns the index after the digits at an index, negative if there are none.
+func digitsEnd(text []byte, start int) int {
+	at := start
+	for at < len(text) && text[at]-'0' < 10 {
+		at++
+	}
+	if at == start {
+		return -1
+	}
+	return at
 }

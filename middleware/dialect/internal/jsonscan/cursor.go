@@ -1,5 +1,7 @@
 package jsonscan
 
+import "unicode/utf8"
+
 // Cursor reads a text from its beginning to its end, value by value. Its user decides
 // at each value whether to enter it or to skip it, and no byte is read twice.
 //
@@ -23,10 +25,14 @@ type Cursor struct {
 	fresh   bool // nothing of the list or object has been read
 }
 
-// NewCursor returns a cursor at the first value of a text. plain says that the text has
-// no control character; a lenient one checks strings, brackets and separators only.
-func NewCursor(text []byte, plain, lenient bool) Cursor {
-	return Cursor{Pos: SkipSpace(text, 0), check: checker{text: text, plain: plain}, lenient: lenient}
+// NewCursor returns a cursor at the first value of a text. A lenient one checks that the
+// text is UTF-8, at once, and then strings, brackets and separators only.
+func NewCursor(text []byte, lenient bool) Cursor {
+	cursor := Cursor{Pos: SkipSpace(text, 0), check: checker{text: text}, lenient: lenient}
+	if lenient && !utf8.Valid(text) {
+		cursor.Err = ErrUTF8
+	}
+	return cursor
 }
 
 // Kind returns the first byte of the value that comes next: a quote, a bracket, or that
@@ -121,9 +127,12 @@ func (c *Cursor) Skip() Span {
 		return Span{}
 	}
 	start, end := c.Pos, 0
-	if c.lenient {
+	switch {
+	case c.lenient:
 		end, c.Err = SkipValue(c.check.text, start)
-	} else {
+	case start < len(c.check.text) && c.check.text[start] == '"':
+		end, c.Err = c.check.str(start)
+	default:
 		end, c.Err = c.check.value(start, c.depth)
 	}
 	if c.Err != nil {

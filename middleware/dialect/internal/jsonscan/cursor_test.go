@@ -10,7 +10,7 @@ import (
 func TestACursorSaysWhereValuesStand(t *testing.T) {
 	text := ` { "a" : [ 1 , {"b":"]"} ] ,"c\n":{}, "d":[],"e":"x" } tail`
 	for _, lenient := range []bool{false, true} {
-		cursor := NewCursor([]byte(text), true, lenient)
+		cursor := NewCursor([]byte(text), lenient)
 		var seen []string
 		cursor.Enter()
 		for {
@@ -39,7 +39,7 @@ func TestALenientCursorChecksWhatItNeeds(t *testing.T) {
 		"{\"a\":\"\n\"}": true, `{"a":NaN}`: true, `{"a":[01]}`: true,
 		`{"a":1 "b":2}`: false, `{"a"}`: false, `{"a":"x}`: false, `{"a":[}`: false, `{"a":[1}`: false, `{"a":}`: false, `{a:1}`: false, `{`: false,
 	} {
-		cursor := NewCursor([]byte(text), false, true)
+		cursor := NewCursor([]byte(text), true)
 		walk(&cursor, func() bool { return true })
 		if (cursor.Err == nil) != valid {
 			t.Errorf("%q: %v", text, cursor.Err)
@@ -54,11 +54,10 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
 		for _, lenient := range []bool{false, true} {
-			_, plain := Valid(text)
-			whole := NewCursor(text, plain, lenient)
+			whole := NewCursor(text, lenient)
 			whole.Skip()
 			random := rand.New(rand.NewPCG(seed, 0))
-			part := NewCursor(text, plain, lenient)
+			part := NewCursor(text, lenient)
 			walk(&part, func() bool { return random.IntN(2) == 0 })
 			if (whole.Err == nil) != (part.Err == nil) && !lenient || whole.Err == nil && whole.Pos != part.Pos && part.Err == nil {
 				t.Fatalf("%q, lenient %v: %d, %v at once; %d, %v in parts", text, lenient, whole.Pos, whole.Err, part.Pos, part.Err)

@@ -90,6 +90,13 @@ func (s *Object) fail(err error) ([]byte, Span, bool) {
 
 // SkipSpace returns the index of the first byte from at on that is not white space.
 func SkipSpace(text []byte, at int) int {
+	if at < len(text) && text[at] > ' ' {
+		return at // most texts have hardly any
+	}
+	return skipSpaces(text, at)
+}
+
+func skipSpaces(text []byte, at int) int {
 	for at < len(text) && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t') {
 		at++
 	}

@@ -44,14 +44,15 @@ func (b *Budget) Pages(payload []byte) media.Range {
 		return guess
 	}
 	text = bytes.TrimRight(text, "=")
-	document := pdf{text: text, budget: b}
+	document := pdf{text: text, budget: *b}
 	if !document.read() {
 		letters, whole := plain(text)
-		document = pdf{text: letters, budget: b, hidden: !whole}
+		document = pdf{text: letters, budget: document.budget, hidden: !whole}
 		if !document.read() {
 			document.hidden = true
 		}
 	}
+	*b = document.budget
 	counted := min(max(document.pages, document.claimed), maxPages)
 	if document.hidden || counted == 0 {
 		return media.Range{Likely: max(guess.Likely, counted), Most: max(guess.Most, counted)}
@@ -62,7 +63,7 @@ func (b *Budget) Pages(payload []byte) media.Range {
 // pdf counts the pages of a PDF file in one pass over it.
 type pdf struct {
 	text   []byte // base64 without padding
-	budget *Budget
+	budget Budget
 	pages  int64 // objects that are pages
 	// claimed is the largest number of pages that a node of the tree of pages names. A
 	// page may hang in the tree more than once.
@@ -192,18 +193,17 @@ func (p *pdf) objects(at int) {
 		p.buffered.Reset(source)
 		_ = p.inflater.(flate.Resetter).Reset(p.buffered, nil) // never fails
 	}
-	p.budget.used += streamCost
-	outer := pdf{budget: p.budget, pages: p.pages, claimed: p.claimed}
+	outer := pdf{budget: Budget{p.budget.used + streamCost}, pages: p.pages, claimed: p.claimed}
 	var memory [8 << 10]byte
 	kept := 0
 	for {
-		if p.budget.used >= MaxInflated {
+		if outer.budget.used >= MaxInflated {
 			outer.hidden = true
 			break
 		}
 		n, err := p.inflater.Read(memory[kept:])
 		kept += n
-		p.budget.used += n
+		outer.budget.used += n
 		done := outer.scan(memory[:kept], err != nil, -len(memory))
 		kept = copy(memory[:], memory[done:kept])
 		if err != nil {
@@ -211,7 +211,7 @@ func (p *pdf) objects(at int) {
 			break
 		}
 	}
-	p.pages, p.claimed, p.hidden = outer.pages, outer.claimed, p.hidden || outer.hidden
+	p.pages, p.claimed, p.hidden, p.budget = outer.pages, outer.claimed, p.hidden || outer.hidden, outer.budget
 }
 
 // letters reads what a base64 text decodes to, from the middle.
