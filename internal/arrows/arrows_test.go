@@ -59,6 +59,8 @@ var allowed = map[string]string{
 
 	// How calls are balanced, and what proves that it is done well.
 	"caddymodule/balance/internal/prefix": "",
+	"internal/simulator":                  "caddymodule/balance",
+	"internal/simulator/simulate":         "internal/simulator",
 
 	// What outlives a configuration knows no store, no command and no policy.
 	"caddymodule/balance":               "middleware caddymodule/balance/internal/prefix caddymodule/internal/inflight",
