@@ -313,6 +313,7 @@ func (c *core) decodeKeys(d *decoder) {
 		}
 		extra := decodeExtra(d)
 		if d.err == nil {
+			c.keys.reserve(n)
 			c.keys.put(0, false, row, extra, hint, name)
 		}
 	}

@@ -227,6 +227,15 @@ func (t *keyTable) put(index uint32, exists bool, row keyRow, extra keyExtra, hi
 	}
 }
 
+// reserve makes room for more rows that are to come, but not for many more than there
+// are: their number may be damaged. Where it is right, the last room is exactly enough.
+func (t *keyTable) reserve(more int) {
+	const least = 1024
+	if rows := len(t.rows); rows == cap(t.rows) {
+		t.rows = append(make([]keyRow, 0, rows+min(more, max(rows, least))), t.rows...)
+	}
+}
+
 // text returns the hint and the name of a row.
 func (t *keyTable) text(row *keyRow) (hint, name string) {
 	text := t.arena.get(row.text, keyIDLength+int(row.hintLength)+int(row.nameLength))

@@ -17,3 +17,20 @@ func TestPermissionsKeepTheNameThatTheLogHasForThem(t *testing.T) {
 		t.Errorf("a key that was restricted to rag may use %v", record.Policy.Permissions)
 	}
 }
+
+func TestKeysOfASnapshotTakeTheRoomThatTheyNeed(t *testing.T) {
+	for _, test := range []struct{ there, promised, most int }{
+		{5000, 5000, 5000},
+		{5000, 1 << 31, 2 * 5000}, // a damaged number
+		{1, 1, 1},
+	} {
+		table := newKeyTable()
+		for i := range test.there {
+			table.reserve(test.promised - i)
+			table.rows = append(table.rows, keyRow{})
+		}
+		if room := cap(table.rows); room > test.most {
+			t.Errorf("%d keys of %d have room for %d, want at most %d", test.there, test.promised, room, test.most)
+		}
+	}
+}

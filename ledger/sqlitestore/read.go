@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -187,24 +188,24 @@ func (s *Store) FindEntries(ctx context.Context, query ledger.EntryQuery) ([]led
 
 // where returns the conditions of a query and their values.
 func (s *Store) where(ctx context.Context, query ledger.EntryQuery) (conditions string, arguments []any, err error) {
-	conditions, arguments = "seq > ?", []any{query.After}
-	add := func(condition string, values ...any) {
-		conditions += " AND " + condition
-		arguments = append(arguments, values...)
-	}
+	after, through := query.After, int64(math.MaxInt64)
 	if !query.From.IsZero() {
 		since, err := s.Since(ctx, query.From)
 		if err != nil {
 			return "", nil, err
 		}
-		add("seq > ?", since)
+		after = max(after, since)
 	}
 	if !query.Before.IsZero() {
-		through, err := s.Since(ctx, query.Before)
-		if err != nil {
+		if through, err = s.Since(ctx, query.Before); err != nil {
 			return "", nil, err
 		}
-		add("seq <= ?", through)
+	}
+	// One condition for each end: of two for the same end SQLite seeks by either.
+	conditions, arguments = "seq > ? AND seq <= ?", []any{after, through}
+	add := func(condition string, values ...any) {
+		conditions += " AND " + condition
+		arguments = append(arguments, values...)
 	}
 	for column, value := range map[string]string{"account": query.Account, "key_id": query.KeyID, "request_id": query.RequestID} {
 		if value != "" {
