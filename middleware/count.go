@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -66,8 +67,10 @@ func (x *exchange) askUpstream(r *http.Request, next http.Handler) (answer *reco
 	answer = &recorder{header: http.Header{}, limit: maxCount}
 	returned := false
 	defer func() {
-		if problem := recover(); problem != nil && problem != http.ErrAbortHandler {
-			panic(problem)
+		if problem := recover(); problem != nil {
+			if err, ok := problem.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				panic(problem)
+			}
 		}
 		seen := evidence{returned: returned, clientGone: r.Context().Err() != nil, facts: x.feedback.facts()}
 		seen.reply.wrote, seen.reply.status = answer.status > 0, answer.status
