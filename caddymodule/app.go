@@ -66,6 +66,11 @@ type App struct {
 	// charges of running calls find room. Default: 64 MiB.
 	DiskReserve int64 `json:"disk_reserve,omitempty"`
 
+	// Whether to take the ledger over from a process that has it open, such as the one that
+	// this one replaces. The other one hands it over, ends once its calls have, and has
+	// them settled here. Default: false; a second process on one ledger does not start.
+	TakeOver bool `json:"take_over,omitempty"`
+
 	// How many entries of the ledger come between two snapshots. Fewer make the next
 	// start faster. Default: `50000`.
 	SnapshotEvery int64 `json:"snapshot_every,omitempty"`
@@ -206,7 +211,7 @@ func (a *App) Start() error {
 
 // settings returns what holds for as long as the process lives.
 func (a *App) settings() runtime.Settings {
-	settings := runtime.Settings{Zone: a.zone, DiskReserve: a.DiskReserve, SnapshotEvery: a.SnapshotEvery}
+	settings := runtime.Settings{Zone: a.zone, DiskReserve: a.DiskReserve, SnapshotEvery: a.SnapshotEvery, TakeOver: a.TakeOver}
 	if a.OnCrash != "" {
 		settings.OnCrash, _ = ledger.ParseCrashPolicy(a.OnCrash) // Validate has
 	}
@@ -226,6 +231,7 @@ func (a *App) enforce(ctx context.Context) error {
 		options := append(a.administration(), admin.WithAdminKeySHA256(hash))
 		a.configuration.Administration = admin.New(a.engine.Ledger, a.engine.Limiter, options...)
 	}
+	a.configuration.Listens = a.listenAddresses()
 	if err := a.engine.Apply(ctx, a.configuration); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func init() {
 
 // appOptions lists the words of the global option, for error messages.
 var appOptions = []string{
-	"ledger", "zone", "commit_wait", "keep_entries", "on_crash", "disk_reserve", "snapshot_every", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
+	"ledger", "zone", "commit_wait", "keep_entries", "on_crash", "disk_reserve", "snapshot_every", "take_over", "limiter", "default_limits", "bounds", "model", "bootstrap", "admin_key_sha256", "key_sha256", "alerts",
 }
 
 // modelOptions lists the words of a block model, for error messages.
@@ -49,6 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    on_crash       checkpoint|release|full
 //	    disk_reserve   <size>
 //	    snapshot_every <entries>
+//	    take_over
 //	    limiter {
 //	        strict
 //	        max_scopes  <n>
@@ -117,6 +118,7 @@ var appParsers = map[string]func(*App, *caddyfile.Dispenser) error{
 	"commit_wait":      (*App).unmarshalCommitWait,
 	"keep_entries":     (*App).unmarshalKeepEntries,
 	"on_crash":         func(a *App, d *caddyfile.Dispenser) error { return oneOf(d, &a.OnCrash, ledger.CrashPolicies()...) },
+	"take_over":        func(a *App, d *caddyfile.Dispenser) error { a.TakeOver = true; return noArgument(d) },
 	"disk_reserve":     func(a *App, d *caddyfile.Dispenser) error { return oneSize(d, &a.DiskReserve) },
 	"snapshot_every":   (*App).unmarshalSnapshotEvery,
 	"limiter":          (*App).unmarshalLimiter,

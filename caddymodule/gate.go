@@ -293,7 +293,7 @@ func (g *Gate) ready() (*middleware.Gate, error) {
 		return nil, err
 	}
 	g.build.Do(func() {
-		g.gate = middleware.NewGate(g.app.engine.Ledger, g.app.engine.Limiter, g.options()...)
+		g.gate = middleware.NewGate(g.app.engine.Accounts, g.app.engine.Limiter, g.options()...)
 		if err := g.gate.SetPrices(context.Background()); err != nil {
 			g.app.log.Error("fixed cost not set: the path is refused", "error", err)
 		}
@@ -311,6 +311,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return caddyhttp.Error(http.StatusServiceUnavailable, runtime.ErrRetired)
 	}
 	defer g.app.lease.End()
+	if g.app.engine.HandedOver() {
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Connection", "close") // the next try finds the other process
+		return caddyhttp.Error(http.StatusServiceUnavailable, runtime.ErrHandedOver)
+	}
 	gate, err := g.ready()
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)

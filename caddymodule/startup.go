@@ -29,11 +29,10 @@ func (a *App) announce() {
 // lets several processes share an address, and the calls that reach the other one meet
 // other keys, limits and balances.
 func (a *App) warnOfSharing() {
-	module, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return // no servers
+	if a.engine.TookOver() {
+		return // the other one is about to end
 	}
-	shared, err := runtime.Shared(listenAddresses(module.(*caddyhttp.App)))
+	shared, err := runtime.Shared(a.listenAddresses())
 	if err != nil {
 		a.log.Debug("cannot see who else listens", "error", err)
 	}
@@ -44,9 +43,13 @@ func (a *App) warnOfSharing() {
 }
 
 // listenAddresses returns the addresses of all servers that are given as numbers.
-func listenAddresses(servers *caddyhttp.App) []netip.AddrPort {
+func (a *App) listenAddresses() []netip.AddrPort {
+	module, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil // no servers
+	}
 	var addresses []netip.AddrPort
-	for _, server := range servers.Servers {
+	for _, server := range module.(*caddyhttp.App).Servers {
 		for _, listen := range server.Listen {
 			parsed, err := caddy.ParseNetworkAddress(listen)
 			if err != nil || parsed.IsUnixNetwork() {

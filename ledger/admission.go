@@ -74,7 +74,8 @@ func (c *core) applyAdmission(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	if e.Hold.Epoch() != c.epoch {
+	// Calls that were handed over may be withdrawn in a later epoch.
+	if e.Hold.Epoch() > c.epoch || e.Hold.Epoch() != c.epoch && len(detail.Holds) > 0 {
 		return fmt.Errorf("calls are of epoch %d, not %d", e.Hold.Epoch(), c.epoch)
 	}
 	calls := make([]admission, len(detail.Holds))
@@ -94,7 +95,7 @@ func (c *core) applyAdmission(e *Entry) error {
 		calls[i] = admission{key: key, model: model, requestID: detail.Requests[i]}
 	}
 	for _, counter := range detail.Withdrawn {
-		if !c.recorded(makeHoldID(c.epoch, counter)) {
+		if !c.recorded(makeHoldID(e.Hold.Epoch(), counter)) {
 			return fmt.Errorf("hold %d is withdrawn, but not recorded", counter)
 		}
 	}
@@ -102,7 +103,7 @@ func (c *core) applyAdmission(e *Entry) error {
 		c.admitted[makeHoldID(c.epoch, detail.Holds[i])] = calls[i]
 	}
 	for _, counter := range detail.Withdrawn {
-		c.forget(makeHoldID(c.epoch, counter))
+		c.forget(makeHoldID(e.Hold.Epoch(), counter))
 	}
 	return nil
 }

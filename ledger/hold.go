@@ -299,7 +299,9 @@ func (l *Ledger) startSettle(id HoldID, settlement Settlement) (Charge, *batch, 
 		return Charge{}, nil, err
 	}
 	if err := l.writable(); err != nil {
-		l.core.drop(id, &h)
+		if !l.handing { // else HandOver has it, or is about to
+			l.core.drop(id, &h)
+		}
 		l.mu.Unlock()
 		return Charge{}, nil, err
 	}
@@ -345,7 +347,9 @@ func (l *Ledger) Void(_ context.Context, id HoldID, outcome Outcome) error {
 		return err
 	}
 	if err := l.writable(); err != nil {
-		l.core.drop(id, &h)
+		if !l.handing {
+			l.core.drop(id, &h)
+		}
 		return err
 	}
 	if outcome == OutcomeOK && l.core.recorded(id) {

@@ -28,6 +28,7 @@ type Ledger struct {
 	failed     error     // the first write error; it stays
 	closing    bool      // no call is admitted any more
 	closed     bool      // nothing is written any more
+	handing    bool      // another process waits for the store: no time for a snapshot
 	lowRoom    error     // disk space is low or unknown; nil if there is enough
 
 	recordedThrough uint64 // counter of the last hold that was recorded or had ended
@@ -90,6 +91,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 	if err := l.append(&epoch); err != nil {
 		return err
 	}
+	l.core.takeOver(l.running, l.now())
 	if err := l.resolveInterrupted(); err != nil {
 		return err
 	}
@@ -105,6 +107,9 @@ func (l *Ledger) resolveInterrupted() error {
 	open = slices.AppendSeq(open, maps.Keys(l.core.admitted))
 	slices.Sort(open)
 	for _, id := range open {
+		if _, running := l.core.holds[id]; running {
+			continue // in the process that has handed the ledger over
+		}
 		e := l.core.interrupted(id, l.crash)
 		if err := l.append(&e); err != nil {
 			return err
@@ -148,7 +153,7 @@ func (l *Ledger) admitting(now time.Time) error {
 	case l.failed != nil:
 		return unavailable(l.failed)
 	case l.closing:
-		return unavailable(errors.New("it is closing"))
+		return unavailable(errClosing)
 	case l.lowRoom != nil:
 		return unavailable(l.lowRoom)
 	case len(l.batch.entries) >= l.maxPending:
@@ -158,6 +163,9 @@ func (l *Ledger) admitting(now time.Time) error {
 	}
 	return nil
 }
+
+// errClosing is why a ledger that is about to close admits nothing.
+var errClosing = errors.New("it is closing")
 
 // writable returns nil if entries can be written, and otherwise why they cannot.
 func (l *Ledger) writable() error {
@@ -267,7 +275,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 func (l *Ledger) finish(ctx context.Context) error {
 	l.done.Wait()
 	failed := l.drain()
-	if failed == nil && l.snapshotDue(minSnapshotAtClose) {
+	if failed == nil && !l.handing && l.snapshotDue(minSnapshotAtClose) {
 		failed = l.snapshot(ctx)
 	}
 	return errors.Join(failed, l.store.Close())
@@ -290,4 +298,39 @@ func (l *Ledger) drain() error {
 		}
 		l.mu.Unlock()
 	}
+}
+
+// Running is a call that runs while one process hands the ledger over to another. The
+// process in which it runs settles it by asking the other one.
+type Running struct {
+	Hold         HoldID    `json:"hold"`
+	KeyID        string    `json:"key_id"`
+	Model        string    `json:"model"`
+	RequestID    string    `json:"request_id"`
+	PriceVersion int64     `json:"price_version"` // 0: the default price
+	Amount       Micro     `json:"amount_micro"`  // what it holds
+	Deadline     time.Time `json:"deadline"`      // zero: none
+	Stream       bool      `json:"stream"`
+}
+
+// HandOver makes everything durable, closes the store, and returns the calls that still
+// run. Whoever opens the store with WithRunning has them settled under their holds; to
+// anyone else they are calls that a crash ended. From the moment at which the list is made
+// this ledger resolves no hold: Settle, Void, Extend and Checkpoint return ErrUnavailable,
+// and what they did before is durable. Reading goes on working, from memory. An error is
+// that of Close, and the list is empty then.
+func (l *Ledger) HandOver(ctx context.Context) ([]Running, error) {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return nil, unavailable(errClosing)
+	}
+	l.handing = true
+	l.mu.Unlock()
+	if err := l.Close(ctx); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.handOver(), nil
 }

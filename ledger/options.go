@@ -65,6 +65,7 @@ type config struct {
 	commitWait      time.Duration
 	after           func(time.Duration) <-chan time.Time
 	recordAfter     time.Duration
+	running         []Running // calls of the process that has handed the ledger over
 }
 
 func newConfig(options []Option) (config, error) {
@@ -133,6 +134,10 @@ func WithCrashPolicy(policy CrashPolicy) Option {
 func WithSnapshotEvery(entries int64) Option {
 	return func(c *config) { c.snapshotEvery = entries }
 }
+
+// WithRunning continues the calls that HandOver of the process before has returned. One
+// that the log does not know to be running is left out.
+func WithRunning(calls []Running) Option { return func(c *config) { c.running = calls } }
 
 // WithReserve sets the free disk space in bytes below which no call is admitted,
 // so that there is room left for the charges of those that run; by default

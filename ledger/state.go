@@ -146,7 +146,8 @@ func (c *core) applyKind(e *Entry) error {
 	}
 }
 
-// applyEpoch starts a new epoch, in which no hold of an earlier one is open.
+// applyEpoch starts a new epoch. Holds of earlier ones may still be open: those of calls
+// that run on in a process which has handed the ledger over.
 func (c *core) applyEpoch(e *Entry) error {
 	if e.Hold.Epoch() <= c.epoch {
 		return fmt.Errorf("epoch %d follows epoch %d", e.Hold.Epoch(), c.epoch)
@@ -305,7 +306,7 @@ func (c *core) applyCheckpoint(e *Entry) error {
 	if last, running := c.open[e.Hold]; running && e.Amount < last.entry.Amount {
 		return fmt.Errorf("charge %d is below the checkpoint before, %d", e.Amount, last.entry.Amount)
 	}
-	if e.Hold.Epoch() != c.epoch {
+	if e.Hold.Epoch() != c.epoch && !c.recorded(e.Hold) { // those of an earlier one were handed over
 		return fmt.Errorf("hold %s is of another epoch", e.Hold)
 	}
 	kept := *e

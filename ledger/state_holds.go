@@ -238,3 +238,41 @@ func decodeCheckpoint(raw []byte) (detail checkpointDetail, err error) {
 	}
 	return detail, err
 }
+
+// handOver returns the open holds.
+func (c *core) handOver() []Running {
+	calls := make([]Running, 0, len(c.holds))
+	for id, h := range c.holds {
+		calls = append(calls, Running{
+			Hold: id, KeyID: string(c.keys.rows[h.key].id[:]), Model: c.models.text[h.model], RequestID: h.requestID,
+			PriceVersion: h.version, Amount: h.amount, Deadline: h.deadline.Round(0), Stream: h.stream,
+		})
+	}
+	return calls
+}
+
+// takeOver opens the holds of calls that another process runs.
+func (c *core) takeOver(calls []Running, now time.Time) {
+	for i := range calls {
+		call := &calls[i]
+		id, _ := parseKeyID(call.KeyID)
+		key, known := c.keys.byID[id]
+		if !known || !c.recorded(call.Hold) || call.PriceVersion < 0 || call.PriceVersion > int64(len(c.prices)) {
+			continue
+		}
+		h := openHold{
+			key: key, account: c.keys.rows[key].owner, model: c.models.number[call.Model],
+			version: call.PriceVersion, price: defaultPrice, deadline: call.Deadline,
+			requestID: call.RequestID, stream: call.Stream, checkpointAt: now,
+			checkpointed: c.open[call.Hold].entry.Amount,
+		}
+		if h.version > 0 {
+			h.price = c.prices[h.version-1].price
+		}
+		if call.Amount < 0 || call.Amount > c.accounts[h.account].available() {
+			continue
+		}
+		c.reserve(&h, call.Amount)
+		c.holds[call.Hold] = h
+	}
+}

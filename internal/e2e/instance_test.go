@@ -111,6 +111,13 @@ func (i *instance) run(arguments ...string) (string, error) {
 // are written.
 func (i *instance) start() {
 	i.t.Helper()
+	i.begin()
+	i.await()
+}
+
+// begin starts the instance and does not wait.
+func (i *instance) begin() {
+	i.t.Helper()
 	i.log = &testkit.Buffer{}
 	i.command = exec.Command(binary, "run", "--config", i.config, "--adapter", "caddyfile")
 	i.command.Dir = filepath.Dir(i.config)
@@ -130,6 +137,11 @@ func (i *instance) start() {
 			i.t.Logf("end of the instance's log:\n%s", lastLines(i.log.String(), 10))
 		}
 	})
+}
+
+// await waits until the gateway answers and the demo keys are written.
+func (i *instance) await() {
+	i.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		select {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type Configuration struct {
 	Notifier *Notifier
 	// Administration serves the commands that come through the socket.
 	Administration http.Handler
+	// Listens are the addresses of all servers, as far as they are numbers.
+	Listens []netip.AddrPort
 
 	// Both are guarded by the engine.
 	previous *Configuration // whose prices come back if this one fails to start

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/penstockhq/penstock/alerts"
+	"github.com/penstockhq/penstock/caddymodule/internal/handover"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
@@ -35,9 +37,10 @@ type Engine struct {
 	Forecast *forecast.Forecast
 
 	// Set by Open.
-	Ledger  *ledger.Ledger
-	Limiter *limiter.Memory
-	Alerts  *alerts.Monitor
+	Ledger   *ledger.Ledger
+	Accounts *handover.Accounts // the ledger, for gates
+	Limiter  *limiter.Memory
+	Alerts   *alerts.Monitor
 	Settings
 
 	store     Store
@@ -46,6 +49,9 @@ type Engine struct {
 	opening   sync.Once
 	failure   error // of opening
 	closing   sync.Once
+
+	handedOver atomic.Bool // another process has the ledger
+	tookOver   bool        // this one has it from another process
 
 	mu      sync.Mutex
 	current *Configuration // whose prices are in effect
@@ -58,7 +64,7 @@ func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 	e.opening.Do(func() {
 		ctx := context.Background() // an open ledger outlives the configuration
 		e.Settings = settings
-		if e.failure = e.openLedger(ctx); e.failure != nil {
+		if e.failure = e.openLedger(ctx, log); e.failure != nil {
 			return
 		}
 		e.Limiter = limiter.New(settings.limiter()...)
@@ -84,17 +90,14 @@ func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 // one before, is about to close.
 const lockPatience = time.Second
 
-func (e *Engine) openLedger(ctx context.Context) error {
-	store, err := e.store.Open(ctx)
-	for start := time.Now(); errors.Is(err, ledger.ErrLocked) && time.Since(start) < lockPatience; {
-		time.Sleep(20 * time.Millisecond)
-		store, err = e.store.Open(ctx)
-	}
+func (e *Engine) openLedger(ctx context.Context, log *slog.Logger) error {
+	store, running, err := e.takeStore(ctx, log)
 	if err != nil {
 		return err
 	}
 	e.Ledger, err = ledger.Open(ctx, store, append(e.Settings.ledger(),
-		ledger.WithEvents(observeLedger(LastingLog("penstock"))))...)
+		ledger.WithEvents(observeLedger(LastingLog("penstock"))), ledger.WithRunning(running))...)
+	e.Accounts = &handover.Accounts{Ledger: e.Ledger, Logger: LastingLog("penstock")}
 	return err
 }
 
@@ -134,6 +137,11 @@ func (e *Engine) Destruct() error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 		defer cancel()
+		if e.HandedOver() {
+			err = e.Runs.Wait(ctx)
+			e.socket.abandon()
+			return
+		}
 		// Calls in the background end first, so that they are charged. Then nothing
 		// counts any more, and what was counted can be saved.
 		if e.socket != nil {

@@ -20,6 +20,9 @@ type Settings struct {
 	Strict     bool
 	MaxScopes  int
 	LogEntries int
+
+	// TakeOver says that the ledger is taken over from a process that has it open.
+	TakeOver bool
 }
 
 // ledger returns the settings as the ledger takes them.

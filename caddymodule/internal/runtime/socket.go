@@ -13,9 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockhq/penstock/caddymodule/internal/handover"
 	"github.com/penstockhq/penstock/middleware"
 )
 
@@ -35,6 +37,7 @@ type socket struct {
 	ended   chan struct{}
 	key     string // what a request without a key gets
 	handler atomic.Pointer[http.Handler]
+	peers   http.HandlerFunc // for other processes; nil: none
 }
 
 // SocketPath returns a path of the socket in a folder that is short enough for the
@@ -56,7 +59,8 @@ func SocketPath(folder string) (path string, release func(), err error) {
 
 // newSocket listens in the folder of a ledger, which the caller holds the lock of. What a
 // killed process left there is replaced.
-func newSocket(folder string) (*socket, error) {
+// peers serves other processes that take the ledger over.
+func newSocket(folder string, peers http.HandlerFunc) (*socket, error) {
 	path, release, err := SocketPath(folder)
 	if err != nil {
 		return nil, err
@@ -66,7 +70,7 @@ func newSocket(folder string) (*socket, error) {
 		release()
 		return nil, err
 	}
-	s := &socket{path: path, release: release, ended: make(chan struct{}), key: rand.Text()}
+	s := &socket{path: path, release: release, ended: make(chan struct{}), key: rand.Text(), peers: peers}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.ended)
@@ -100,6 +104,10 @@ func (s *socket) hash() [32]byte { return sha256.Sum256([]byte(s.key)) }
 
 // ServeHTTP implements http.Handler.
 func (s *socket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.peers != nil && (r.URL.Path == handover.Path || strings.HasPrefix(r.URL.Path, handover.Path+"/")) {
+		s.peers(w, r)
+		return
+	}
 	handler := s.handler.Load()
 	if handler == nil {
 		http.Error(w, "the instance is about to start or to stop", http.StatusServiceUnavailable)
@@ -109,6 +117,13 @@ func (s *socket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+s.key)
 	}
 	(*handler).ServeHTTP(w, r)
+}
+
+// abandon ends the socket, whose place belongs to another process.
+func (s *socket) abandon() {
+	s.server.Close()
+	<-s.ended
+	s.release()
 }
 
 // close ends the socket. Calls that run are cut.
@@ -126,7 +141,7 @@ func (s *socket) close() error {
 // of its administration, and a key.
 func (e *Engine) listen(log *slog.Logger) {
 	var err error
-	if e.socket, err = newSocket(e.store.Folder()); err != nil {
+	if e.socket, err = newSocket(e.store.Folder(), e.serveHandOver); err != nil {
 		log.Warn("commands cannot find this instance by its data directory; give them --address",
 			"directory", e.store.Folder(), "error", err)
 	}

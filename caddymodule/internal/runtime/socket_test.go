@@ -52,7 +52,7 @@ func TestTheSocketServesItsOwnerWithoutAKey(t *testing.T) {
 		if err := os.WriteFile(place, []byte("what a killed process left"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := newSocket(folder)
+		s, err := newSocket(folder, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
