@@ -24,6 +24,9 @@ var allowed = map[string]string{
 	"limiter/internal/suite": "limits limiter",
 	"limiter/redisstore":     "limits limiter",
 
+	// The limiter alone, for servers without keys.
+	"limiter/httplimit": "limits limiter",
+
 	"middleware/dialect":                    "middleware/dialect/internal/form middleware/dialect/internal/jsonscan middleware/dialect/internal/mediafile middleware/dialect/internal/meter middleware/dialect/internal/playtime middleware/dialect/media",
 	"middleware/dialect/internal/form":      "",
 	"middleware/dialect/internal/playtime":  "",
