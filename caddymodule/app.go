@@ -178,6 +178,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.CommitWait != nil {
 		a.configuration.CommitWait = time.Duration(*a.CommitWait)
 	}
+	if err := ctx.GetMetricsRegistry().Register(balance.NewCollector(func() []*balance.Policy { return a.policies })); err != nil {
+		return err
+	}
 	return a.engine.Metrics.Register(ctx.GetMetricsRegistry())
 }
 

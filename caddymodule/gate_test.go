@@ -212,6 +212,8 @@ func TestMetricsAreSharedByHandlersAndKeptAcrossReloads(t *testing.T) {
 		`penstock_tokens_total{direction="output",model="tiny"} 6`,
 		`penstock_refusals_total{`,
 		`penstock_time_to_first_byte_seconds_count{model="tiny"} 2`,
+		`penstock_upstream_in_flight{upstream="` + u.address() + `"} 0`,
+		`penstock_upstream_prompt_tokens{upstream="` + u.address() + `"} 0`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)

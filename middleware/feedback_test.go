@@ -227,7 +227,7 @@ func TestALeaseIsReleasedOnceHoweverAnAttemptEnds(t *testing.T) {
 		}
 	}
 	if middleware.NoteUpstream(context.Background(), middleware.Upstream{}) {
-		t.Error("outside the gate somebody would release a lease")
+		t.Error("outside the gate someone would release a lease")
 	}
 }
 

@@ -50,7 +50,6 @@ type Run struct {
 	engines []*engine
 	routers []Router
 	served  []*Request
-	result  Result
 
 	queue    events
 	planned  int
