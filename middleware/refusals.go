@@ -168,6 +168,10 @@ func refuseHold(err error) *dialect.Refusal {
 		if errors.Is(err, ledger.ErrFrozen) {
 			return refuseFrozen()
 		}
+		var invalid *ledger.InvalidError
+		if errors.As(err, &invalid) { // of what the caller chose: the name of a model
+			return &dialect.Refusal{Reason: dialect.BadRequest, Message: err.Error(), Param: invalid.Field, Final: true}
+		}
 		return refuseUnavailable()
 	}
 	bound := &dialect.Bound{

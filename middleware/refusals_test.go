@@ -95,6 +95,15 @@ func TestACallThatNeverFitsIsToldThatWaitingDoesNotHelp(t *testing.T) {
 	}
 }
 
+func TestANameThatTheLedgerDoesNotTakeIsTheCallersMistake(t *testing.T) {
+	h := build(t, chat, ledger.NewKey{})
+	got := h.post("/v1/chat/completions", strings.Replace(plainBody, "tiny", strings.Repeat("x", 300), 1))
+	if got.status != 400 || !strings.Contains(got.body, `"param":"model"`) || got.header.Get("X-Should-Retry") != "false" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	h.untouched()
+}
+
 func TestTheDialectOfErrorsCanBeFixed(t *testing.T) {
 	h := build(t, chat, ledger.NewKey{}, middleware.WithDialect(dialect.Aquin))
 	if got := h.do("POST", "/v1/chat/completions", plainBody); strings.TrimSpace(got.body) != `{"error":"the API key is missing or not valid"}` {
