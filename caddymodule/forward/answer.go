@@ -31,8 +31,7 @@ func (c *call) Interim(status int, upstream textproto.MIMEHeader) {
 
 // answer passes the upstream's reply on to the client.
 func (c *call) answer() error {
-	whole := false
-	defer func() { c.reply.End(whole) }()
+	defer c.release(false)
 	reply := c.reply.Response
 	if reply.StatusCode < 100 { // net/http would panic
 		return fmt.Errorf("%w: %d", errStatus, reply.StatusCode)
@@ -51,13 +50,22 @@ func (c *call) answer() error {
 	if err := c.copyBody(); err != nil {
 		c.abort(err)
 	}
-	whole = true
+	c.release(true)
 	if len(reply.Trailer) > 0 {
 		_ = c.flushWriter() // or a short body would go without trailers
 		addTrailers(header, reply.Trailer, len(reply.Trailer) == announced)
 	}
 	c.lasted = time.Since(c.attempt)
 	return nil
+}
+
+// release gives the connection to the upstream back, once. whole says that the reply
+// has been read to its end.
+func (c *call) release(whole bool) {
+	if !c.released {
+		c.released = true
+		c.reply.End(whole)
+	}
 }
 
 // errStatus says that a reply makes no sense.
@@ -164,6 +172,9 @@ func (c *call) copyThrough(buffer []byte) error {
 	}
 	for {
 		n, err := c.reply.Body.Read(buffer)
+		if err == io.EOF {
+			c.release(true) // the client has the answer only when the connection is free again
+		}
 		if n > 0 {
 			if _, err := c.writer.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)

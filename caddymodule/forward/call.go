@@ -42,6 +42,7 @@ type call struct {
 	total    time.Duration
 	retries  int
 	reply    wire.Reply
+	released bool // the connection to the upstream is free again
 }
 
 // newCall prepares a call.
@@ -93,7 +94,7 @@ func (c *call) try(policy reverseproxy.Selector) error {
 	c.target, c.upstream = h.targets[upstream], upstream
 	c.running = upstream.NumRequests() + int(c.target.inFlight.Add(1)) - 1
 	defer c.target.inFlight.Add(-1)
-	c.attempt, c.lasted = time.Now(), 0
+	c.attempt, c.lasted, c.released = time.Now(), 0, false
 	var err error
 	c.reply, err = c.target.pool.RoundTrip(c.request.Context(), &c.wire)
 	c.latency = time.Since(c.attempt)

@@ -270,9 +270,7 @@ func (s *twins) exchange(t testing.TB, which int, request string, times int, act
 	client := new(rawClient)
 	for i := range times {
 		if i > 0 {
-			// The answer may be here before the connection to the upstream is free again, or is
-			// seen to be closed.
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) // until Caddy's goroutines see what the upstream has closed
 		}
 		seen.WriteString(client.exchange(t, s.addresses[which], request))
 	}
