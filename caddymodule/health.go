@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/penstockhq/penstock/caddymodule/balance"
 )
 
 func init() {
@@ -34,8 +36,9 @@ const DefaultHealthPath = "/health"
 // The body is JSON: `status` is `ok`, `degraded` or `unavailable`, and `reasons` says
 // why it is not `ok`. `ledger_unavailable` and `stopping` mean that no call is
 // admitted. `upstream_failing` and `no_upstream` degrade the gateway: some, or all,
-// of the upstreams that `lb_policy penstock` balances fail. The status is 200 then,
-// because another gateway in front of the same upstreams would do no better.
+// of the upstreams of a `lb_policy penstock` fail. Where there are several policies both
+// may stand there. The status is 200 then, because another gateway in front of the same
+// upstreams would do no better.
 type Health struct {
 	// The path. Default: `/health`.
 	Path string `json:"path,omitempty"`
@@ -128,16 +131,29 @@ func (h *Health) report() (healthReport, int) {
 	if err != nil {
 		return healthReport{"unavailable", []string{reasonLedger}}, http.StatusServiceUnavailable
 	}
-	for _, policy := range h.app.policies {
-		switch status := policy.Status(); {
-		case status.Failing == 0:
-		case status.Failing == status.Upstreams:
-			return healthReport{"degraded", []string{reasonNone}}, http.StatusOK
-		default:
-			return healthReport{"degraded", []string{reasonFailing}}, http.StatusOK
-		}
+	if reasons := failing(h.app.policies); reasons != nil {
+		return healthReport{"degraded", reasons}, http.StatusOK
 	}
 	return healthReport{Status: "ok"}, http.StatusOK
+}
+
+// failing returns the reasons of all policies, each reason once and the worst first; nil if no
+// upstream fails.
+func failing(policies []*balance.Policy) []string {
+	none, some := false, false
+	for _, policy := range policies {
+		status := policy.Status()
+		none = none || status.Upstreams > 0 && status.Failing == status.Upstreams
+		some = some || status.Failing > 0 && status.Failing < status.Upstreams
+	}
+	var reasons []string
+	if none {
+		reasons = append(reasons, reasonNone)
+	}
+	if some {
+		reasons = append(reasons, reasonFailing)
+	}
+	return reasons
 }
 
 // parseHealth reads the directive. What looks like a path is the path of the health, and

@@ -46,6 +46,28 @@ func TestTheHealthNeedsNoKeyAndSaysHowTheGatewayIs(t *testing.T) {
 	ask("GET", "/up/live", 200, `{"status":"ok"}`)
 }
 
+func TestTheHealthGivesTheReasonsOfAllPolicies(t *testing.T) {
+	dead, lives := newUpstream(t, nil), newUpstream(t, nil)
+	dead.Close()
+	for name, sites := range map[string][2]string{
+		"the worse first": {dead.address(), dead.address() + " " + lives.address()},
+		"the worse last":  {dead.address() + " " + lives.address(), dead.address()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, demoOptions, fmt.Sprintf("penstock_health\nhandle_path /a/* {\n\tpenstock_proxy %s {\n\t\tlb_policy penstock weighted_random\n\t}\n}\nhandle_path /b/* {\n\tpenstock_proxy %s {\n\t\tlb_policy penstock weighted_random\n\t}\n}",
+				sites[0], sites[1]))
+			for range 20 { // finds out which upstreams are gone
+				call(t, "POST", g.url+"/a/v1/chat/completions", g.key("demo.key"), chat(false))
+				call(t, "POST", g.url+"/b/v1/chat/completions", g.key("demo.key"), chat(false))
+			}
+			reply := call(t, "GET", g.url+"/health", "", "")
+			if want := `{"status":"degraded","reasons":["no_upstream","upstream_failing"]}`; reply.status != 200 || strings.TrimSpace(reply.body) != want {
+				t.Errorf("%d %s, want %s", reply.status, reply.body, want)
+			}
+		})
+	}
+}
+
 func TestTheHealthTellsOfActiveHealthChecks(t *testing.T) {
 	u := newUpstream(t, nil) // answers health checks with 400: they are no chat calls
 	g := start(t, demoOptions, fmt.Sprintf("penstock_health\npenstock_proxy %s {\n\thealth_uri /health\n\thealth_interval 10ms\n}", u.address()))
