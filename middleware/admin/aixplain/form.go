@@ -61,6 +61,18 @@ func viewKey(key *ledger.Key, text string) keyView {
 	return view
 }
 
+// madeView is the reply to a create. Replayed is there, and true, if the same request made
+// the key before: then the text was in the first reply.
+type madeView struct {
+	keyView
+	Replayed bool `json:"replayed,omitempty"`
+}
+
+// viewMade shows a key that was made just now, or by an earlier request if there is no text.
+func viewMade(key *ledger.Key, text string) madeView {
+	return madeView{viewKey(key, text), text == ""}
+}
+
 // mask puts dots between the two halves of a hint.
 func mask(hint string) string { return hint[:len(hint)/2] + "..." + hint[len(hint)/2:] }
 

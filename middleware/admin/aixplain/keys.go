@@ -78,7 +78,7 @@ func (a *api) createKey(c *rest.Call) error {
 	idempotency := c.Idempotency()
 	if key, again, err := a.Ledger.MadeKey(c.Context(), idempotency); again || err != nil {
 		if err == nil {
-			c.JSON(http.StatusCreated, viewKey(&key, "")) // the text was in the first reply
+			c.JSON(http.StatusCreated, viewMade(&key, ""))
 		}
 		return err
 	}
@@ -93,8 +93,11 @@ func (a *api) createKey(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	c.Audit("key created", key.ID)
-	c.JSON(http.StatusCreated, viewKey(&key, secret.Reveal()))
+	// Without a secret the same request came twice at once, and the other one made the key.
+	if secret.Reveal() != "" {
+		c.Audit("key created", key.ID)
+	}
+	c.JSON(http.StatusCreated, viewMade(&key, secret.Reveal()))
 	return nil
 }
 

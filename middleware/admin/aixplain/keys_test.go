@@ -199,6 +199,25 @@ func TestNoLimitIsTheHighestAllowedOneWhereTheConfigurationDemandsOne(t *testing
 	s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"b","globalLimits":{"rpm":601}}`).Want(400)
 }
 
+func TestACreateThatIsSentAgainSaysSo(t *testing.T) {
+	s := aixplainServer(t)
+	create := func() (string, string, bool) {
+		got := s.Call("POST", "/sdk/api-keys", s.Admin, `{"name":"a"}`, "Idempotency-Key", "k").Want(201)
+		return got.Text("id"), got.Text("accessKey"), strings.Contains(got.Body, `"replayed":true`)
+	}
+	id, text, replayed := create()
+	if replayed {
+		t.Error("the first request is said to be replayed")
+	}
+	again, masked, replayed := create()
+	if !replayed || again != id || masked == text {
+		t.Errorf("sent again: replayed %v, key %s, want %s and no text", replayed, again, id)
+	}
+	if got := s.Call("GET", "/sdk/api-keys/"+id, s.Admin, "").Want(200); strings.Contains(got.Body, "replayed") {
+		t.Errorf("a key that is read says %s", got.Body)
+	}
+}
+
 func TestAWorkspaceEndsAtItsOwner(t *testing.T) {
 	s := aixplainServer(t)
 	theirs := s.Call("POST", "/admin/v1/keys", s.Mint(ledger.NewKey{Name: "x", Owner: "other", Role: ledger.RoleAdmin}), `{"name":"theirs"}`).Want(201).Text("id")

@@ -85,7 +85,7 @@ func (a *api) routes() []rest.Route {
 			ID: "createSDKKey", Tag: tag,
 			Summary: "Create a key for the aiXplain SDK.", Request: keySchema(),
 			Optional: schema.Members{rest.IdempotencyHeader: schema.Text}, Refusals: []int{http.StatusUnprocessableEntity},
-			Status: http.StatusCreated, Reply: keyView{},
+			Status: http.StatusCreated, Reply: madeView{},
 		},
 		{
 			Method: "GET", Path: keys + "/usage-limits", Access: rest.AccessKey, Handle: a.ownUsage,
