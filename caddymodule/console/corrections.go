@@ -156,10 +156,12 @@ func (c *console) keysImport() *cobra.Command {
 			return err
 		}
 		body["name"], body["sha256"], body["hint"] = arguments[0], *sum, *hint
-		if *owner != "" {
-			body["owner"] = *owner
-		}
 		return c.connect(cmd, true, func(api *client) error {
+			if *owner != "" {
+				if body["owner"], err = ownerOf(cmd.Context(), api, *owner); err != nil {
+					return err
+				}
+			}
 			return c.keyCall(cmd, api, "POST", keysPath+"/import", body)
 		})
 	}

@@ -24,6 +24,31 @@ func accountID(ctx context.Context, api *client, named string) (string, error) {
 	return find(ctx, api, "account", accountsPath, named, func(record) bool { return true })
 }
 
+// setID makes a filter of a query an id where a person gave a name.
+func setID(ctx context.Context, api *client, query url.Values, filter string, idOf func(context.Context, *client, string) (string, error)) error {
+	if !query.Has(filter) {
+		return nil
+	}
+	id, err := idOf(ctx, api, query.Get(filter))
+	if err == nil {
+		query.Set(filter, id)
+	}
+	return err
+}
+
+// ownerOf returns the id of the account that pays for a new key. One that does not exist is
+// made with the key, so that what was typed is its id then.
+func ownerOf(ctx context.Context, api *client, named string) (string, error) {
+	id, err := accountID(ctx, api, named)
+	if errors.Is(err, errNothingNamed) {
+		return named, nil
+	}
+	return id, err
+}
+
+// errNothingNamed says that nothing has the id or name that was typed.
+var errNothingNamed = errors.New("has this id or name")
+
 // find returns the id of the thing below a path that has an id or name. counts says
 // which things may be meant by their name.
 func find(ctx context.Context, api *client, kind, path, named string, counts func(record) bool) (string, error) {
@@ -69,9 +94,9 @@ func pick(kind, named string, things []record, counts func(record) bool) (string
 	case len(ids) > 1:
 		return "", fmt.Errorf("%d %ss have this name, name one by its id: %s", len(ids), kind, strings.Join(ids[:min(len(ids), 10)], ", "))
 	case len(near) > 0:
-		return "", fmt.Errorf("no %s has this id or name; did you mean %s?", kind, strings.Join(near[:min(len(near), 3)], ", "))
+		return "", fmt.Errorf("no %s %w; did you mean %s?", kind, errNothingNamed, strings.Join(near[:min(len(near), 3)], ", "))
 	default:
-		return "", fmt.Errorf("no %s has this id or name", kind)
+		return "", fmt.Errorf("no %s %w", kind, errNothingNamed)
 	}
 }
 

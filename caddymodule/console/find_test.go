@@ -40,6 +40,38 @@ func TestKeysAndAccountsGoByTheirNames(t *testing.T) {
 	}
 }
 
+func TestFiltersAndOwnersGoByNames(t *testing.T) {
+	s := newTerminal(t)
+	s.must("accounts", "create", "acme", "--name", "Acme Ltd")
+	key := s.object("keys", "create", "team", "--owner", "Acme Ltd")
+	sum := strings.Repeat("ab", 32)
+	imported := s.object("keys", "import", "old", "--owner", "Acme Ltd", "--sha256", sum)
+	if key.text("owner") != "acme" || imported.text("owner") != "acme" {
+		t.Errorf("the owners are %s and %s", key.text("owner"), imported.text("owner"))
+	}
+	if made := s.object("keys", "create", "other", "--owner", "acmee"); made.text("owner") != "acmee" {
+		t.Errorf("an account that does not exist is made as %s", made.text("owner"))
+	}
+	if list := s.must("keys", "list", "--owner", "Acme Ltd"); !strings.Contains(list, "team") || strings.Contains(list, "other") {
+		t.Errorf("the keys of an account are\n%s", list)
+	}
+	if lines := s.must("entries", "--account", "Acme Ltd"); !strings.Contains(lines, key.text("id")) {
+		t.Errorf("the entries of an account are\n%s", lines)
+	}
+	s.must("usage", "--key", "team", "--owner", "Acme Ltd")
+	for _, arguments := range [][]string{
+		{"usage", "--key", "taem"},
+		{"usage", "--owner", "acmme"},
+		{"keys", "list", "--owner", "acmme"},
+		{"entries", "--account", "acmme"},
+		{"alerts", "--owner", "acmme"},
+	} {
+		if _, err := s.run(arguments...); err == nil || !strings.Contains(err.Error(), "did you mean") {
+			t.Errorf("%v: %v", arguments, err)
+		}
+	}
+}
+
 func TestAWordThatIsNoCommandIsCompared(t *testing.T) {
 	s := newTerminal(t)
 	for want, arguments := range map[string][]string{

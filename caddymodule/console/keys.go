@@ -55,10 +55,12 @@ instance's configuration; 0 means no limit.`,
 		if len(arguments) > 0 {
 			body["name"] = arguments[0]
 		}
-		if owner != "" {
-			body["owner"] = owner
-		}
 		return c.connect(cmd, true, func(api *client) error {
+			if owner != "" {
+				if body["owner"], err = ownerOf(cmd.Context(), api, owner); err != nil {
+					return err
+				}
+			}
 			if isAdmin && !allOwners {
 				if allOwners, err = firstAdmin(cmd.Context(), api); err != nil {
 					return err
@@ -106,6 +108,9 @@ func (c *console) keysList() *cobra.Command {
 		}
 		var keys []record
 		err := c.connect(cmd, false, func(api *client) (err error) {
+			if err := setID(cmd.Context(), api, query, "owner", accountID); err != nil {
+				return err
+			}
 			keys, err = api.list(cmd.Context(), keysPath, query, *limit)
 			return err
 		})

@@ -23,12 +23,12 @@ func (c *console) entriesCommand() *cobra.Command {
 	flags := cmd.Flags()
 	filters := map[string]*string{
 		"account":    flags.String("account", "", "only entries of this account"),
+		"key":        flags.String("key", "", "only entries of the key with this id or name"),
 		"request_id": flags.String("request-id", "", "only entries of the call with this request id"),
 		"kind":       flags.String("kind", "", "only these kinds, such as topup,adjust"),
 		"from":       flags.String("from", "", "only from this time or UTC day on, such as 2030-01-31"),
 		"before":     flags.String("before", "", "only before this time or UTC day"),
 	}
-	key := flags.String("key", "", "only entries of the key with this id or name")
 	after := flags.Int64("after", 0, "only entries after this sequence number")
 	limit := flags.Int("limit", 100, "maximum number of entries")
 	_ = cmd.RegisterFlagCompletionFunc("kind", words(ledger.KindNames()...))
@@ -42,12 +42,11 @@ func (c *console) entriesCommand() *cobra.Command {
 			}
 		}
 		return c.connect(cmd, false, func(api *client) error {
-			if *key != "" {
-				id, err := keyID(cmd.Context(), api, *key)
-				if err != nil {
-					return err
-				}
-				query.Set("key", id)
+			if err := setID(cmd.Context(), api, query, "key", keyID); err != nil {
+				return err
+			}
+			if err := setID(cmd.Context(), api, query, "account", accountID); err != nil {
+				return err
 			}
 			response, err := api.send(cmd.Context(), "GET", "/admin/v1/entries?"+query.Encode(), nil)
 			if err != nil {
@@ -111,6 +110,9 @@ func (c *console) alertsCommand() *cobra.Command {
 		}
 		var page record
 		err := c.connect(cmd, false, func(api *client) error {
+			if err := setID(cmd.Context(), api, query, "owner", accountID); err != nil {
+				return err
+			}
 			return api.call(cmd.Context(), "GET", "/admin/v1/alerts?"+query.Encode(), nil, &page)
 		})
 		if err != nil {

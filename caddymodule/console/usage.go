@@ -16,13 +16,15 @@ func (c *console) usageCommand() *cobra.Command {
 		Example: "  caddy penstock usage --from 2026-11-01 --by owner,model",
 	}
 	filters := map[string]*string{
-		"key":   cmd.Flags().String("key", "", "only the key with this id"),
+		"key":   cmd.Flags().String("key", "", "only the key with this id or name"),
 		"owner": cmd.Flags().String("owner", "", "only keys of this account"),
 		"model": cmd.Flags().String("model", "", "only this model"),
 		"from":  cmd.Flags().String("from", "", "first day, such as 2026-01-31"),
 		"to":    cmd.Flags().String("to", "", "last day, such as 2026-01-31"),
 		"by":    cmd.Flags().String("by", "key,model,day", "group by owner, key, model, day, or several of them"),
 	}
+	_ = cmd.RegisterFlagCompletionFunc("key", c.completeKeys)
+	_ = cmd.RegisterFlagCompletionFunc("owner", c.completeAccounts)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := url.Values{"limit": {"10000"}}
 		for name, value := range filters {
@@ -32,6 +34,12 @@ func (c *console) usageCommand() *cobra.Command {
 		}
 		var page record
 		err := c.connect(cmd, false, func(api *client) error {
+			if err := setID(cmd.Context(), api, query, "key", keyID); err != nil {
+				return err
+			}
+			if err := setID(cmd.Context(), api, query, "owner", accountID); err != nil {
+				return err
+			}
 			return api.call(cmd.Context(), "GET", "/admin/v1/usage?"+query.Encode(), nil, &page)
 		})
 		if err != nil {
