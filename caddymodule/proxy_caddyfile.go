@@ -38,9 +38,8 @@ func init() {
 // balances with the policy penstock, tries another upstream for a call that reached
 // none, and keeps enough idle connections for many streams.
 //
-// In a named route, &(name), it needs a matcher, such as /*: where all routes of
-// one have no matcher, Caddy 2.11.9 keeps only the first handler of the first route,
-// which would be the gate with nothing behind it.
+// In a named route, &(name), a route without a matcher gets one handler more, which holds
+// the two: see wholeRoute.
 func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -88,10 +87,25 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{
 		caddyconfig.JSONModuleObject(gate, "handler", "penstock", nil), forwarding,
 	}}
+	if matcher == nil && h.IsNamedRoute() {
+		route = wholeRoute(route)
+	}
 	if matcher != nil {
 		route.MatcherSetsRaw = []caddy.ModuleMap{matcher}
 	}
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
+}
+
+// wholeRoute returns a route of a single handler that does what all handlers of route do. Where
+// a named route comes down to one route without a matcher, Caddy 2.11.9 keeps only the first
+// handler of it, which would be the gate with nothing behind it. The new route is terminal, so
+// that Caddy does not join it with routes of other directives; nothing comes after a proxy.
+func wholeRoute(route caddyhttp.Route) caddyhttp.Route {
+	whole := &caddyhttp.Subroute{Routes: caddyhttp.RouteList{route}}
+	return caddyhttp.Route{
+		HandlersRaw: []json.RawMessage{caddyconfig.JSONModuleObject(whole, "handler", "subroute", nil)},
+		Terminal:    true,
+	}
 }
 
 // forwardFor returns the handler that forwards for a proxy: the one of package forward if it

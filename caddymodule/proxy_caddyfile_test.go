@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/penstockhq/penstock/internal/testkit"
 )
 
 func TestDemoKeyCallsThroughTheProxy(t *testing.T) {
@@ -40,5 +42,27 @@ func TestDemoKeyCallsThroughTheProxy(t *testing.T) {
 		if text := fmt.Sprint(header); strings.Contains(text, key) {
 			t.Error("the upstream saw the caller's key")
 		}
+	}
+}
+
+func TestANamedRouteForwards(t *testing.T) {
+	u := newUpstream(t, nil)
+	for name, route := range map[string]string{
+		"alone":                  "penstock_proxy %s",
+		"with a matcher":         "penstock_proxy /v1/* %s",
+		"in a block route":       "route {\n\tpenstock_proxy %s\n}",
+		"behind another":         "header X-Named yes\npenstock_proxy %s",
+		"of two, one narrower":   "penstock_proxy %[1]s\n@never path /never\npenstock_proxy @never %[1]s",
+		"through reverse_proxy":  "penstock_proxy %s {\n\tflush_interval -1\n}",
+		"behind another gateway": "penstock_health\npenstock_proxy %s",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &gateway{t: t, data: t.TempDir(), address: testkit.FreeAddress(t)}
+			mustLoad(t, "%s&(ai) {\n%s\n}\n", g.config(demoOptions, "invoke ai"), fmt.Sprintf(route, u.address()))
+			reply := call(t, "POST", "http://"+g.address+"/v1/chat/completions", g.key("demo.key"), chat(false))
+			if reply.status != 200 || !strings.Contains(reply.body, "one two three") {
+				t.Errorf("%+v", reply)
+			}
+		})
 	}
 }
