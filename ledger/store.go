@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Store keeps the log durable. All methods must be safe for concurrent use.
+// Store keeps the log durable. All methods must be safe for concurrent use. The package
+// storetest tests an implementation.
 type Store interface {
 	// Append makes entries durable, all or none, and returns when they are. After an
 	// error it is unknown whether they are durable, and the ledger never writes again.

@@ -19,6 +19,7 @@ var allowed = map[string]string{
 	"limiter":            "limits",
 	"ledger":             "limits internal/clip",
 	"ledger/sqlitestore": "ledger internal/replace",
+	"ledger/storetest":   "ledger",
 
 	// Counters that several gateways share, and the test that all kinds of counters pass.
 	"limiter/internal/suite": "limits limiter",
