@@ -26,7 +26,7 @@ func (c *console) keysCommand() *cobra.Command {
 
 func (c *console) keysCreate() *cobra.Command {
 	var isAdmin, allOwners bool
-	var owner string
+	var owner, once string
 	cmd := &cobra.Command{
 		Use: "create [NAME]", Short: "Creates a key and prints it once", Args: cobra.MaximumNArgs(1),
 		Long: `Creates a key and prints it once.
@@ -42,10 +42,15 @@ instance's configuration; 0 means no limit.`,
 	cmd.Flags().BoolVar(&allOwners, "all-owners", false, "let the admin key manage the keys of all accounts")
 	cmd.Flags().StringVar(&owner, "owner", "",
 		"account that pays (default: that of the admin key); it is created if it does not exist")
+	cmd.Flags().StringVar(&once, "idempotency-key", "",
+		"name of this request: one name makes one key, however often it is sent (default: none)")
 	cmd.RunE = func(cmd *cobra.Command, arguments []string) error {
 		body, err := settings(cmd.Flags())
 		if err != nil {
 			return err
+		}
+		if expires, _ := cmd.Flags().GetString("expires"); once != "" && body["expires_at"] != nil && body["expires_at"] != expires {
+			return fmt.Errorf("--expires %s counts from now: with --idempotency-key give a time, so that the request is the same each time", expires)
 		}
 		body["role"] = "member"
 		if isAdmin {
@@ -69,14 +74,32 @@ instance's configuration; 0 means no limit.`,
 			if allOwners {
 				body["all_owners"] = true
 			}
-			var key record
-			if err := api.call(cmd.Context(), "POST", keysPath, body, &key); err != nil {
+			key, err := createOnce(cmd.Context(), api, body, once)
+			if err != nil {
 				return err
 			}
 			return c.printSecret(cmd, key)
 		})
 	}
 	return cmd
+}
+
+// createOnce creates a key, under an idempotency key if that is not empty. The first admin
+// key was made for all owners, which it is no longer when its request is sent again: that
+// request is asked for too. It can make nothing, because its idempotency key is in use.
+func createOnce(ctx context.Context, api *client, body record, once string) (key record, err error) {
+	if once == "" {
+		return key, api.call(ctx, "POST", keysPath, body, &key)
+	}
+	err = api.call(ctx, "POST", keysPath, body, &key, "Idempotency-Key", once)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.Code == "idempotency_key_reused" && body["role"] == "admin" && body["all_owners"] == nil {
+		body["all_owners"] = true
+		if api.call(ctx, "POST", keysPath, body, &key, "Idempotency-Key", once) == nil {
+			return key, nil
+		}
+	}
+	return key, err
 }
 
 // firstAdmin reports whether there is no admin key yet.
@@ -290,6 +313,11 @@ func (c *console) keysLookup() *cobra.Command {
 // printSecret prints a new key with its text.
 func (c *console) printSecret(cmd *cobra.Command, key record) error {
 	if err := c.printKey(cmd, key); err != nil || c.json {
+		return err
+	}
+	if key["replayed"] == true {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "\nreplayed: this key had been made before, and its text was shown then. "+
+			"If it was lost, rotate the key.")
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe key, shown only once:\n\n%s\n", key.text("key"))

@@ -76,3 +76,26 @@ func TestAKeyLivesThroughAllCommands(t *testing.T) {
 		t.Error("a revoked key was changed")
 	}
 }
+
+func TestAKeyIsCreatedOnceUnderAnIdempotencyKey(t *testing.T) {
+	s := newTerminal(t)
+	for _, create := range [][]string{
+		{"keys", "create", "--admin", "--idempotency-key", "first"}, // for all owners only the first time
+		{"keys", "create", "team", "--rpm", "5", "--idempotency-key", "k"},
+	} {
+		made := s.object(create...)
+		again := s.object(create...)
+		if made["replayed"] != false || again["replayed"] != true || again["key"] != nil || again.text("id") != made.text("id") {
+			t.Errorf("%v: again %v", create, again)
+		}
+		if printed := s.must(create...); !strings.Contains(printed, "replayed") || strings.Contains(printed, "shown only once") {
+			t.Errorf("%v: printed again is\n%s", create, printed)
+		}
+	}
+	if _, err := s.run("keys", "create", "other", "--idempotency-key", "k"); err == nil || !strings.Contains(err.Error(), "another request") {
+		t.Errorf("another key under the same name: %v", err)
+	}
+	if _, err := s.run("keys", "create", "b", "--expires", "1h", "--idempotency-key", "b"); err == nil || !strings.Contains(err.Error(), "give a time") {
+		t.Errorf("an expiry that counts from now: %v", err)
+	}
+}
