@@ -1,8 +1,6 @@
 package console
 
 import (
-	"encoding/json"
-	"errors"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -63,36 +61,5 @@ func suggestFlags(cmd *cobra.Command) {
 	}
 	for _, sub := range cmd.Commands() {
 		suggestFlags(sub)
-	}
-}
-
-// errorsAsJSON makes a command and those below it print their errors as JSON, on
-// standard error, where --json asks for it.
-func (c *console) errorsAsJSON(cmd *cobra.Command) {
-	tell := func(cmd *cobra.Command, err error) error {
-		if err == nil || !c.json {
-			return err
-		}
-		cmd.SilenceErrors = true
-		told := refusal{Message: err.Error()}
-		var refused *refusal
-		if errors.As(err, &refused) {
-			told.Type, told.Code, told.Param = refused.Type, refused.Code, refused.Param
-		}
-		encoder := json.NewEncoder(cmd.ErrOrStderr())
-		encoder.SetIndent("", "  ")
-		if printed := encoder.Encode(record{"error": told}); printed != nil {
-			return errors.Join(err, printed)
-		}
-		return err
-	}
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, arguments []string) error { return tell(cmd, check(cmd, arguments)) }
-	}
-	if run := cmd.RunE; run != nil {
-		cmd.RunE = func(cmd *cobra.Command, arguments []string) error { return tell(cmd, run(cmd, arguments)) }
-	}
-	for _, sub := range cmd.Commands() {
-		c.errorsAsJSON(sub)
 	}
 }

@@ -1,28 +1,9 @@
 package console
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 )
-
-func TestErrorsAreJSONWhereJSONIsAskedFor(t *testing.T) {
-	s := newTerminal(t)
-	s.must("accounts", "create", "acme")
-	for code, arguments := range map[string][]string{
-		"invalid_value": {"accounts", "topup", "acme", "ten"},
-		"exists":        {"accounts", "create", "acme"},
-		"":              {"accounts", "create"},
-	} {
-		_, err := s.run(append(arguments, "--json")...)
-		var told struct {
-			Error struct{ Code, Message string } `json:"error"`
-		}
-		if err == nil || json.Unmarshal([]byte(s.told), &told) != nil || told.Error.Code != code || told.Error.Message != err.Error() {
-			t.Errorf("%v: %v\n%s", arguments, err, s.told)
-		}
-	}
-}
 
 func TestAShellIsToldIDsAndTheWordsOfFlags(t *testing.T) {
 	s := newTerminal(t)

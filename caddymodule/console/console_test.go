@@ -45,7 +45,10 @@ func (s *terminal) run(arguments ...string) (string, error) {
 	}
 	arguments = append([]string{"penstock"}, arguments...)
 	root.SetArgs(arguments)
+	program := os.Args
+	os.Args = append([]string{"caddy"}, arguments...)
 	err := root.ExecuteContext(s.t.Context())
+	os.Args = program
 	s.told = told.String()
 	return output.String(), err
 }
