@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/penstockhq/penstock/ledger"
@@ -17,10 +18,13 @@ const countPath, countBody = "/v1/messages/count_tokens", `{"model":"tiny","syst
 func TestTheUpstreamCountsTokensIfItCan(t *testing.T) {
 	const own = `{"input_tokens":17}`
 	likely := fmt.Sprintf(`{"input_tokens":%d}`, (len(countBody)+2)/3)
+	var mutex sync.Mutex // a connection that is broken off orders nothing
 	var status int
 	var reply, seen string
 	h := build(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		mutex.Lock()
+		defer mutex.Unlock()
 		seen = r.URL.Path + " " + string(body)
 		w.Header().Set("Content-Type", "application/json")
 		if status == 0 {
@@ -49,14 +53,18 @@ func TestTheUpstreamCountsTokensIfItCan(t *testing.T) {
 		"its credentials":  {401, `{"error":{"message":"bad key sk-1"}}`, 200, likely},
 		"a refusal":        {400, `{"type":"error","error":{"type":"invalid_request_error","message":"messages: roles must alternate"}}`, 400, "roles must alternate"},
 	} {
+		mutex.Lock()
 		status, reply = test.status, test.reply
+		mutex.Unlock()
 		got := h.post(countPath, countBody)
 		if got.status != test.told || !strings.Contains(got.body, test.want) {
 			t.Errorf("%s: %d %s, want %d %s", name, got.status, got.body, test.told, test.want)
 		}
+		mutex.Lock()
 		if want := countPath + " " + strings.Replace(countBody, "tiny", "org/tiny", 1); seen != want {
 			t.Errorf("%s: the upstream sees %s", name, seen)
 		}
+		mutex.Unlock()
 	}
 	h.untouched()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,19 +198,20 @@ func TestUpstreamRefusesOrFailsBeforeTheFirstByte(t *testing.T) {
 
 // Aquin's clients know 502 and 503 as failures, and nothing else from 500 on.
 func TestAquinHearsOfEveryUpstreamFailureAs502Or503(t *testing.T) {
-	status := 0
+	var status atomic.Int64
 	h := build(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body) // only then the server notices that the gate is gone
-		if status == 0 {
+		given := int(status.Load())
+		if given == 0 {
 			<-r.Context().Done()
 			return
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(given)
 		io.WriteString(w, `{"error":{"message":"boom"}}`)
 	}, ledger.NewKey{}, middleware.WithHoldTimeout(100*time.Millisecond), middleware.WithDialect(dialect.Aquin))
 	for _, path := range []string{"/api/infer", "/api/v1/model", "/v1/chat/completions"} {
 		for given, want := range map[int]int{0: 502, 401: 502, 402: 502, 403: 502, 407: 502, 500: 502, 501: 502, 502: 502, 503: 503, 504: 502, 599: 502, 700: 502} {
-			status = given
+			status.Store(int64(given))
 			got := h.post(path, `{"model":"tiny","prompt":"x","messages":[{"role":"user","content":"x"}]}`)
 			if got.status != want || !strings.HasPrefix(got.body, `{"error":"`) {
 				t.Errorf("%s: %d became %d %s", path, given, got.status, got.body)
