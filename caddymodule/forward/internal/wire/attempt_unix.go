@@ -46,7 +46,7 @@ func (c *connection) bind() error {
 func retry(call func(int, []byte) (int, error), descriptor uintptr, bytes []byte) (int, error) {
 	for {
 		n, err := call(int(descriptor), bytes)
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}
@@ -58,7 +58,12 @@ func (c *connection) quiet() bool {
 	if err := c.raw.Read(c.peeking); err != nil {
 		return false
 	}
-	return c.one.err == syscall.EAGAIN || c.one.err == syscall.EWOULDBLOCK
+	return c.wouldWait()
+}
+
+// wouldWait says that the last attempt had to wait for the other side.
+func (c *connection) wouldWait() bool {
+	return errors.Is(c.one.err, syscall.EAGAIN) || errors.Is(c.one.err, syscall.EWOULDBLOCK)
 }
 
 // writeNow writes what the system takes without waiting.
@@ -70,7 +75,7 @@ func (c *connection) writeNow(bytes []byte) (int, error) {
 		return 0, err
 	}
 	n := max(c.one.n, 0)
-	if c.one.err == syscall.EAGAIN || c.one.err == syscall.EWOULDBLOCK {
+	if c.wouldWait() {
 		return n, nil
 	}
 	return n, c.one.err
