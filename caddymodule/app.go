@@ -164,6 +164,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("%s: %w", option.name, err)
 		}
 	}
+	if a.Limiter != nil {
+		if err := a.Limiter.Redis.provision(); err != nil {
+			return fmt.Errorf("limiter: redis: %w", err)
+		}
+	}
 	a.log, a.ctx = ctx.Slogger(), ctx
 	if a.notifier, err = a.Alerts.notifier(ctx, a.log); err != nil {
 		return fmt.Errorf("alerts: %w", err)
@@ -220,6 +225,7 @@ func (a *App) settings() runtime.Settings {
 	}
 	if a.Limiter != nil {
 		settings.Strict, settings.MaxScopes, settings.LogEntries = a.Limiter.Strict, a.Limiter.MaxScopes, a.Limiter.LogEntries
+		settings.Redis = a.Limiter.Redis.settings()
 	}
 	return settings
 }

@@ -50,7 +50,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    disk_reserve   <size>
 //	    snapshot_every <entries>
 //	    take_over
-//	    limiter {
+//	    limiter { # and redis <address...> {...}
 //	        strict
 //	        max_scopes  <n>
 //	        log_entries <n>

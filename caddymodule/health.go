@@ -34,8 +34,9 @@ const DefaultHealthPath = "/health"
 // `/health/live` | 200 as long as the process answers
 //
 // The body is JSON: `status` is `ok`, `degraded` or `unavailable`, and `reasons` says
-// why it is not `ok`. `ledger_unavailable` and `stopping` mean that no call is
-// admitted. `upstream_failing` and `no_upstream` degrade the gateway: some, or all,
+// why it is not `ok`. `ledger_unavailable`, `limiter_unavailable` and `stopping` mean that
+// no call is admitted. `limits_not_counted` means that Redis is away and calls are admitted
+// without limits. `upstream_failing` and `no_upstream` degrade the gateway: some, or all,
 // of the upstreams of a `lb_policy penstock` fail. Where there are several policies both
 // may stand there. The status is 200 then, because another gateway in front of the same
 // upstreams would do no better.
@@ -50,6 +51,8 @@ type Health struct {
 const (
 	reasonLedger   = "ledger_unavailable"
 	reasonStopping = "stopping"
+	reasonLimiter  = "limiter_unavailable"
+	reasonUnshared = "limits_not_counted"
 	reasonFailing  = "upstream_failing"
 	reasonNone     = "no_upstream"
 )
@@ -131,7 +134,14 @@ func (h *Health) report() (healthReport, int) {
 	if err != nil {
 		return healthReport{"unavailable", []string{reasonLedger}}, http.StatusServiceUnavailable
 	}
-	if reasons := failing(h.app.policies); reasons != nil {
+	reasons := failing(h.app.policies)
+	if _, available, refuses := h.app.engine.SharedLimits(); !available {
+		if refuses {
+			return healthReport{"unavailable", []string{reasonLimiter}}, http.StatusServiceUnavailable
+		}
+		reasons = append([]string{reasonUnshared}, reasons...)
+	}
+	if reasons != nil {
 		return healthReport{"degraded", reasons}, http.StatusOK
 	}
 	return healthReport{Status: "ok"}, http.StatusOK

@@ -75,7 +75,7 @@ func (c *core) keyIDAt(made request, there bool) (id keyID) {
 }
 
 // ImportKey makes a key whose text exists already and is known only by its
-// SHA-256. hint is the first and last four characters of the text, if they are
+// SHA-256. Its id follows from the hash, unless another key has that id. hint is the first and last four characters of the text, if they are
 // known. If a key with this hash exists, it is returned with ErrExists; if the same
 // request made it, without.
 func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Size]byte, hint string) (Key, error) {
@@ -106,8 +106,11 @@ func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Siz
 			id = l.core.keys.rows[index].id
 			return nil, fmt.Errorf("key %s: %w", id[:], ErrExists)
 		}
-		if id, err = l.freeID(); err != nil {
-			return nil, err
+		id = importedID(hash)
+		if _, taken := l.core.keys.byID[id]; taken {
+			if id, err = l.freeID(); err != nil {
+				return nil, err
+			}
 		}
 		return l.newKeyEntries(request, id, hash, hint, true), nil
 	})
@@ -153,6 +156,16 @@ func (l *Ledger) freeID() (id keyID, err error) {
 			return id, nil
 		}
 	}
+}
+
+// importedID returns the id of an imported key. It is the same in every ledger, so that
+// gateways that share limits count such a key together, and tells nothing of the hash.
+func importedID(hash [sha256.Size]byte) (id keyID) {
+	sum := sha256.Sum256(append([]byte("penstock id of an imported key\x00"), hash[:]...))
+	for i := range id {
+		id[i] = base62[int(sum[i])%len(base62)]
+	}
+	return id
 }
 
 // freeText returns a random text with a hint that no other key of the owner has: some

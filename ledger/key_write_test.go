@@ -154,6 +154,27 @@ func TestAKeySaysWhenItWasLastUsed(t *testing.T) {
 	}
 }
 
+// Gateways that share limits count a key under its id.
+func TestAnImportedKeyHasTheSameIDInEveryLedger(t *testing.T) {
+	first, second := open(t, t.TempDir()), open(t, t.TempDir())
+	ids := make(map[string]bool)
+	for _, text := range []string{"one key", "another key"} {
+		hash := sha256.Sum256([]byte(text))
+		here, err := first.ImportKey(t.Context(), ledger.NewKey{Name: text}, hash, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := second.ImportKey(t.Context(), ledger.NewKey{Name: "other " + text}, hash, "")
+		if err != nil || there.ID != here.ID {
+			t.Errorf("the id is %s here and %s there, %v", here.ID, there.ID, err)
+		}
+		ids[here.ID] = true
+	}
+	if len(ids) != 2 {
+		t.Errorf("two keys have the ids %v", ids)
+	}
+}
+
 func TestForeignKeysAreImportedByHash(t *testing.T) {
 	directory := t.TempDir()
 	l := open(t, directory)

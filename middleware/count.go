@@ -96,7 +96,7 @@ func holdsCount(body []byte) bool {
 func (a *admission) admitQuestion(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
 	a.deadline = g.now().Add(g.holdTimeout)
 	decision, err := g.limiter.Reserve(ctx, limiter.Request{
-		Key: from.key.ID, Model: q.model.Name, Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
+		Key: from.key.ID, Owner: from.key.Owner, Model: q.model.Name, Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
 	})
 	if err != nil {
 		g.logger.Error("limits not checked", "request_id", q.id, "error", err)

@@ -69,7 +69,7 @@ var allowed = map[string]string{
 	// What outlives a configuration knows no store, no command and no policy.
 	"caddymodule/balance":               "middleware caddymodule/balance/internal/prefix caddymodule/internal/inflight",
 	"caddymodule/internal/handover":     "ledger",
-	"caddymodule/internal/runtime":      "caddymodule/internal/handover internal/replace alerts limits limiter ledger middleware middleware/forecast middleware/admin gpubackend",
+	"caddymodule/internal/runtime":      "caddymodule/internal/handover internal/replace alerts limits limiter limiter/redisstore ledger middleware middleware/forecast middleware/admin gpubackend",
 	"caddymodule/console":               "internal/edits limits limiter ledger ledger/sqlitestore middleware/admin caddymodule/internal/runtime",
 	"caddymodule":                       "internal/edits alerts limits limiter ledger ledger/sqlitestore middleware middleware/admin middleware/dialect middleware/dialect/media middleware/translate gpubackend caddymodule/balance caddymodule/console caddymodule/forward caddymodule/internal/runtime",
 	"caddymodule/caddy":                 "caddymodule",

@@ -83,7 +83,7 @@ func TestUnfitServersAreRefusedWithOneClearMessage(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(redis.client())
 			}
-			test.server.Addresses = []string{redis.socket}
+			test.server.Addresses = []string{redis.Socket}
 			if message := unfit(t, test.server); !strings.Contains(message, test.want) {
 				t.Errorf("the message is %q, want %q in it", message, test.want)
 			}

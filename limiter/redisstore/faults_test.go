@@ -68,7 +68,7 @@ func TestProcessesTogetherAdmitExactlyTheLimit(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			command := exec.Command(os.Args[0], "-test.run=^TestGatewayProcess$", "-test.v")
-			command.Env = append(os.Environ(), "PENSTOCK_REDIS_SOCKET="+redis.socket)
+			command.Env = append(os.Environ(), "PENSTOCK_REDIS_SOCKET="+redis.Socket)
 			output, err := command.CombinedOutput()
 			_, rest, _ := strings.Cut(string(output), "admitted ")
 			admitted := int64(0)
@@ -92,7 +92,7 @@ type proxy struct {
 }
 
 func startProxy(t *testing.T, to *server) *proxy {
-	p := &proxy{socket: filepath.Join(filepath.Dir(to.socket), "proxy.sock")}
+	p := &proxy{socket: filepath.Join(filepath.Dir(to.Socket), "proxy.sock")}
 	listener, err := net.Listen("unix", p.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func startProxy(t *testing.T, to *server) *proxy {
 			if err != nil {
 				return
 			}
-			back, err := net.Dial("unix", to.socket)
+			back, err := net.Dial("unix", to.Socket)
 			if err != nil {
 				front.Close()
 				continue
@@ -189,7 +189,7 @@ func TestARedisThatDiesIsAwayUntilItIsBack(t *testing.T) {
 	deny, open := redis.open(WithTimeout(time.Second), logged(t)), redis.open(WithTimeout(time.Second), WithOnError(Admit))
 	r := request(limits.Row{RPM: 3})
 	handle := admit(t, deny, r)
-	redis.kill()
+	redis.Kill()
 	settle(t, deny, handle, limiter.Tokens{}) // waits
 	until(t, "the circuits open", func() bool {
 		decision, err := deny.Reserve(t.Context(), r)
@@ -210,7 +210,7 @@ func TestARedisThatDiesIsAwayUntilItIsBack(t *testing.T) {
 	if stats := open.Stats(); stats.Available || stats.Uncounted < tripAfter {
 		t.Errorf("%+v", stats)
 	}
-	redis.start()
+	redis.Start()
 	until(t, "the circuits close", func() bool { return deny.Ready() == nil && open.Ready() == nil })
 	for range 3 {
 		admit(t, open, r)
@@ -231,7 +231,7 @@ func TestAPausedRedisHoldsNobodyUpAndAdmitsNothingLater(t *testing.T) {
 	s := redis.open(WithTimeout(timeout), logged(t))
 	r := request(limits.Row{RPM: 1 << 20})
 	admit(t, s, r)
-	if err := redis.command.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := redis.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 * tripAfter {
@@ -243,7 +243,7 @@ func TestAPausedRedisHoldsNobodyUpAndAdmitsNothingLater(t *testing.T) {
 			t.Errorf("a call waits for %v", took)
 		}
 	}
-	if err := redis.command.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := redis.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the circuit closes", func() bool { return s.Ready() == nil })

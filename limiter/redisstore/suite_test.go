@@ -57,7 +57,7 @@ func subject(t testing.TB, redis *server, options ...Option) *suite.Subject {
 			if settings.Strict {
 				all = append(all, WithStrict())
 			}
-			store, err := Open(context.Background(), Server{Addresses: []string{redis.socket}}, all...)
+			store, err := Open(context.Background(), Server{Addresses: []string{redis.Socket}}, all...)
 			if err != nil {
 				r.Fatal(err)
 			}

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/penstockhq/penstock/caddymodule/internal/handover"
 	"github.com/penstockhq/penstock/ledger"
 	"github.com/penstockhq/penstock/limiter"
+	"github.com/penstockhq/penstock/limiter/redisstore"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/admin"
 	"github.com/penstockhq/penstock/middleware/forecast"
@@ -39,9 +39,12 @@ type Engine struct {
 	// Set by Open.
 	Ledger   *ledger.Ledger
 	Accounts *handover.Accounts // the ledger, for gates
-	Limiter  *limiter.Memory
+	Limiter  Limiter
 	Alerts   *alerts.Monitor
 	Settings
+
+	memory *limiter.Memory   // the limiter, unless gateways share it
+	shared *redisstore.Store // the limiter, if they do
 
 	store     Store
 	retention *retention
@@ -67,9 +70,8 @@ func (e *Engine) Open(settings Settings, log *slog.Logger) error {
 		if e.failure = e.openLedger(ctx, log); e.failure != nil {
 			return
 		}
-		e.Limiter = limiter.New(settings.limiter()...)
-		if err := e.restoreCounters(ctx, log); err != nil {
-			e.failure = errors.Join(fmt.Errorf("restoring the limits: %w", err), e.Limiter.Close(), e.Ledger.Close(ctx))
+		if e.failure = e.openLimiter(ctx, log); e.failure != nil {
+			e.failure = errors.Join(e.failure, e.Ledger.Close(ctx))
 			return
 		}
 		if e.Alerts, e.failure = e.watch(LastingLog("penstock")); e.failure != nil {

@@ -26,6 +26,7 @@ type Metrics struct {
 	firstByte *prometheus.HistogramVec
 	duration  *prometheus.HistogramVec
 	head      *headMetrics
+	shared    *sharedMetrics
 }
 
 // latencies are the upper bounds of histograms in seconds: from a cached short
@@ -60,7 +61,7 @@ func newMetrics() *Metrics {
 			"From dispatch to the upstream's first byte.", "model"),
 		duration: histogram("request_duration_seconds",
 			"From the arrival of a call that ran to its end.", "model", "stream"),
-		head: newHeadMetrics(),
+		head: newHeadMetrics(), shared: newSharedMetrics(),
 	}
 }
 
@@ -68,7 +69,7 @@ func newMetrics() *Metrics {
 // twice is fine.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{
-		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.cuts, m.alerts, m.firstByte, m.duration, m.head,
+		m.requests, m.refusals, m.tokens, m.credits, m.writeOffs, m.cuts, m.alerts, m.firstByte, m.duration, m.head, m.shared,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {

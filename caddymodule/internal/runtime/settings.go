@@ -20,6 +20,7 @@ type Settings struct {
 	Strict     bool
 	MaxScopes  int
 	LogEntries int
+	Redis      Redis
 
 	// TakeOver says that the ledger is taken over from a process that has it open.
 	TakeOver bool
@@ -57,7 +58,7 @@ func (s *Settings) Changed(to *Settings) []string {
 		"on_crash":       s.OnCrash == to.OnCrash,
 		"disk_reserve":   s.DiskReserve == to.DiskReserve,
 		"snapshot_every": s.SnapshotEvery == to.SnapshotEvery,
-		"limiter":        s.Strict == to.Strict && s.MaxScopes == to.MaxScopes && s.LogEntries == to.LogEntries,
+		"limiter":        s.Strict == to.Strict && s.MaxScopes == to.MaxScopes && s.LogEntries == to.LogEntries && s.Redis == to.Redis,
 	} {
 		if !same {
 			names = append(names, name)

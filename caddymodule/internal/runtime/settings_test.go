@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,9 +102,10 @@ func TestChangedSettingsAreNamed(t *testing.T) {
 		"[disk_reserve]":   {Zone: time.UTC, SnapshotEvery: 7, DiskReserve: 1},
 		"[snapshot_every]": {Zone: time.UTC},
 		"[limiter]":        {Zone: time.UTC, SnapshotEvery: 7, LogEntries: 64},
+		"[limiter] ":       {Zone: time.UTC, SnapshotEvery: 7, Redis: Redis{Addresses: "localhost:6379"}},
 		"[limiter zone]":   {Zone: time.FixedZone("X", 1), SnapshotEvery: 7, Strict: true},
 	} {
-		if got := fmt.Sprint(old.Changed(&changed)); got != name {
+		if got := fmt.Sprint(old.Changed(&changed)); got != strings.TrimSpace(name) {
 			t.Errorf("changed are %s, want %s", got, name)
 		}
 	}

@@ -58,7 +58,7 @@ func (a *api) usageOf(c *rest.Call, key *ledger.Key) error {
 // dayOf returns what a row of limits counts today.
 func (a *api) dayOf(c *rest.Call, key *ledger.Key, row *limits.Row) (usageView, error) {
 	state, err := a.Limiter.Inspect(c.Context(), limiter.Request{
-		Key: key.ID, Model: row.Model, Rows: key.LimitsFor(nil, row.Model),
+		Key: key.ID, Owner: key.Owner, Model: row.Model, Rows: key.LimitsFor(nil, row.Model),
 	})
 	if err != nil {
 		return usageView{}, err
