@@ -288,6 +288,29 @@ func TestAFlushOfScriptsGoesUnnoticed(t *testing.T) {
 	}
 }
 
+// A server may know the script of the admission alone. The settlement that goes ahead of it
+// must have run all the same.
+func TestScriptsRunInTheirOrderWhereTheServerKnowsOnlySome(t *testing.T) {
+	redis := startServer(t)
+	s, client := redis.open(WithTimeout(patient)), redis.client()
+	r := request(limits.Row{MaxInFlight: 1})
+	handle := admit(t, s, r)
+	ended, err := s.leave(handle) // nothing is sent in the background
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.ScriptFlush(t.Context())
+	other := r
+	other.Key = "another"
+	admit(t, s, other)
+	a := admission{store: s, request: &r, place: s.place(&r), rules: s.rules(&r), tokens: r.Tokens, number: s.number.Add(1)}
+	a.id = s.callID(a.number)
+	commands := invoke(t.Context(), s.client, []*invocation{s.settling(&settlement{call: ended}, s.clock()), a.invocation(s.clock())})
+	if reply, err := commands[1].Slice(); err != nil || reply[0] != int64(answerAdmitted) {
+		t.Errorf("the call after the settlement gets %v, %v", reply, err)
+	}
+}
+
 func TestAFullRedisDeniesAndStillSettles(t *testing.T) {
 	redis := startServer(t, "--maxmemory-policy", "noeviction")
 	s, client := redis.open(WithTimeout(patient)), redis.client()

@@ -72,19 +72,14 @@ func (i *invocation) command(ctx context.Context, whole bool) *redis.Cmd {
 }
 
 // invoke calls scripts in one round trip, in their order, and returns a command for
-// each. Those that the server does not know are sent once more as a whole: they have
-// not run.
+// each. From the first one that the server does not know on they are sent once more as a
+// whole, in the same order: those that have run act once, as their calls have ids.
 func invoke(ctx context.Context, client redis.UniversalClient, invocations []*invocation) []*redis.Cmd {
 	commands := send(ctx, client, invocations, false)
-	var again []*invocation
-	var places []int
 	for i, command := range commands {
 		if isNoScript(command.Err()) {
-			again, places = append(again, invocations[i]), append(places, i)
+			return append(commands[:i], send(ctx, client, invocations[i:], true)...)
 		}
-	}
-	for i, command := range send(ctx, client, again, true) {
-		commands[places[i]] = command
 	}
 	return commands
 }
