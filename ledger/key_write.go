@@ -74,10 +74,10 @@ func (c *core) keyIDAt(made request, there bool) (id keyID) {
 	return id
 }
 
-// ImportKey makes a key whose text exists already and is known only by its
-// SHA-256. Its id follows from the hash, unless another key has that id. hint is the first and last four characters of the text, if they are
-// known. If a key with this hash exists, it is returned with ErrExists; if the same
-// request made it, without.
+// ImportKey makes a key whose text exists already and is known only by its SHA-256. Its
+// id follows from the hash, unless another key has that id. hint is the first and last
+// four characters of the text, if they are known. If a key with this hash exists, it is
+// returned with ErrExists; if the same request made it, without.
 func (l *Ledger) ImportKey(ctx context.Context, request NewKey, hash [sha256.Size]byte, hint string) (Key, error) {
 	request, err := request.normal()
 	if err != nil {
