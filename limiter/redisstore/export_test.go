@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"strings"
 	"time"
 
 	"github.com/penstockhq/penstock/limiter"
@@ -22,6 +23,15 @@ func withClock(clock limiter.Clock) Option {
 			return moment{now: now, wall: wall, arguments: []any{
 				now.Milliseconds(), (now + time.Millisecond - 1).Milliseconds(), wall.UnixMilli(),
 			}}
+		}
+	}
+}
+
+// withFault replaces text of the scripts, for tests that must find the fault.
+func withFault(before, after string) Option {
+	return func(s *Store) {
+		for _, script := range []**script{&s.scripts.admit, &s.scripts.settle} {
+			*script = newScript(strings.Replace((*script).source, before, after, 1))
 		}
 	}
 }

@@ -70,5 +70,5 @@ func subject(t testing.TB, redis *server, options ...Option) *suite.Subject {
 // Every decision, wait, hint and figure is that of the oracle, and exactly that of the
 // limiter in memory.
 func TestStoreAgreesWithTheOracleAndWithMemory(t *testing.T) {
-	subject(t, startServer(t)).Run(t)
+	subject(t, startServer(t), planted()...).Run(t)
 }

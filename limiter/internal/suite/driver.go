@@ -73,25 +73,26 @@ func (s *Subject) newDriver(t *rapid.T) *driver {
 		}
 	}
 	for i := range d.rows {
-		d.rows[i].Row = d.drawLimits(t, d.rows[i].Row.TokenType)
+		d.rows[i].Row = d.drawLimits(t, d.rows[i].Row)
 	}
 	d.observe()
 	return d
 }
 
-// drawLimits draws limits, most of them unset. Where entries are to be merged
+// drawLimits draws limits for the model and token type of a row, most of them unset. Where entries are to be merged
 // they are wide, so that many calls get through.
-func (d *driver) drawLimits(t *rapid.T, kind limits.TokenType) limits.Row {
+func (d *driver) drawLimits(t *rapid.T, row limits.Row) limits.Row {
 	draw := func(name string, values ...int64) int64 {
 		return values[max(0, rapid.IntRange(-len(values), len(values)-1).Draw(t, name))]
 	}
 	if !d.exact {
-		return limits.Row{RPM: draw("rpm", 0, 100, 200), TPM: draw("tpm", 0, 60000, 1<<40), TokenType: kind}
+		return limits.Row{Model: row.Model, TokenType: row.TokenType, RPM: draw("rpm", 0, 100, 200), TPM: draw("tpm", 0, 60000, 1<<40)}
 	}
 	return limits.Row{
+		Model: row.Model, TokenType: row.TokenType,
 		RPM: draw("rpm", 0, 1, 2, 7, 50, 600), TPM: draw("tpm", 0, 1, 30, 1000, 60000, 1<<40),
 		RPD: draw("rpd", 0, 1, 5, 40), TPD: draw("tpd", 0, 10, 500, 100000),
-		MaxInFlight: draw("in flight", 0, 1, 2, 5), TokenType: kind,
+		MaxInFlight: draw("in flight", 0, 1, 2, 5),
 	}
 }
 
@@ -308,7 +309,7 @@ func (d *driver) changeLimits(t *rapid.T) {
 	for i := range d.rows {
 		row := &d.rows[i]
 		before := row.Row
-		row.Row = d.drawLimits(t, before.TokenType)
+		row.Row = d.drawLimits(t, before)
 		row.Previous, row.ChangedAt = nil, time.Time{}
 		if later {
 			row.Previous, row.ChangedAt = &before, d.o.wall

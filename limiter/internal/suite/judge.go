@@ -80,7 +80,7 @@ func (d *driver) checkMonotone(t *rapid.T, request limiter.Request) {
 		t.Fatalf("in another order of rules the refusal is %+v, not %+v", after.Refusal, before.Refusal)
 	}
 	tighter := request
-	tighter.Rows = append(slices.Clone(request.Rows), limits.Binding{Row: d.drawLimits(t, request.Rows[0].Row.TokenType)})
+	tighter.Rows = append(slices.Clone(request.Rows), limits.Binding{Row: d.drawLimits(t, request.Rows[0].Row)})
 	for i := range tighter.Rows {
 		tighter.Rows[i].Row.TPM -= tighter.Rows[i].Row.TPM / 2
 		tighter.Rows[i].Row.RPM -= tighter.Rows[i].Row.RPM / 2

@@ -49,7 +49,9 @@ func (w *twins) Cancel(ctx context.Context, handle limiter.Handle) error {
 
 func (w *twins) Inspect(ctx context.Context, request limiter.Request) (limiter.State, error) {
 	want, wantErr := w.first.Inspect(ctx, request)
-	got, err := w.second.Inspect(ctx, request)
+	answer, err := w.second.Inspect(ctx, request)
+	got := answer
+	got.Scopes = slices.Clone(answer.Scopes)
 	for _, state := range []*limiter.State{&want, &got} {
 		for i := range state.Scopes {
 			// One of them may have forgotten a scope that is idle, and with it that tokens
@@ -64,7 +66,7 @@ func (w *twins) Inspect(ctx context.Context, request limiter.Request) (limiter.S
 			})
 		}
 	}
-	return got, differ("inspect", want, got, wantErr, err)
+	return answer, differ("inspect", want, got, wantErr, err)
 }
 
 // differ returns the error of the second, or says that the answers differ.
