@@ -18,6 +18,7 @@ local ms, stamp, wall = tonumber(ARGV[#ARGV - 2]), tonumber(ARGV[#ARGV - 1]), to
 func withClock(clock limiter.Clock) Option {
 	return func(s *Store) {
 		s.scripts, s.stale = newScripts(clockOfArguments), 0
+		s.gather = 0
 		s.clock = func() moment {
 			now, wall := clock.Monotonic()+2*limiter.Window, clock.Wall()
 			return moment{now: now, wall: wall, arguments: []any{

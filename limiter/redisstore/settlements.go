@@ -139,6 +139,7 @@ func (s *Store) settleAll(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 			case <-s.settlements.wake:
+				s.gatherMore(ctx)
 			}
 			continue
 		}
@@ -151,6 +152,18 @@ func (s *Store) settleAll(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
+	}
+}
+
+// gatherMore waits for others to join a settlement, above all for the next admission of
+// the key, which takes it along.
+func (s *Store) gatherMore(ctx context.Context) {
+	if s.gather <= 0 || s.closed.Load() {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(s.gather):
 	}
 }
 

@@ -31,6 +31,8 @@ type Store struct {
 	clock   func() moment // of the server, as far as it is known here
 	stale   time.Duration // an admission that reaches the server later does nothing
 
+	gather time.Duration // how long a settlement waits for others
+
 	nonce  uint64
 	number atomic.Uint64 // of the last call
 	offset atomic.Int64  // ns from this machine's clock to the server's
@@ -69,7 +71,7 @@ type moment struct {
 func Open(ctx context.Context, server Server, options ...Option) (*Store, error) {
 	s := &Store{
 		zone: time.UTC, entries: limiter.DefaultEntries, prefix: DefaultPrefix, timeout: DefaultTimeout,
-		logger: slog.New(slog.DiscardHandler), scripts: newScripts(clockSource), stale: 10 * time.Second,
+		logger: slog.New(slog.DiscardHandler), scripts: newScripts(clockSource), stale: 10 * time.Second, gather: 2 * time.Millisecond,
 		open: make(map[uint64]*call),
 	}
 	s.clock = s.serverTime

@@ -21,16 +21,17 @@ local function clear(c)
 end
 
 local function load(key)
-	local s, c, _ = call('GETRANGE', key, 0, HEAD - 1), {key = key, name = key}
+	local s, _ = call('GETRANGE', key, 0, HEAD - 1)
+	local c = { -- all at once: a table that grows field by field costs more than the rest
+		key = key, fresh = false, body = false, buf = false, low = 0, high = 0, subs = 0, cap = 4, head = 0, count = 0,
+		req = 0, inflight = 0, logged = 0, held = 0, expiry = 0, tail = 0, tr = 0, tt = 0, base = 0,
+		date = 0, dreq = 0, day = {[0] = 0, 0, 0}, last = ms, renew = 0, lapse = 0, [0] = false, false, false,
+	}
 	if s == '' then
-		c.fresh, c.body, c.subs, c.cap = true, '', 0, 4
-		c.inflight, c.held, c.base, c.date, c.dreq = 0, 0, 0, 0, 0
-		c.day, c.last, c.renew, c.lapse = {[0] = 0, 0, 0}, ms, 0, 0
-		clear(c)
+		c.fresh, c.body = true, ''
 		return c
 	end
 	if #s < HEAD or sub(s, 1, 2) ~= MAGIC then error('PENSTOCK_FOREIGN') end
-	c.day = {}
 	_, c.subs, _, c.cap, c.head, c.count, c.req, c.inflight, c.logged, c.held, c.expiry, c.tail,
 		c.tr, c.tt, c.base, c.date, c.dreq, c.day[0], c.day[1], c.day[2], c.last, c.renew, c.lapse = unpack(HEADER, s)
 	if c.last > ms and c.count > 0 then -- the clock was set back: all entries keep their ages
