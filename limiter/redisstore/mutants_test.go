@@ -34,8 +34,8 @@ var faults = []struct{ name, before, after string }{
 	{"headroom is that of the last limit", "max(0, limit - used) < tleft", "true"},
 }
 
-// TestFaultsOfScriptsAreFound runs the suite, and tests of what it meets seldom, for each fault: it must fail. It takes some
-// minutes and runs where PENSTOCK_MUTANTS is set.
+// TestFaultsOfScriptsAreFound runs the suite, and tests of what it meets seldom, for each
+// fault: it must fail. It takes some minutes and runs where PENSTOCK_MUTANTS is set.
 func TestFaultsOfScriptsAreFound(t *testing.T) {
 	sources := counterSource + admitSource + settleSource
 	for _, fault := range faults {

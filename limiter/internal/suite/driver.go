@@ -79,8 +79,8 @@ func (s *Subject) newDriver(t *rapid.T) *driver {
 	return d
 }
 
-// drawLimits draws limits for the model and token type of a row, most of them unset. Where entries are to be merged
-// they are wide, so that many calls get through.
+// drawLimits draws limits for the model and token type of a row, most of them unset.
+// Where entries are to be merged they are wide, so that many calls get through.
 func (d *driver) drawLimits(t *rapid.T, row limits.Row) limits.Row {
 	draw := func(name string, values ...int64) int64 {
 		return values[max(0, rapid.IntRange(-len(values), len(values)-1).Draw(t, name))]
