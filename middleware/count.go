@@ -66,15 +66,19 @@ func (x *exchange) askUpstream(r *http.Request, next http.Handler) (answer *reco
 	x.request.prepare(0, false)
 	answer = &recorder{header: http.Header{}, limit: maxCount}
 	returned := false
-	defer func() {
+	defer func() { // an upstream that breaks off has not counted
 		if problem := recover(); problem != nil {
 			if err, ok := problem.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				panic(problem)
 			}
 		}
+	}()
+	defer func() {
 		seen := evidence{returned: returned, clientGone: r.Context().Err() != nil, facts: x.feedback.facts()}
 		seen.reply.wrote, seen.reply.status = answer.status > 0, answer.status
+		seen.reply.retryAfter = retryAfter(answer.header, x.gate.now())
 		seen.tellUpstream()
+		release(seen.facts.upstream.Observer, 0)
 		if !returned || seen.facts.failure != nil {
 			answer.status = 0
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,5 +113,50 @@ func TestTheGateCountsByWhatSuchPromptsTookOfLate(t *testing.T) {
 	got := h.post(countPath, countBody)
 	if _, err := fmt.Sscanf(got.body, `{"input_tokens":%d}`, &count); err != nil || count < 15 || count > 23 {
 		t.Errorf("%s, the prompt took 20 of late", got.body)
+	}
+}
+
+func TestALeaseIsReleasedHoweverACountEnds(t *testing.T) {
+	status := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"counts":       {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"input_tokens":17}`) }, "answered"},
+		"no such path": {http.NotFound, "answered"},
+		"is busy for a time": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, "busy"},
+		"cannot serve": {status(http.StatusServiceUnavailable), "failed"},
+		"is not reached": {func(_ http.ResponseWriter, r *http.Request) {
+			middleware.ReportFailure(r.Context(), http.StatusBadGateway, io.ErrUnexpectedEOF)
+		}, "failed"},
+		"breaks off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed"},
+		"panics":     {func(http.ResponseWriter, *http.Request) { panic("a defect") }, "failed"},
+	} {
+		var log []string
+		h := build(t, http.NotFound, ledger.NewKey{})
+		h.wrap(func(w http.ResponseWriter, r *http.Request) {
+			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "b", Observer: &lease{name: "b", log: &log}})
+			middleware.NoteRetry(r.Context())
+			middleware.NoteUpstream(r.Context(), middleware.Upstream{Address: "a", Observer: &lease{name: "a", log: &log}})
+			test.handler(w, r)
+		})
+		request := httptest.NewRequest("POST", countPath, strings.NewReader(countBody))
+		request.Header.Set("Authorization", "Bearer "+h.text)
+		func() {
+			defer func() {
+				if problem := recover(); (problem != nil) != (name == "panics") {
+					t.Errorf("%s: a panic, %v", name, problem)
+				}
+			}()
+			h.gateway.Config.Handler.ServeHTTP(httptest.NewRecorder(), request)
+		}()
+		if want := []string{"b failed", "b released", "a " + test.want, "a released"}; !slices.Equal(log, want) {
+			t.Errorf("%s: %q, want %q", name, log, want)
+		}
 	}
 }
