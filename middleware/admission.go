@@ -55,8 +55,9 @@ func (a *admission) admit(ctx context.Context, g *Gate, from *caller, q *request
 	return refusal
 }
 
-// reserve asks the limiter. A cap that is the gate's own default must not lock a
-// small key out forever: the limiter may lower it to the largest that fits.
+// reserve reserves what the call may take of the limits. A cap that is the gate's own
+// default must not lock a small key out forever: the limiter may lower it to the largest
+// that fits.
 func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
 	demand := g.demand(q)
 	asked := g.reservation(q, &demand)
@@ -64,8 +65,23 @@ func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *reque
 	if q.cap.byDefault && g.injectCap {
 		step = q.call.Answers
 	}
+	if refusal := a.ask(ctx, g, from, q, asked, step); refusal != nil {
+		return refusal
+	}
+	a.cap = q.cap.tokens
+	if step > 0 {
+		a.cap = a.reserved.Output / step
+	}
+	demand.OutputCap = a.cap
+	a.likely = g.likely(q, &demand)
+	return nil
+}
+
+// ask asks the limiter for room for a request and its tokens. With an output step it may
+// grant less output.
+func (a *admission) ask(ctx context.Context, g *Gate, from *caller, q *request, tokens limiter.Tokens, step int64) *dialect.Refusal {
 	decision, err := g.limiter.Reserve(ctx, limiter.Request{
-		Key: from.key.ID, Owner: from.key.Owner, Model: q.model.Name, Tokens: asked, OutputStep: step,
+		Key: from.key.ID, Owner: from.key.Owner, Model: q.model.Name, Tokens: tokens, OutputStep: step,
 		Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
 	})
 	if err != nil {
@@ -76,12 +92,7 @@ func (a *admission) reserve(ctx context.Context, g *Gate, from *caller, q *reque
 	if !decision.Admitted {
 		return refuseLimit(decision.Refusal)
 	}
-	a.handle, a.reserved, a.cap = decision.Handle, decision.Reserved, q.cap.tokens
-	if step > 0 {
-		a.cap = a.reserved.Output / step
-	}
-	demand.OutputCap = a.cap
-	a.likely = g.likely(q, &demand)
+	a.handle, a.reserved = decision.Handle, decision.Reserved
 	return nil
 }
 

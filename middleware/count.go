@@ -31,11 +31,7 @@ func (x *exchange) countTokens(w http.ResponseWriter, r *http.Request, next http
 		x.refuse(w, r, refusal)
 		return
 	}
-	defer func() {
-		if err := x.gate.limiter.Settle(x.gate.settling.next(), x.admission.handle, limiter.Tokens{}); err != nil {
-			x.gate.logger.Error("limits not settled", "request_id", x.request.id, "key", x.caller.key.ID, "error", err)
-		}
-	}()
+	defer func() { x.settleLimits(x.gate.settling.next(), limiter.Tokens{}) }()
 	counted := x.askUpstream(r, next)
 	x.headers.setLimits(w.Header())
 	switch {
@@ -99,17 +95,5 @@ func holdsCount(body []byte) bool {
 // admitQuestion asks for room for a request that costs neither tokens nor credit.
 func (a *admission) admitQuestion(ctx context.Context, g *Gate, from *caller, q *request) *dialect.Refusal {
 	a.deadline = g.now().Add(g.holdTimeout)
-	decision, err := g.limiter.Reserve(ctx, limiter.Request{
-		Key: from.key.ID, Owner: from.key.Owner, Model: q.model.Name, Rows: from.key.LimitsFor(a.rows[:0], q.model.Name), Timeout: g.holdTimeout,
-	})
-	if err != nil {
-		g.logger.Error("limits not checked", "request_id", q.id, "error", err)
-		return refuseUnavailable()
-	}
-	a.headroom = headroom{decision.Requests, decision.Tokens}
-	if !decision.Admitted {
-		return refuseLimit(decision.Refusal)
-	}
-	a.handle = decision.Handle
-	return nil
+	return a.ask(ctx, g, from, q, limiter.Tokens{}, 0)
 }

@@ -37,11 +37,7 @@ func (d *deadlines) next() context.Context {
 func (x *exchange) settle(end *ending, wall time.Duration) {
 	ctx := x.gate.settling.next()
 	quantity := &end.settlement.Quantity
-	tokens := limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens}
-	if err := x.gate.limiter.Settle(ctx, x.admission.handle, tokens); err != nil {
-		// The reservation lapses by itself. What is charged is not withheld for it.
-		x.gate.logger.Error("limits not settled", "request_id", x.request.id, "key", x.caller.key.ID, "error", err)
-	}
+	x.settleLimits(ctx, limiter.Tokens{Input: quantity.InputTokens, Output: quantity.OutputTokens})
 	if end.void {
 		end.settleError = x.gate.ledger.Void(ctx, x.admission.hold, end.outcome)
 	} else {
@@ -51,6 +47,14 @@ func (x *exchange) settle(end *ending, wall time.Duration) {
 	x.learn(end, wall)
 	if end.settleError != nil {
 		x.gate.logger.Error("call not settled", "request_id", x.request.id, "key", x.caller.key.ID, "error", end.settleError)
+	}
+}
+
+// settleLimits replaces the reservation by the tokens that were consumed. One that cannot
+// be replaced lapses by itself: what is charged is not withheld for it.
+func (x *exchange) settleLimits(ctx context.Context, tokens limiter.Tokens) {
+	if err := x.gate.limiter.Settle(ctx, x.admission.handle, tokens); err != nil {
+		x.gate.logger.Error("limits not settled", "request_id", x.request.id, "key", x.caller.key.ID, "error", err)
 	}
 }
 
