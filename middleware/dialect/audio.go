@@ -44,7 +44,7 @@ const (
 
 // speed reads how fast a text is read.
 func (r *requestReader) speed(raw []byte) error {
-	if r.call.Route.Spec.Makes != MakesSound || string(raw) == "null" {
+	if r.call.Route.Spec.Makes != MakesSound || jsonscan.IsNull(raw) {
 		return nil
 	}
 	speed, err := strconv.ParseFloat(string(raw), 64)
@@ -161,8 +161,8 @@ func (c *Call) formPart(part form.Part, body []byte) error {
 	c.TextBytes += int64(len(value))
 	switch text := string(value); part.Name {
 	case "model":
-		if text == "" || len(text) > maxModelName {
-			return badMember("model", "must be a string of 1 to %d bytes", maxModelName)
+		if err := checkModelName(text); err != nil {
+			return err
 		}
 		c.Model, c.fields.model = text, jsonscan.Span{Start: part.Start, End: part.End}
 	case "stream":
@@ -178,11 +178,7 @@ func (c *Call) formPart(part form.Part, body []byte) error {
 	case "n":
 		return readCount("n", value, &c.Answers)
 	case "max_completion_tokens", "max_tokens", "max_new_tokens":
-		number, ok := jsonscan.ParseInteger(value)
-		if !ok || number < 1 || number > MaxOutputTokens {
-			return badMember(part.Name, "must be a whole number from 1 to %d", MaxOutputTokens)
-		}
-		c.OutputCap = max(c.OutputCap, number)
+		return readLargest(part.Name, value, MaxOutputTokens, &c.OutputCap)
 	default:
 		for _, known := range formFields {
 			if strings.EqualFold(known, strings.TrimSuffix(part.Name, "[]")) {

@@ -85,11 +85,11 @@ func ModelAskedFor(body []byte) (string, error) {
 			found = asked
 		}
 	}
-	switch {
-	case at.Err != nil:
+	if at.Err != nil {
 		return "", &RequestError{Message: notAnObject}
-	case found == "" || len(found) > maxModelName:
-		return "", badMember("model", "must be a string of 1 to %d bytes", maxModelName)
+	}
+	if err := checkModelName(found); err != nil {
+		return "", err
 	}
 	return found, nil
 }

@@ -274,10 +274,18 @@ func (r *requestReader) model(raw []byte, value jsonscan.Span) error {
 		return badMember("model", "must be a string")
 	}
 	name := jsonscan.Unquote(raw)
+	if err := checkModelName(name); err != nil {
+		return err
+	}
+	r.call.Model, r.call.fields.model = name, value
+	return nil
+}
+
+// checkModelName refuses what cannot be the name of a model.
+func checkModelName(name string) error {
 	if name == "" || len(name) > maxModelName {
 		return badMember("model", "must be a string of 1 to %d bytes", maxModelName)
 	}
-	r.call.Model, r.call.fields.model = name, value
 	return nil
 }
 

@@ -164,12 +164,7 @@ func saysNothing(raw []byte) bool {
 // largestCap notes a cap that the operation's servers may not obey, so that others do
 // not exceed what is reserved.
 func (r *requestReader) largestCap(path string, raw []byte) error {
-	number, ok := jsonscan.ParseInteger(raw)
-	if !ok || number < 1 || number > MaxOutputTokens {
-		return badMember(path, "must be a whole number from 1 to %d", MaxOutputTokens)
-	}
-	r.call.OutputCap = max(r.call.OutputCap, number)
-	return nil
+	return readLargest(path, raw, MaxOutputTokens, &r.call.OutputCap)
 }
 
 // floor reads how long an answer is at least.
@@ -186,9 +181,14 @@ func (r *requestReader) floor(path string, raw []byte) error {
 
 // readCount reads how many answers are asked for, and keeps the largest number.
 func readCount(path string, raw []byte, into *int64) error {
+	return readLargest(path, raw, maxChoices, into)
+}
+
+// readLargest reads a number from 1 to a maximum, and keeps the largest.
+func readLargest(path string, raw []byte, most int64, into *int64) error {
 	number, ok := jsonscan.ParseInteger(raw)
-	if !ok || number < 1 || number > maxChoices {
-		return badMember(path, "must be a whole number from 1 to %d", maxChoices)
+	if !ok || number < 1 || number > most {
+		return badMember(path, "must be a whole number from 1 to %d", most)
 	}
 	*into = max(*into, number)
 	return nil
