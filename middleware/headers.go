@@ -103,10 +103,15 @@ func (h *headers) setLength(header http.Header, length int) {
 	header["Content-Length"] = h.length[:]
 }
 
-// setUpstream sets what the gate says to the upstream about a body that it made.
-func (h *headers) setUpstream(header http.Header, length int) {
-	h.upstream[1], h.upstream[2] = "application/json", strconv.Itoa(length)
+// sendJSON tells the upstream that the body is JSON, whatever the caller said of it.
+func (h *headers) sendJSON(header http.Header) {
+	h.upstream[1] = "application/json"
 	header["Content-Type"] = h.upstream[1:2:2]
+}
+
+// sendLength tells the upstream how long the body is.
+func (h *headers) sendLength(header http.Header, length int) {
+	h.upstream[2] = strconv.Itoa(length)
 	header["Content-Length"] = h.upstream[2:3:3]
 }
 

@@ -81,10 +81,9 @@ func (x *exchange) upstreamRequest(request *http.Request, w http.ResponseWriter)
 	length := body.length()
 	request.ContentLength = int64(length)
 	request.TransferEncoding, request.Trailer = nil, nil
-	contentType := request.Header["Content-Type"]
-	x.headers.setUpstream(request.Header, length)
-	if x.request.call.Route.IsForm() {
-		request.Header["Content-Type"] = contentType
+	x.headers.sendLength(request.Header, length)
+	if !x.request.call.Route.IsForm() { // whose type names its boundary
+		x.headers.sendJSON(request.Header)
 	}
 	delete(request.Header, "Content-Encoding")
 	delete(request.Header, "Expect") // the gate read the body, which let the caller go on
