@@ -93,7 +93,7 @@ func (r *requestReader) part(depth int) {
 		case typeMember:
 			kind, typed = mediumOf(r.text()), true
 		case imagesMember:
-			r.images(0)
+			r.files(mediafile.Image, 0)
 		case listMember:
 			text = true
 			r.content(depth + 1)
@@ -131,7 +131,7 @@ const (
 	typeMember              // the type of the object
 	textMember              // what makes it a message or a text
 	listMember              // other objects
-	imagesMember            // images in base64
+	imagesMember            // images in base64, as Ollama has them
 	fileMember              // a file, or an object that holds one
 )
 
@@ -198,9 +198,6 @@ func (r *requestReader) file(depth, within int) (isText bool) {
 	}
 	return isText
 }
-
-// images reads a list of base64 images, the shape that Ollama uses.
-func (r *requestReader) images(within int) { r.files(mediafile.Image, within) }
 
 // files reads media of a kind: a file, an object that holds one, or a list of either,
 // which may be one for each prompt of a batch.

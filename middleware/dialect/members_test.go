@@ -1,6 +1,9 @@
 package dialect
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestEveryMemberIsFoundByItsName(t *testing.T) {
 	for id := memberNone + 1; id < memberCount; id++ {
@@ -10,5 +13,15 @@ func TestEveryMemberIsFoundByItsName(t *testing.T) {
 	}
 	if memberByName([]byte("temperature")) != memberNone {
 		t.Error("a member that nobody reads has a number")
+	}
+}
+
+func TestLookalikesOfAllMembersThatHoldMediaAreRefused(t *testing.T) {
+	for _, spec := range append([]*Spec{&sglangSpec}, specs...) {
+		for _, member := range spec.request.media {
+			if !slices.Contains(mediaNames, member.name) {
+				t.Errorf("%s reads %q, and no lookalike of it is refused", spec.Class, member.name)
+			}
+		}
 	}
 }
