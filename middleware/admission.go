@@ -14,6 +14,9 @@ import (
 // bytesPerToken relates the bytes of a text to its tokens where nobody counted them.
 const bytesPerToken = forecast.BytesPerToken
 
+// textTokens returns the tokens of a text of that many bytes where nobody counted them.
+func textTokens(size int64) int64 { return (size + bytesPerToken - 1) / bytesPerToken }
+
 // admission is what a call was granted.
 type admission struct {
 	deadline time.Time

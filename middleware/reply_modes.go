@@ -294,7 +294,7 @@ func (r *reply) judge(selfReported bool) error {
 			return errNoReply
 		}
 		if r.plain {
-			r.counted = (r.size + bytesPerToken - 1) / bytesPerToken
+			r.counted = textTokens(r.size)
 		}
 		return nil
 	case r.mode == modeWhole && !reported && dialect.SaysError(r.kept):
@@ -312,7 +312,7 @@ func (r *reply) judge(selfReported bool) error {
 		default:
 			text = dialect.TextBytes(r.kept)
 		}
-		r.counted = (text + bytesPerToken - 1) / bytesPerToken
+		r.counted = textTokens(text)
 	}
 	return nil
 }
@@ -351,7 +351,7 @@ func (r *reply) usage() dialect.Usage {
 	}
 	usage := dialect.Usage{Input: r.watch.admission.reserved.Input, Output: r.meter.Counted() + r.counted}
 	if r.mode == modeTranslated && r.counted == 0 {
-		usage.Output = (dialect.TextBytes(r.kept) + bytesPerToken - 1) / bytesPerToken
+		usage.Output = textTokens(dialect.TextBytes(r.kept))
 	}
 	return usage
 }
