@@ -115,6 +115,18 @@ func content(parts []chatPart) any {
 	return strings.Join(texts, "\n")
 }
 
+// separate takes the texts apart from the other parts, which a chat allows to users only.
+func separate(parts []chatPart) (texts, others []chatPart) {
+	for _, part := range parts {
+		if part.Type == "text" {
+			texts = append(texts, part)
+		} else {
+			others = append(others, part)
+		}
+	}
+	return texts, others
+}
+
 // encode returns value as JSON, with < and > as they are.
 func encode(value any) []byte {
 	var buffer bytes.Buffer

@@ -195,23 +195,18 @@ func (t *turn) user(call *Call, name string) error {
 // result adds the result of a tool. Its pictures, which a chat allows to users only, are
 // returned.
 func (b *block) result(call *Call, name string) (pictures []chatPart, err error) {
-	var texts []chatPart
+	var parts []chatPart
 	if b.IsError {
-		texts = append(texts, textPart("Error:")) // a chat has no other word for it
+		parts = append(parts, textPart("Error:")) // a chat has no other word for it
 	}
 	for i := range b.Content {
-		parts, err := b.Content[i].parts(fmt.Sprintf("%s.content[%d]", name, i))
+		part, err := b.Content[i].parts(fmt.Sprintf("%s.content[%d]", name, i))
 		if err != nil {
 			return nil, err
 		}
-		for _, part := range parts {
-			if part.Type == "text" {
-				texts = append(texts, part)
-			} else {
-				pictures = append(pictures, part)
-			}
-		}
+		parts = append(parts, part...)
 	}
+	texts, pictures := separate(parts)
 	call.chat.Messages = append(call.chat.Messages, chatMessage{Role: "tool", Content: content(texts), ToolCallID: b.ToolUseID})
 	return pictures, nil
 }

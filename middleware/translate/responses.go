@@ -231,14 +231,8 @@ func (c *chatBuilder) output(one *item, name string) error {
 	if err != nil {
 		return err
 	}
-	var texts []chatPart
-	for _, part := range parts {
-		if part.Type == "text" {
-			texts = append(texts, part)
-		} else {
-			c.pictures = append(c.pictures, part)
-		}
-	}
+	texts, pictures := separate(parts)
+	c.pictures = append(c.pictures, pictures...)
 	c.add(chatMessage{Role: "tool", Content: content(texts), ToolCallID: one.CallID})
 	return nil
 }

@@ -51,12 +51,19 @@ func (m *messagesRequest) tools(call *Call) error {
 		parallel := false
 		call.chat.ParallelToolCalls = &parallel
 	}
-	if len(call.chat.Tools) == 0 && choice.Type != "auto" && choice.Type != "none" {
+	return call.chat.fitChoice(choice.Type == "any" || choice.Type == "tool")
+}
+
+// fitChoice takes a choice out where there are no tools, because servers refuse a choice
+// of nothing. required says that the model must call one.
+func (c *chatRequest) fitChoice(required bool) error {
+	switch {
+	case len(c.Tools) > 0:
+		return nil
+	case required:
 		return refuse("tool_choice", "asks for a tool, and there are none")
 	}
-	if len(call.chat.Tools) == 0 {
-		call.chat.ToolChoice, call.chat.ParallelToolCalls = nil, nil // servers refuse a choice of nothing
-	}
+	c.ToolChoice, c.ParallelToolCalls = nil, nil
 	return nil
 }
 
@@ -132,11 +139,5 @@ func (r *responsesRequest) choose(call *Call) error {
 			return refuse("tool_choice.type", "must be function or allowed_tools: others are not known to this model's servers")
 		}
 	}
-	if len(call.chat.Tools) == 0 {
-		if word == "required" {
-			return refuse("tool_choice", "asks for a tool, and there are none")
-		}
-		call.chat.ToolChoice, call.chat.ParallelToolCalls = nil, nil // servers refuse a choice of nothing
-	}
-	return nil
+	return call.chat.fitChoice(word == "required")
 }
