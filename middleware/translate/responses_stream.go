@@ -10,6 +10,7 @@ import (
 // events at the end of each of them, and the last event of all, repeat it.
 type responsesStream struct {
 	quiet    bool // no events: the answer is one object
+	events   int  // that have a number
 	response response
 	open     part // what the open item holds
 
@@ -56,12 +57,10 @@ type (
 	}
 )
 
-func newResponsesStream(*Call) *responsesStream { return &responsesStream{} }
-
 // next numbers an event.
-func (s *Stream) next() int {
-	s.sequence++
-	return s.sequence - 1
+func (r *responsesStream) next() int {
+	r.events++
+	return r.events - 1
 }
 
 func (r *responsesStream) send(s *Stream, name string, data any) {
@@ -71,7 +70,7 @@ func (r *responsesStream) send(s *Stream, name string, data any) {
 }
 
 func (r *responsesStream) state(s *Stream, name string) {
-	r.send(s, name, responseEvent{name, s.next(), &r.response})
+	r.send(s, name, responseEvent{name, r.next(), &r.response})
 }
 
 func (r *responsesStream) begin(s *Stream) {
@@ -113,14 +112,14 @@ func (r *responsesStream) arguments(s *Stream, text string) {
 func (r *responsesStream) delta(s *Stream, name, text string) {
 	s.keep(text)
 	r.pieces.WriteString(text)
-	event := r.about(s, name)
+	event := r.about(name)
 	event.Delta = &text
 	r.send(s, name, event)
 }
 
 // about returns an event about the text of the open item.
-func (r *responsesStream) about(s *Stream, name string) textEvent {
-	event := textEvent{Type: name, Sequence: s.next(), ItemID: r.id, Index: len(r.response.Output)}
+func (r *responsesStream) about(name string) textEvent {
+	event := textEvent{Type: name, Sequence: r.next(), ItemID: r.id, Index: len(r.response.Output)}
 	if r.open != partTool {
 		event.Content = new(int)
 	}
@@ -141,14 +140,14 @@ func (r *responsesStream) to(s *Stream, holds part) {
 		partText: "msg_", partRefusal: "msg_", partThinking: "rs_", partTool: "fc_",
 	}[holds] + s.answer.ID + "_" + strconv.Itoa(len(r.response.Output))
 	item, _ := r.item("in_progress", false)
-	r.send(s, "response.output_item.added", itemEvent{"response.output_item.added", s.next(), len(r.response.Output), item})
+	r.send(s, "response.output_item.added", itemEvent{"response.output_item.added", r.next(), len(r.response.Output), item})
 	if holds != partTool {
 		r.partEvent(s, "response.content_part.added", r.part(""))
 	}
 }
 
 func (r *responsesStream) partEvent(s *Stream, name string, part any) {
-	r.send(s, name, partEvent{Type: name, Sequence: s.next(), ItemID: r.id, Index: len(r.response.Output), Part: part})
+	r.send(s, name, partEvent{Type: name, Sequence: r.next(), ItemID: r.id, Index: len(r.response.Output), Part: part})
 }
 
 // part returns the part of the open item with a text.
@@ -194,7 +193,7 @@ func (r *responsesStream) close(s *Stream, status string) {
 		partText: "response.output_text.done", partRefusal: "response.refusal.done",
 		partThinking: "response.reasoning_text.done", partTool: "response.function_call_arguments.done",
 	}[r.open]
-	event := r.about(s, name)
+	event := r.about(name)
 	switch r.open {
 	case partTool:
 		event.Name, event.Arguments = r.name, &text
@@ -207,7 +206,7 @@ func (r *responsesStream) close(s *Stream, status string) {
 	if r.open != partTool {
 		r.partEvent(s, "response.content_part.done", r.part(text))
 	}
-	r.send(s, "response.output_item.done", itemEvent{"response.output_item.done", s.next(), len(r.response.Output), item})
+	r.send(s, "response.output_item.done", itemEvent{"response.output_item.done", r.next(), len(r.response.Output), item})
 	r.response.Output = append(r.response.Output, item)
 	r.open = partNone
 	r.pieces.Reset()

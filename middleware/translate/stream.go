@@ -63,11 +63,10 @@ type Stream struct {
 	answer Answer
 	shape  shape
 
-	rest     []byte // an event whose end has not come
-	out      []byte
-	sequence int
-	kept     int // bytes that the shape keeps
-	late     int // bytes that came after the end
+	rest []byte // an event whose end has not come
+	out  []byte
+	kept int // bytes that the shape keeps
+	late int // bytes that came after the end
 
 	begun, ended bool
 	failure      []byte // the upstream's error
@@ -90,7 +89,7 @@ type toolState struct {
 func (c *Call) Stream(answer Answer) *Stream {
 	s := &Stream{call: c, answer: answer, current: -1}
 	if c.api == Responses {
-		s.shape = newResponsesStream(c)
+		s.shape = &responsesStream{}
 	} else {
 		s.shape = &messagesStream{}
 	}

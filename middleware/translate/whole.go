@@ -48,9 +48,7 @@ type wholeShape interface {
 
 func newWhole(c *Call) wholeShape {
 	if c.api == Responses {
-		whole := newResponsesStream(c)
-		whole.quiet = true
-		return whole
+		return &responsesStream{quiet: true}
 	}
 	return &messagesWhole{}
 }
