@@ -157,10 +157,8 @@ func (c *console) keysImport() *cobra.Command {
 		}
 		body["name"], body["sha256"], body["hint"] = arguments[0], *sum, *hint
 		return c.connect(cmd, true, func(api *client) error {
-			if *owner != "" {
-				if body["owner"], err = ownerOf(cmd.Context(), api, *owner); err != nil {
-					return err
-				}
+			if err := setOwner(cmd.Context(), api, body, *owner); err != nil {
+				return err
 			}
 			return c.keyCall(cmd, api, "POST", keysPath+"/import", body)
 		})

@@ -36,14 +36,20 @@ func setID(ctx context.Context, api *client, query url.Values, filter string, id
 	return err
 }
 
-// ownerOf returns the id of the account that pays for a new key. One that does not exist is
-// made with the key, so that what was typed is its id then.
-func ownerOf(ctx context.Context, api *client, named string) (string, error) {
+// setOwner names the account that pays for a new key, where a person gave one. One that does
+// not exist is made with the key, so that what was typed is its id then.
+func setOwner(ctx context.Context, api *client, key record, named string) error {
+	if named == "" {
+		return nil
+	}
 	id, err := accountID(ctx, api, named)
 	if errors.Is(err, errNothingNamed) {
-		return named, nil
+		id, err = named, nil
 	}
-	return id, err
+	if err == nil {
+		key["owner"] = id
+	}
+	return err
 }
 
 // errNothingNamed says that nothing has the id or name that was typed.

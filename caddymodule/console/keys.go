@@ -61,10 +61,8 @@ instance's configuration; 0 means no limit.`,
 			body["name"] = arguments[0]
 		}
 		return c.connect(cmd, true, func(api *client) error {
-			if owner != "" {
-				if body["owner"], err = ownerOf(cmd.Context(), api, owner); err != nil {
-					return err
-				}
+			if err := setOwner(cmd.Context(), api, body, owner); err != nil {
+				return err
 			}
 			if isAdmin && !allOwners {
 				if allOwners, err = firstAdmin(cmd.Context(), api); err != nil {
