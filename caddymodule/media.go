@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -175,7 +174,7 @@ func (m *Media) unmarshalImage(d *caddyfile.Dispenser, option string, arguments 
 	}
 	m.Image = new(MediaImage)
 	rule, values := arguments[0], arguments[1:]
-	option += " " + rule
+	named := option + " " + rule
 	var into []*int64
 	least := 0
 	var form string
@@ -193,13 +192,13 @@ func (m *Media) unmarshalImage(d *caddyfile.Dispenser, option string, arguments 
 		into, least = []*int64{m.Image.Fixed}, 1
 		form = "<tokens>"
 	default:
-		return d.Errf("%s: unknown rule %s", strings.TrimSuffix(option, " "+rule), suggest(rule, imageRules))
+		return d.Errf("%s: unknown rule %s", option, suggest(rule, imageRules))
 	}
 	if len(values) < least || len(values) > len(into) || rule == "patch" && len(values) == 2 {
-		return d.Errf("%s: expected %s", option, form)
+		return d.Errf("%s: expected %s", named, form)
 	}
 	for i, value := range values {
-		if err := parseWhole(d, option, value, 0, into[i]); err != nil {
+		if err := parseWhole(d, named, value, 0, into[i]); err != nil {
 			return err
 		}
 	}
