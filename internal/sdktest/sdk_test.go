@@ -134,30 +134,13 @@ func runScript(t *testing.T, folder, script, address string, keys map[string]str
 // server.
 func TestOfficialClientsInFrontOfTheMiddleware(t *testing.T) {
 	folder := install(t)
-	store, err := sqlitestore.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	book, err := ledger.Open(t.Context(), store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close(context.Background())
-	server := httptest.NewServer(http.HandlerFunc(upstream))
-	defer server.Close()
-	target, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	book := openLedger(t)
 	var catalog []middleware.Model
 	for _, name := range models {
 		catalog = append(catalog, middleware.Model{Name: name})
 	}
 	gate := middleware.New(book, limiter.New(), middleware.WithModels(catalog...), middleware.WithMaxBody(1<<20))
-	counter := &callCounter{next: gate(&httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: log.New(io.Discard, "", 0), // the upstream dies on purpose
-	})}
+	counter := &callCounter{next: gate(proxyTo(t, upstream))}
 	gateway := httptest.NewServer(counter)
 	defer gateway.Close()
 	check(t, runClients(t, folder, gateway.URL, keys(t, book)))
@@ -166,6 +149,36 @@ func TestOfficialClientsInFrontOfTheMiddleware(t *testing.T) {
 	}
 	if counter.retried == 0 {
 		t.Error("no client came back after the wait that it was told")
+	}
+}
+
+// openLedger opens an empty ledger.
+func openLedger(t *testing.T) *ledger.Ledger {
+	t.Helper()
+	store, err := sqlitestore.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := ledger.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { book.Close(context.Background()) })
+	return book
+}
+
+// proxyTo starts an upstream and returns what sends calls to it.
+func proxyTo(t *testing.T, upstream http.HandlerFunc) http.Handler {
+	t.Helper()
+	server := httptest.NewServer(upstream)
+	t.Cleanup(server.Close)
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog: log.New(io.Discard, "", 0), // the upstream dies on purpose
 	}
 }
 

@@ -1,20 +1,13 @@
 package sdktest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"testing"
 
 	"github.com/penstockhq/penstock/internal/testkit"
-	"github.com/penstockhq/penstock/ledger"
-	"github.com/penstockhq/penstock/ledger/sqlitestore"
 	"github.com/penstockhq/penstock/limiter"
 	"github.com/penstockhq/penstock/middleware"
 	"github.com/penstockhq/penstock/middleware/translate"
@@ -146,31 +139,14 @@ var translated = map[string]expectation{
 func TestOfficialClientsSpeakWithAnUpstreamThatOnlyChats(t *testing.T) {
 	folder := install(t)
 	testkit.CopyFiles(t, folder, "translated.mjs")
-	store, err := sqlitestore.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	book, err := ledger.Open(t.Context(), store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close(context.Background())
-	server := httptest.NewServer(http.HandlerFunc(chatOnly))
-	defer server.Close()
-	target, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	book := openLedger(t)
 	var catalog []middleware.Model
 	for _, name := range []string{"tiny", "dies", "refuses"} {
 		catalog = append(catalog, middleware.Model{Name: name, UpstreamName: "private-" + name})
 	}
 	gate := middleware.New(book, limiter.New(), middleware.WithModels(catalog...),
 		middleware.WithTranslation(func(string) translate.APIs { return translate.All }))
-	gateway := httptest.NewServer(gate(&httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: log.New(io.Discard, "", 0), // the upstream dies on purpose
-	}))
+	gateway := httptest.NewServer(gate(proxyTo(t, chatOnly)))
 	defer gateway.Close()
 	outcomes := runScript(t, folder, "translated.mjs", gateway.URL, keys(t, book))
 	for name, want := range translated {
