@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
@@ -34,6 +35,10 @@ func NewMeter(call *Call, strip bool) Meter {
 	}
 	return meter.New(shape, strip)
 }
+
+// EventTexts yields the texts of an event of a text/event-stream, as a meter reads it:
+// usually one JSON text, or the mark of the end.
+func EventTexts(event []byte) iter.Seq[[]byte] { return meter.Texts(event) }
 
 // SaysError says that a reply is an error, whatever its status.
 func SaysError(reply []byte) bool { return meter.SaysError(reply) }

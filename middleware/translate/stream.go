@@ -179,34 +179,28 @@ func lineBreak(data []byte) int {
 
 // event reads one event.
 func (s *Stream) event(event []byte) error {
-	var data []byte
-	comment := false
-	for len(event) > 0 {
-		end := bytes.IndexAny(event, "\r\n")
-		if end < 0 {
-			end = len(event)
+	blank := true
+	for text := range dialect.EventTexts(event) {
+		if text = bytes.TrimSpace(text); len(text) == 0 {
+			continue
 		}
-		line := event[:end]
-		event = event[min(end+1, len(event)):]
-		switch text, ok := bytes.CutPrefix(line, []byte("data:")); {
-		case ok && data == nil:
-			data = bytes.TrimPrefix(text, []byte(" "))
-		case ok:
-			data = append(append(bytes.Clone(data), '\n'), bytes.TrimPrefix(text, []byte(" "))...)
-		case len(line) > 0 && line[0] == ':':
-			comment = true
+		blank = false
+		if string(text) == "[DONE]" {
+			continue
+		}
+		if err := s.chunk(text); err != nil || s.failure != nil {
+			return err
 		}
 	}
-	switch data = bytes.TrimSpace(data); {
-	case len(data) == 0:
-		if comment { // a sign of life, for the caller too
-			s.out = append(s.out, ":\n\n"...)
-		}
-		return nil
-	case string(data) == "[DONE]":
-		return nil
+	if blank && holdsComment(event) { // a sign of life, for the caller too
+		s.out = append(s.out, ":\n\n"...)
 	}
-	return s.chunk(data)
+	return nil
+}
+
+// holdsComment says that a line of an event is a comment.
+func holdsComment(event []byte) bool {
+	return event[0] == ':' || bytes.Contains(event, []byte("\n:")) || bytes.Contains(event, []byte("\r:"))
 }
 
 // chunk reads one chunk.

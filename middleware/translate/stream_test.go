@@ -179,3 +179,23 @@ func FuzzStream(f *testing.F) {
 		}
 	})
 }
+
+// The gate's meter reads these streams, too.
+func TestAStreamIsReadAsTheMeterReadsIt(t *testing.T) {
+	plain := chunks("stop", `{"content":"one"}`, `{"content":" \"two\""}`)
+	for name, upstream := range map[string]string{
+		"after a byte order mark":            "\ufeff" + plain,
+		"without empty lines between events": strings.ReplaceAll(strings.TrimSpace(plain), "\n\n", "\n") + "\n\n",
+		"a text on several lines":            strings.ReplaceAll(plain, `,"delta"`, ",\ndata: \"delta\""),
+	} {
+		for _, api := range []APIs{Messages, Responses} {
+			want, _, err := run(testCall(t, api), plain, len(plain))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := run(testCall(t, api), upstream, 7); err != nil || got != want {
+				t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, want)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/penstockhq/penstock/middleware/dialect/internal/jsonscan"
 )
@@ -52,6 +53,37 @@ func dataOf(line []byte) ([]byte, bool) {
 		line = line[1:]
 	}
 	return line, true
+}
+
+// Texts yields the texts of an event of a text/event-stream: JSON, or the mark of the
+// end. That is the text of its data lines together, or one of each line from a server
+// that leaves out the empty lines between events.
+func Texts(event []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var text []byte
+		for begun := false; len(event) > 0; {
+			var line []byte
+			line, event = nextLine(event)
+			data, ok := dataOf(line)
+			switch {
+			case !ok:
+				continue
+			case !begun:
+				text = data
+			case isWhole(text):
+				if !yield(text) {
+					return
+				}
+				text = data
+			default:
+				text = append(append(bytes.Clone(text), '\n'), data...)
+			}
+			begun = true
+		}
+		if len(text) > 0 {
+			yield(text)
+		}
+	}
 }
 
 // isWhole says that data is a whole JSON text or the mark of the end. What follows on
